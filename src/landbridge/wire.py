@@ -1,0 +1,91 @@
+"""Requests and responses as plain values, so that rules about them do no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+
+class Headers(Mapping[str, str]):
+    """Header fields: names match in any case, the last of several equal names wins.
+
+    `all(name)` gives every value of a repeated field in order (RFC 9110 section 5.2).
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, str] | Iterable[tuple[str, str]] = ()):
+        pairs = items.items() if isinstance(items, Mapping) else items
+        self._items: tuple[tuple[str, str], ...] = tuple(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower()
+        for key, value in reversed(self._items):
+            if key.lower() == wanted:
+                return value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key.lower() for key, _ in self._items))
+
+    def __len__(self) -> int:
+        return len({key.lower() for key, _ in self._items})
+
+    def __repr__(self) -> str:
+        return f"Headers({sorted(self)})"
+
+    def all(self, name: str) -> list[str]:
+        """Every value of this field, in the order it was sent."""
+        wanted = name.lower()
+        return [value for key, value in self._items if key.lower() == wanted]
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """All fields as sent, repeats included."""
+        return self._items
+
+    def having(self, more: Mapping[str, str]) -> Headers:
+        """These headers with some replaced or added."""
+        gone = {name.lower() for name in more}
+        kept = [(key, value) for key, value in self._items if key.lower() not in gone]
+        return Headers([*kept, *more.items()])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request. `url` is absolute; `query` is appended to it, encoded."""
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    @property
+    def full_url(self) -> str:
+        """The URL with its query string."""
+        if not self.query:
+            return self.url
+        joint = "&" if "?" in self.url else "?"
+        return f"{self.url}{joint}{urlencode(self.query, quote_via=quote)}"
+
+    def having(self, **changes: Any) -> Request:
+        """The same request with some parts replaced."""
+        return replace(self, **changes)
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url.split('?')[0]})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """One HTTP response, read to its end."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
