@@ -1,0 +1,231 @@
+"""One pool of Postgres connections for a process, and transactions that our statements run in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+
+from landbridge.errors import DatabaseUnavailable, SettingsError
+from landbridge.store.sql import Sql, checked_schema
+
+Row = asyncpg.Record
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    asyncio.TimeoutError,
+)
+
+
+class Tx:
+    """One open transaction of ours. Everything it writes is committed or undone together."""
+
+    __slots__ = ("_connection", "_schema")
+
+    def __init__(self, connection: Any, schema: str):
+        self._connection = connection
+        self._schema = schema
+
+    @property
+    def raw(self) -> Any:
+        """The driver's own connection, for the user's statements."""
+        return self._connection
+
+    async def fetch(self, statement: Sql, **binds: Any) -> list[Row]:
+        """All rows of a statement."""
+        rows: list[Row] = await self._connection.fetch(
+            statement.render(self._schema), *statement.arguments(binds)
+        )
+        return rows
+
+    async def row(self, statement: Sql, **binds: Any) -> Row | None:
+        """The first row, or None."""
+        return await self._connection.fetchrow(
+            statement.render(self._schema), *statement.arguments(binds)
+        )
+
+    async def value(self, statement: Sql, **binds: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self._connection.fetchval(
+            statement.render(self._schema), *statement.arguments(binds)
+        )
+
+    async def run(self, statement: Sql, **binds: Any) -> int:
+        """How many rows a writing statement touched."""
+        tag: str = await self._connection.execute(
+            statement.render(self._schema), *statement.arguments(binds)
+        )
+        last = tag.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    async def execute(self, sql: str, *arguments: Any) -> Sequence[Row]:
+        """Runs the user's own SQL (`$1` binds) in this transaction; its rows, if it gives any."""
+        rows: list[Row] = await self._connection.fetch(sql, *arguments)
+        return rows
+
+
+class Database:
+    """The pool. `budget` is the most connections this process will ever hold."""
+
+    def __init__(self, pool: asyncpg.Pool, *, url: str, direct_url: str, schema: str, pooled: bool):
+        self._pool = pool
+        self._url = url
+        self._direct_url = direct_url
+        self._pooled = pooled
+        self.schema = schema
+
+    def __repr__(self) -> str:
+        return f"Database(schema={self.schema})"
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        schema: str = "landbridge",
+        direct_url: str = "",
+        budget: int = 10,
+        pgbouncer: bool = False,
+        offset: str = "",
+    ) -> Database:
+        """A pool on `url`; DatabaseUnavailable when nobody answers there.
+
+        `pgbouncer` keeps no prepared statement and no session state, so that a pooler in
+        transaction mode may stand between; `direct_url` then leads past it, for LISTEN.
+        `offset` moves the database's clock (`landbridge.now()`), for tests.
+        """
+        checked_schema(schema)
+        settings = {"application_name": "landbridge"}
+        if offset:
+            settings["landbridge.clock_offset"] = offset
+        with unavailable():
+            try:
+                pool = await asyncpg.create_pool(
+                    url,
+                    min_size=0 if pgbouncer else 1,
+                    max_size=budget,
+                    statement_cache_size=0 if pgbouncer else 100,
+                    server_settings=None if pgbouncer else settings,
+                    command_timeout=60,
+                    timeout=10,
+                    reset=_nothing if pgbouncer else None,
+                )
+            except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError):
+                raise SettingsError(
+                    "LANDBRIDGE_DATABASE_URL: the server refuses this user or password; check both"
+                ) from None
+            except asyncpg.InvalidCatalogNameError as error:
+                raise SettingsError(
+                    f"LANDBRIDGE_DATABASE_URL: {error}; create it with CREATE DATABASE"
+                ) from None
+            except (ValueError, asyncpg.ClientConfigurationError, asyncpg.InterfaceError):
+                raise SettingsError(
+                    "LANDBRIDGE_DATABASE_URL: not an address such as"
+                    " postgresql://user:password@host:5432/database"
+                ) from None
+        return cls(pool, url=url, direct_url=direct_url or url, schema=schema, pooled=pgbouncer)
+
+    async def close(self) -> None:
+        """Gives all connections back; running statements get five seconds to end."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except asyncio.TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction: committed at the end of the block, undone when the block raises."""
+        with unavailable():
+            connection = await self._pool.acquire()
+            try:
+                async with connection.transaction():
+                    yield Tx(connection, self.schema)
+            finally:
+                await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def _statement(self) -> AsyncIterator[Tx]:
+        """One statement on its own; behind a pooler that needs a transaction around it."""
+        if self._pooled:
+            async with self.transaction() as tx:
+                yield tx
+            return
+        with unavailable():
+            async with self._pool.acquire() as connection:
+                yield Tx(connection, self.schema)
+
+    async def fetch(self, statement: Sql, **binds: Any) -> list[Row]:
+        """All rows of one statement, in a transaction of its own."""
+        async with self._statement() as tx:
+            return await tx.fetch(statement, **binds)
+
+    async def row(self, statement: Sql, **binds: Any) -> Row | None:
+        """The first row, or None."""
+        async with self._statement() as tx:
+            return await tx.row(statement, **binds)
+
+    async def value(self, statement: Sql, **binds: Any) -> Any:
+        """The first column of the first row, or None."""
+        async with self._statement() as tx:
+            return await tx.value(statement, **binds)
+
+    async def run(self, statement: Sql, **binds: Any) -> int:
+        """How many rows a writing statement touched."""
+        async with self._statement() as tx:
+            return await tx.run(statement, **binds)
+
+    async def listener(self) -> asyncpg.Connection:
+        """A connection of its own for LISTEN, past any pooler."""
+        with unavailable():
+            return await asyncpg.connect(self._direct_url, timeout=10)
+
+    async def notify(self, payload: str = "") -> None:
+        """Wakes whoever listens; outside any transaction, so it never holds a commit up."""
+        with unavailable():
+            async with self._pool.acquire() as connection:
+                if self._pooled:
+                    async with connection.transaction():
+                        await connection.execute(f"NOTIFY {self.schema}_wake")
+                else:
+                    await connection.execute(f"NOTIFY {self.schema}_wake")
+
+
+async def _nothing(_connection: Any) -> None:
+    """Leaves the connection as it is: behind a pooler the reset would hit another session."""
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turns the driver's ways of saying "no database" into DatabaseUnavailable."""
+    try:
+        yield
+    except asyncpg.UndefinedTableError as error:
+        raise SettingsError(
+            f"the database lacks our tables ({error}); run: landbridge db upgrade"
+        ) from error
+    except asyncpg.InvalidSchemaNameError as error:
+        raise SettingsError(
+            f"the database lacks our schema ({error}); run: landbridge db upgrade"
+        ) from error
+    except asyncpg.InterfaceError as error:
+        if "closed" not in str(error) and "released" not in str(error):
+            raise
+        raise DatabaseUnavailable("the connection to Postgres broke; try again") from error
+    except _AWAY as error:
+        text = str(error) or type(error).__name__
+        raise DatabaseUnavailable(
+            f"Postgres does not answer ({text}); check LANDBRIDGE_DATABASE_URL and the server"
+        ) from error
