@@ -1,36 +1,37 @@
 """Every error that Landbridge raises on purpose. Each message states the cause and the way out.
 
-    LandbridgeError
-    ├── SpecError            a provider page or mapping is wrong (raised at import)
-    ├── SettingsError        a setting, a command's argument or the installation is wrong
-    ├── InvalidInput         a value handed to a public call is wrong
-    ├── NotFound             an id or a name that nothing here answers to
-    ├── ReconnectRequired    the tenant has to connect again
-    ├── ProviderError        the provider's side (.transient .retry_at .request_id)
-    │   ├── Unreachable      no answer: DNS, TCP, TLS, time-out
-    │   ├── Throttled        over quota, come back at .retry_at
-    │   ├── CircuitOpen      too many failures lately, not tried
-    │   ├── Refused          the provider said no (.problems)
-    │   └── OutcomeUnknown   a write that may have happened
-    ├── RecordError          one record cannot be read or written (.field)
-    ├── UnmappedCode         a code without a counterpart (.table .code)
-    ├── Conflict             both sides changed (.ours .theirs)
-    ├── SignatureError       a webhook that must not be believed
-    │   ├── Forged           no key of ours made this signature
-    │   ├── TooOld           outside the time window (.seconds)
-    │   └── Replayed         seen before
-    ├── VaultError
-    │   ├── Sealed           the key provider does not open at present
-    │   └── WrongKey         this key did not seal this value
-    ├── DatabaseUnavailable  Postgres is away; nothing was accepted
-    ├── PayloadTooLarge      a body above the cap (.size .limit)
-    └── Forbidden            not allowed: an address, a tenant, a scope
+LandbridgeError
+├── SpecError            a provider page or mapping is wrong (raised at import)
+├── SettingsError        a setting, a command's argument or the installation is wrong
+├── InvalidInput         a value handed to a public call is wrong
+├── NotFound             an id or a name that nothing here answers to
+├── ReconnectRequired    the tenant has to connect again
+├── ProviderError        the provider's side (.transient .retry_at .request_id)
+│   ├── Unreachable      no answer: DNS, TCP, TLS, time-out
+│   ├── Throttled        over quota, come back at .retry_at
+│   ├── CircuitOpen      too many failures lately, not tried
+│   ├── Refused          the provider said no (.problems)
+│   └── OutcomeUnknown   a write that may have happened
+├── RecordError          one record cannot be read or written (.field)
+├── UnmappedCode         a code without a counterpart (.table .code)
+├── Conflict             both sides changed (.ours .theirs)
+├── SignatureError       a webhook that must not be believed
+│   ├── Forged           no key of ours made this signature
+│   ├── TooOld           outside the time window (.seconds)
+│   └── Replayed         seen before
+├── VaultError
+│   ├── Sealed           the key provider does not open at present
+│   └── WrongKey         this key did not seal this value
+├── DatabaseUnavailable  Postgres is away; nothing was accepted
+├── PayloadTooLarge      a body above the cap (.size .limit)
+└── Forbidden            not allowed: an address, a tenant, a scope
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 
 
 class LandbridgeError(Exception):
@@ -200,3 +201,9 @@ class PayloadTooLarge(LandbridgeError):
 
 class Forbidden(LandbridgeError):
     """Not allowed: an address outside the guard, another tenant's row, a missing scope."""
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """The end of a message about an unknown word: ` Did you mean 'invoice'?`, or nothing."""
+    near = get_close_matches(word, sorted(options), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
