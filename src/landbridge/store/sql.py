@@ -17,6 +17,7 @@ _BIND = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 _SCHEMA = re.compile(r"\blb\.")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
+
 class Sql:
     """One statement. `across` is the reason why it may touch several tenants' rows."""
 

@@ -78,6 +78,7 @@ CREATE TABLE lb.connection (
     state        text NOT NULL CHECK (state IN ('pending', 'active', 'needs_reauth', 'paused', 'revoked')),
     reason       text NOT NULL DEFAULT '',
     settings     jsonb NOT NULL DEFAULT '{}',
+    secrets      bytea,
     created_at   timestamptz NOT NULL DEFAULT lb.now(),
     updated_at   timestamptz NOT NULL DEFAULT lb.now(),
     PRIMARY KEY (environment, tenant, id),

@@ -1,0 +1,255 @@
+"""Arrivals (raw webhooks, stored before they are answered) and the inbox events made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from landbridge import ids
+from landbridge.store.database import Database, Row, Tx
+from landbridge.store.sql import Sql
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """One webhook as it came. `connection` is set when its address named one."""
+
+    environment: str
+    id: str
+    app: str
+    connection: str | None
+    headers: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboxEvent:
+    """One event for one tenant's connection. `outcome` is pull, delete or ignored."""
+
+    environment: str
+    tenant: str
+    id: str
+    app: str
+    connection: str
+    arrival: str
+    vendor_id: str
+    topic: str
+    resource: str
+    key: str
+    outcome: str
+    occurred_at: datetime | None
+    created_at: datetime | None = None
+
+
+_STORE = Sql(
+    "arrivals.store",
+    """
+    WITH stored AS (
+        INSERT INTO lb.arrival (environment, id, app, connection, headers, body)
+        SELECT came.environment, came.id, came.app, came.connection, came.headers, came.body
+        FROM unnest(:environments::text[], :ids::text[], :apps::text[], :connections::text[],
+            :headers::bytea[], :bodies::bytea[])
+            AS came (environment, id, app, connection, headers, body)
+        RETURNING environment, id, app
+    )
+    INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, args)
+    SELECT stored.environment, '', :prefix || replace(min(stored.id), 'arr_', ''), 'receive',
+        'receive', lb.shard(stored.environment, stored.app), lb.now(),
+        jsonb_build_object('arrivals', jsonb_agg(stored.id ORDER BY stored.id))
+    FROM stored GROUP BY stored.environment, stored.app
+    """,
+    across="Webhooks are stored before anybody knows which tenants they are for.",
+)
+
+_LOAD = Sql(
+    "arrivals.load",
+    """
+    SELECT environment, id, app, connection, headers, body FROM lb.arrival
+    WHERE id = ANY(:ids::text[]) AND environment = :environment ORDER BY id
+    """,
+)
+
+_ADMIT = Sql(
+    "inbox.admit",
+    """
+    INSERT INTO lb.inbox_key (environment, tenant, app, key, expires_at)
+    SELECT :environment, :tenant, :app, fresh.key, lb.now() + :keep::interval
+    FROM unnest(:keys::text[]) AS fresh (key)
+    ORDER BY fresh.key
+    ON CONFLICT (environment, tenant, app, key) DO NOTHING
+    RETURNING key
+    """,
+)
+
+_FILE = Sql(
+    "inbox.file",
+    """
+    INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
+        topic, resource, key, outcome, occurred_at)
+    SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
+        filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at
+    FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
+        :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
+        :occurred_ats::timestamptz[])
+        AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at)
+    """,
+)
+
+_EVENTS = Sql(
+    "inbox.list",
+    """
+    SELECT environment, tenant, id, app, connection, arrival, vendor_id, topic, resource, key,
+        outcome, occurred_at, created_at
+    FROM lb.inbox_event
+    WHERE environment = :environment AND (:tenant::text IS NULL OR tenant = :tenant)
+    ORDER BY id DESC LIMIT :most
+    """,
+    across="The operator's list shows every tenant of an environment unless one is named.",
+)
+
+_EVENT = Sql(
+    "inbox.one",
+    """
+    SELECT event.environment, event.tenant, event.id, event.app, event.connection, event.arrival,
+        event.vendor_id, event.topic, event.resource, event.key, event.outcome,
+        event.occurred_at, event.created_at
+    FROM lb.inbox_event AS event WHERE event.environment = :environment AND event.id = :id
+    """,
+    across="The operator names an inbox event by its id alone, whichever tenant it has.",
+)
+
+_TALLY = Sql(
+    "tally.add",
+    """
+    INSERT INTO lb.tally AS tally (environment, app, day, what, n)
+    SELECT count.environment, count.app, (lb.now() AT TIME ZONE 'UTC')::date, count.what, count.n
+    FROM unnest(:environments::text[], :apps::text[], :whats::text[], :ns::bigint[])
+        AS count (environment, app, what, n)
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (environment, app, day, what) DO UPDATE SET n = tally.n + excluded.n
+    """,
+)
+
+_TALLIES = Sql(
+    "tally.read",
+    """
+    SELECT app, day, what, n FROM lb.tally WHERE environment = :environment
+    ORDER BY day DESC, app, what LIMIT 1000
+    """,
+)
+
+_EXPIRE = Sql(
+    "inbox.expire_keys",
+    "DELETE FROM lb.inbox_key WHERE expires_at < lb.now()",
+    across="Housekeeping: deduplication keys of all tenants end at their stated time.",
+)
+
+
+async def store(db: Database, arrivals: Sequence[Arrival]) -> None:
+    """Commits webhooks and the work of sorting them in one statement; then they may be answered."""
+    await db.run(
+        _STORE,
+        prefix="due_",
+        environments=[arrival.environment for arrival in arrivals],
+        ids=[arrival.id for arrival in arrivals],
+        apps=[arrival.app for arrival in arrivals],
+        connections=[arrival.connection for arrival in arrivals],
+        headers=[arrival.headers for arrival in arrivals],
+        bodies=[arrival.body for arrival in arrivals],
+    )
+
+
+async def load(db: Database, *, environment: str, arrivals: Sequence[str]) -> list[Arrival]:
+    """These arrivals, oldest first; those whose partition was dropped are not among them."""
+    rows = await db.fetch(_LOAD, environment=environment, ids=list(arrivals))
+    return [Arrival(**dict(row)) for row in rows]
+
+
+async def admit(
+    tx: Tx,
+    keys: Sequence[str],
+    *,
+    environment: str,
+    tenant: str,
+    app: str,
+    keep: timedelta,
+) -> set[str]:
+    """Those of the keys that were not admitted in the last `keep`; the rest are duplicates.
+
+    Two transactions that admit the same key wait for each other, so one event enters once.
+    """
+    rows = await tx.fetch(
+        _ADMIT, environment=environment, tenant=tenant, app=app, keys=list(keys), keep=keep
+    )
+    return {row["key"] for row in rows}
+
+
+async def file(
+    tx: Tx, events: Sequence[InboxEvent], *, environment: str, tenant: str, app: str
+) -> None:
+    """Writes inbox events of one tenant."""
+    if not events:
+        return
+    await tx.run(
+        _FILE,
+        environment=environment,
+        tenant=tenant,
+        app=app,
+        ids=[event.id for event in events],
+        connections=[event.connection for event in events],
+        arrivals=[event.arrival for event in events],
+        vendor_ids=[event.vendor_id for event in events],
+        topics=[event.topic for event in events],
+        resources=[event.resource for event in events],
+        keys=[event.key for event in events],
+        outcomes=[event.outcome for event in events],
+        occurred_ats=[event.occurred_at for event in events],
+    )
+
+
+async def events(
+    db: Database, *, environment: str, tenant: str | None = None, most: int = 100
+) -> list[InboxEvent]:
+    """The latest inbox events, newest first."""
+    rows = await db.fetch(_EVENTS, environment=environment, tenant=tenant, most=most)
+    return [_event(row) for row in rows]
+
+
+async def event(db: Database, *, environment: str, id: str) -> InboxEvent | None:
+    """One inbox event by its id."""
+    row = await db.row(_EVENT, environment=environment, id=id)
+    return _event(row) if row else None
+
+
+async def tally(db: Database, counts: dict[tuple[str, str, str], int]) -> None:
+    """Adds to the day's counts of what was refused: (environment, app, what) -> how many."""
+    if not counts:
+        return
+    await db.run(
+        _TALLY,
+        environments=[key[0] for key in counts],
+        apps=[key[1] for key in counts],
+        whats=[key[2] for key in counts],
+        ns=list(counts.values()),
+    )
+
+
+async def tallies(db: Database, *, environment: str) -> list[tuple[str, date, str, int]]:
+    """The counts per app and day: (app, day, what, how many), newest day first."""
+    rows = await db.fetch(_TALLIES, environment=environment)
+    return [(row["app"], row["day"], row["what"], row["n"]) for row in rows]
+
+
+async def expire(db: Database) -> int:
+    """Ends deduplication keys whose time is over."""
+    return await db.run(_EXPIRE)
+
+
+def new_arrival_id() -> str:
+    """A fresh arrival id."""
+    return ids.new("arr")
+
+
+def _event(row: Row) -> InboxEvent:
+    return InboxEvent(**dict(row))

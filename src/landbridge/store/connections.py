@@ -1,0 +1,296 @@
+"""Connections: a grant at a remote account, of one tenant; and the grants themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from landbridge.store.database import Database, Row, Tx
+from landbridge.store.sql import Sql
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """One connection of a tenant. `state` is pending, active, needs_reauth, paused or revoked."""
+
+    environment: str
+    tenant: str
+    id: str
+    app: str
+    access_grant: str
+    provider: str
+    account: str
+    account_name: str
+    token: str = field(repr=False)
+    owner: str
+    label: str
+    state: str
+    reason: str
+    settings: Mapping[str, Any] = field(repr=False)
+    secrets: bytes | None = field(repr=False)
+    created_at: datetime
+
+
+_COLUMNS = """environment, tenant, id, app, access_grant, provider, account, account_name, token,
+    owner, label, state, reason, settings, secrets, created_at"""
+
+_SAVE_GRANT = Sql(
+    "grants.save",
+    """
+    INSERT INTO lb.access_grant (environment, tenant, id, app, kind, secret, scopes)
+    VALUES (:environment, :tenant, :id, :app, :kind, :secret, :scopes)
+    """,
+)
+
+_GRANT_SECRET = Sql(
+    "grants.secret",
+    """
+    SELECT secret, version FROM lb.access_grant
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_DROP_GRANT = Sql(
+    "grants.drop",
+    """
+    DELETE FROM lb.access_grant
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_SAVE = Sql(
+    "connections.save",
+    f"""
+    INSERT INTO lb.connection (environment, tenant, id, app, access_grant, provider, account,
+        account_name, token, owner, label, state, settings)
+    VALUES (:environment, :tenant, :id, :app, :access_grant, :provider, :account,
+        :account_name, :token, :owner, :label, 'active', :settings)
+    ON CONFLICT (environment, tenant, app, account, owner, label) DO UPDATE
+    SET access_grant = excluded.access_grant, account_name = excluded.account_name,
+        settings = excluded.settings, state = 'active', reason = '', updated_at = lb.now()
+    RETURNING {_COLUMNS}
+    """,
+)
+
+_OF_ACCOUNT = Sql(
+    "connections.of_account",
+    """
+    SELECT id, access_grant FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND app = :app AND account = :account
+      AND owner = :owner AND label = :label
+    FOR UPDATE
+    """,
+)
+
+_ONE = Sql(
+    "connections.one",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_BY_ID = Sql(
+    "connections.by_id",
+    f"SELECT {_COLUMNS} FROM lb.connection WHERE environment = :environment AND id = :id",
+    across="The operator's commands name a connection by its id alone, whichever tenant it has.",
+)
+
+_BY_TOKEN = Sql(
+    "connections.by_token",
+    f"SELECT {_COLUMNS} FROM lb.connection WHERE app = :app AND token = :token",
+    across="A webhook names its connection by an unguessable address before a tenant is known.",
+)
+
+_BY_ACCOUNT = Sql(
+    "connections.by_account",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND app = :app AND account = :account
+      AND state <> 'revoked'
+    ORDER BY id
+    """,
+    across="A webhook of one remote account goes to every tenant that connected that account.",
+)
+
+_LIST = Sql(
+    "connections.list",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND (:tenant::text IS NULL OR tenant = :tenant)
+    ORDER BY id LIMIT :most
+    """,
+    across="The operator's list shows every tenant of an environment unless one is named.",
+)
+
+_SET_STATE = Sql(
+    "connections.set_state",
+    """
+    UPDATE lb.connection SET state = :state, reason = :reason, updated_at = lb.now()
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_SET_SECRETS = Sql(
+    "connections.set_secrets",
+    """
+    UPDATE lb.connection SET secrets = :secrets, updated_at = lb.now()
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+
+async def save_grant(
+    tx: Tx,
+    *,
+    environment: str,
+    tenant: str,
+    id: str,
+    app: str,
+    kind: str,
+    secret: bytes,
+    scopes: Sequence[str] = (),
+) -> None:
+    """Stores a new grant with its sealed secret."""
+    await tx.run(
+        _SAVE_GRANT,
+        environment=environment,
+        tenant=tenant,
+        id=id,
+        app=app,
+        kind=kind,
+        secret=secret,
+        scopes=list(scopes),
+    )
+
+
+async def grant_secret(db: Database, connection: Connection) -> bytes | None:
+    """The sealed secret of the connection's grant; None when it was forgotten."""
+    row = await db.row(
+        _GRANT_SECRET,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        id=connection.access_grant,
+    )
+    return row["secret"] if row else None
+
+
+async def drop_grant(tx: Tx, *, environment: str, tenant: str, id: str) -> None:
+    """Forgets a grant and its secret."""
+    await tx.run(_DROP_GRANT, environment=environment, tenant=tenant, id=id)
+
+
+async def save(
+    tx: Tx,
+    *,
+    environment: str,
+    tenant: str,
+    id: str,
+    app: str,
+    access_grant: str,
+    provider: str,
+    account: str,
+    account_name: str,
+    token: str,
+    owner: str,
+    label: str,
+    settings: Mapping[str, Any],
+) -> tuple[Connection, bool]:
+    """The connection, and whether it is new.
+
+    Connecting the same account again (same owner and label) keeps the connection's id, address,
+    cursors and mappings, takes the new grant and forgets the old one.
+    """
+    before = await tx.row(
+        _OF_ACCOUNT,
+        environment=environment,
+        tenant=tenant,
+        app=app,
+        account=account,
+        owner=owner,
+        label=label,
+    )
+    row = await tx.row(
+        _SAVE,
+        environment=environment,
+        tenant=tenant,
+        id=id,
+        app=app,
+        access_grant=access_grant,
+        provider=provider,
+        account=account,
+        account_name=account_name,
+        token=token,
+        owner=owner,
+        label=label,
+        settings=msgspec.json.encode(settings).decode(),
+    )
+    assert row is not None
+    if before is not None:
+        await drop_grant(tx, environment=environment, tenant=tenant, id=before["access_grant"])
+    return _connection(row), before is None
+
+
+async def one(db: Database, *, environment: str, tenant: str, id: str) -> Connection | None:
+    """A tenant's connection."""
+    row = await db.row(_ONE, environment=environment, tenant=tenant, id=id)
+    return _connection(row) if row else None
+
+
+async def by_id(db: Database, *, environment: str, id: str) -> Connection | None:
+    """A connection by its id alone; for the operator."""
+    row = await db.row(_BY_ID, environment=environment, id=id)
+    return _connection(row) if row else None
+
+
+async def by_token(db: Database, *, app: str, token: str) -> Connection | None:
+    """The connection that an intake address names."""
+    row = await db.row(_BY_TOKEN, app=app, token=token)
+    return _connection(row) if row else None
+
+
+async def by_account(db: Database, *, environment: str, app: str, account: str) -> list[Connection]:
+    """All connections to a remote account, of any tenant."""
+    rows = await db.fetch(_BY_ACCOUNT, environment=environment, app=app, account=account)
+    return [_connection(row) for row in rows]
+
+
+async def every(
+    db: Database, *, environment: str, tenant: str | None = None, most: int = 1000
+) -> list[Connection]:
+    """Connections of an environment, oldest first; of one tenant if it is named."""
+    rows = await db.fetch(_LIST, environment=environment, tenant=tenant, most=most)
+    return [_connection(row) for row in rows]
+
+
+async def set_state(db: Database | Tx, connection: Connection, state: str, reason: str) -> None:
+    """Moves a connection to another state and says why."""
+    await db.run(
+        _SET_STATE,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        id=connection.id,
+        state=state,
+        reason=reason,
+    )
+
+
+async def set_secrets(db: Database | Tx, connection: Connection, secrets: bytes) -> None:
+    """Replaces the sealed webhook secrets of a connection."""
+    await db.run(
+        _SET_SECRETS,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        id=connection.id,
+        secrets=secrets,
+    )
+
+
+def _connection(row: Row) -> Connection:
+    values = dict(row)
+    values["settings"] = msgspec.json.decode(values["settings"])
+    return Connection(**values)

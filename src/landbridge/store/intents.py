@@ -1,0 +1,106 @@
+"""Intents: each is one remote effect that was promised, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from landbridge.store.database import Database, Row, Tx
+from landbridge.store.sql import Sql
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """One promised write. `state` is waiting, done, refused, conflict or unknown."""
+
+    environment: str
+    tenant: str
+    id: str
+    connection: str
+    resource: str
+    action: str
+    key: str | None
+    document: dict[str, Any] | None
+    state: str
+    reason: str
+    problems: dict[str, str] | None
+    created_at: datetime
+
+
+_COLUMNS = """environment, tenant, id, connection, resource, action, key, document, state, reason,
+    problems, created_at"""
+
+ADD = Sql(
+    "intents.add",
+    """
+    WITH promised AS (
+        INSERT INTO lb.intent (environment, tenant, id, connection, resource, action, key,
+            document, subject)
+        VALUES (:environment, :tenant, :id, :connection, :resource, :action, :key,
+            :document::jsonb, :subject)
+        RETURNING environment, tenant, id
+    )
+    INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref)
+    SELECT promised.environment, promised.tenant, :due, 'push', 'push',
+        lb.shard(:environment, :tenant), lb.now(), promised.id
+    FROM promised
+    WHERE promised.environment = :environment AND promised.tenant = :tenant
+    """,
+)
+"""One statement for the caller's transaction: the intent and its due row."""
+
+_ONE = Sql(
+    "intents.one",
+    f"""
+    SELECT {_COLUMNS} FROM lb.intent
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_SETTLE = Sql(
+    "intents.settle",
+    """
+    UPDATE lb.intent SET state = :state, key = coalesce(:key, key), reason = :reason,
+        problems = :problems::jsonb, settled_at = lb.now()
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+
+async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> Intent | None:
+    """The intent with this id."""
+    row = await db.row(_ONE, environment=environment, tenant=tenant, id=id)
+    return _intent(row) if row else None
+
+
+async def settle(
+    db: Database | Tx,
+    intent: Intent,
+    *,
+    state: str,
+    key: str | None = None,
+    reason: str = "",
+    problems: dict[str, str] | None = None,
+) -> None:
+    """Writes down what became of an intent."""
+    await db.run(
+        _SETTLE,
+        environment=intent.environment,
+        tenant=intent.tenant,
+        id=intent.id,
+        state=state,
+        key=key,
+        reason=reason,
+        problems=msgspec.json.encode(problems).decode() if problems else None,
+    )
+
+
+def _intent(row: Row) -> Intent:
+    values = dict(row)
+    for name in ("document", "problems"):
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name])
+    return Intent(**values)

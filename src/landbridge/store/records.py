@@ -1,0 +1,299 @@
+"""Records: the raw one as the provider sent it, the unified one beside it, and what changed.
+
+A page is applied in one transaction: unchanged records (same digest) cause no write; for the rest
+the record, its change and a pointer for the sequencer are written by one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from landbridge import ids
+from landbridge.store.database import Database, Row, Tx
+from landbridge.store.sql import Sql
+from landbridge.store.syncs import Stream
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A record as a page brought it. `unified` is JSON text; None: kept raw only."""
+
+    key: str
+    raw: bytes
+    digest: bytes
+    version: str | None = None
+    kind: str | None = None
+    unified: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A record as it stands in the database."""
+
+    environment: str
+    tenant: str
+    connection: str
+    resource: str
+    key: str
+    raw: bytes
+    version: str | None
+    kind: str | None
+    unified: dict[str, Any] | None
+    deleted_at: datetime | None
+    changed_at: datetime
+
+
+_DIGESTS = Sql(
+    "records.digests",
+    """
+    SELECT key, digest FROM lb.record
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND key = ANY(:keys::text[]) AND deleted_at IS NULL
+    """,
+)
+
+_APPLY = Sql(
+    "records.apply",
+    """
+    WITH incoming AS (
+        SELECT * FROM unnest(:keys::text[], :raws::bytea[], :digests::bytea[], :versions::text[],
+            :kinds::text[], :unifieds::text[], :subjects::text[], :changes::text[])
+            AS page (key, raw, digest, version, kind, unified, subject, change)
+    ), earlier AS (
+        SELECT record.key, record.unified, record.deleted_at FROM lb.record AS record
+        WHERE record.environment = :environment AND record.tenant = :tenant
+          AND record.connection = :connection AND record.resource = :resource
+          AND record.key = ANY(:keys::text[])
+        ORDER BY record.key
+        FOR UPDATE
+    ), stored AS (
+        INSERT INTO lb.record AS record (environment, tenant, connection, resource, key, raw,
+            digest, version, scope, kind, unified, subject)
+        SELECT :environment, :tenant, :connection, :resource, incoming.key, incoming.raw,
+            incoming.digest, incoming.version, :scope, incoming.kind, incoming.unified::jsonb,
+            incoming.subject
+        FROM incoming
+        ORDER BY incoming.key
+        ON CONFLICT (environment, tenant, connection, resource, key) DO UPDATE
+        SET raw = excluded.raw, digest = excluded.digest, version = excluded.version,
+            scope = excluded.scope, kind = excluded.kind, unified = excluded.unified,
+            subject = excluded.subject, deleted_at = NULL, changed_at = lb.now()
+    ), changed AS (
+        INSERT INTO lb.change (environment, tenant, id, connection, resource, key, kind, before,
+            after, subject)
+        SELECT :environment, :tenant, incoming.change, :connection, :resource, incoming.key,
+            incoming.kind,
+            CASE WHEN earlier.deleted_at IS NULL THEN earlier.unified END,
+            incoming.unified::jsonb, incoming.subject
+        FROM incoming LEFT JOIN earlier ON earlier.key = incoming.key
+        WHERE incoming.kind IS NOT NULL
+          AND (earlier.key IS NULL OR earlier.deleted_at IS NOT NULL
+               OR earlier.unified IS DISTINCT FROM incoming.unified::jsonb)
+        RETURNING id
+    ), pointed AS (
+        INSERT INTO lb.change_new (id, changes)
+        SELECT min(changed.id), array_agg(changed.id ORDER BY changed.id) FROM changed
+        HAVING count(*) > 0
+    )
+    SELECT count(*) FROM changed
+    """,
+)
+
+_TOUCH = Sql(
+    "records.touch",
+    """
+    UPDATE lb.record AS record SET version = fresh.version
+    FROM unnest(:keys::text[], :versions::text[]) AS fresh (key, version)
+    WHERE record.environment = :environment AND record.tenant = :tenant
+      AND record.connection = :connection AND record.resource = :resource
+      AND record.key = fresh.key AND record.version IS DISTINCT FROM fresh.version
+    """,
+)
+
+_DELETE = Sql(
+    "records.delete",
+    """
+    WITH doomed AS (
+        SELECT record.key, record.kind, record.unified, record.subject, gone.change
+        FROM lb.record AS record
+        JOIN unnest(:keys::text[], :changes::text[]) AS gone (key, change)
+          ON gone.key = record.key
+        WHERE record.environment = :environment AND record.tenant = :tenant
+          AND record.connection = :connection AND record.resource = :resource
+          AND record.deleted_at IS NULL
+        ORDER BY record.key
+        FOR UPDATE OF record
+    ), marked AS (
+        UPDATE lb.record AS record SET deleted_at = lb.now(), changed_at = lb.now()
+        FROM doomed
+        WHERE record.environment = :environment AND record.tenant = :tenant
+          AND record.connection = :connection AND record.resource = :resource
+          AND record.key = doomed.key
+    ), changed AS (
+        INSERT INTO lb.change (environment, tenant, id, connection, resource, key, kind, before,
+            after, subject)
+        SELECT :environment, :tenant, doomed.change, :connection, :resource, doomed.key,
+            doomed.kind, doomed.unified, NULL, doomed.subject
+        FROM doomed WHERE doomed.kind IS NOT NULL
+        RETURNING id
+    ), pointed AS (
+        INSERT INTO lb.change_new (id, changes)
+        SELECT min(changed.id), array_agg(changed.id ORDER BY changed.id) FROM changed
+        HAVING count(*) > 0
+    )
+    SELECT count(*) FROM doomed
+    """,
+)
+
+_MISSING = Sql(
+    "records.missing",
+    """
+    SELECT record.key FROM lb.record AS record
+    WHERE record.environment = :environment AND record.tenant = :tenant
+      AND record.connection = :connection AND record.resource = :resource
+      AND record.scope = :scope AND record.deleted_at IS NULL
+      AND NOT EXISTS (
+          SELECT 1 FROM lb.seen AS seen, unnest(seen.keys) AS met (key)
+          WHERE seen.environment = :environment AND seen.tenant = :tenant
+            AND seen.connection = :connection AND seen.resource = :resource
+            AND seen.listing = :listing AND met.key = record.key)
+    ORDER BY record.key
+    """,
+)
+
+_VERSIONS = Sql(
+    "records.versions",
+    """
+    SELECT key, version FROM lb.record
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND scope = :scope AND deleted_at IS NULL
+    """,
+)
+
+_READ = Sql(
+    "records.read",
+    """
+    SELECT environment, tenant, connection, resource, key, raw, version, kind, unified, deleted_at,
+        changed_at
+    FROM lb.record
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND key > :after AND (:deleted OR deleted_at IS NULL)
+    ORDER BY key LIMIT :most
+    """,
+)
+
+_ONE = Sql(
+    "records.one",
+    """
+    SELECT environment, tenant, connection, resource, key, raw, version, kind, unified, deleted_at,
+        changed_at
+    FROM lb.record
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND key = :key
+    """,
+)
+
+_COUNTS = Sql(
+    "records.counts",
+    """
+    SELECT resource, count(*) FILTER (WHERE deleted_at IS NULL) AS present,
+        count(*) FILTER (WHERE deleted_at IS NOT NULL) AS deleted
+    FROM lb.record
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+    GROUP BY resource ORDER BY resource
+    """,
+)
+
+
+async def digests(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, bytes]:
+    """The content digests of those of the keys that are stored and not deleted."""
+    rows = await tx.fetch(_DIGESTS, **stream.binds(), keys=list(keys))
+    return {row["key"]: row["digest"] for row in rows}
+
+
+async def apply(tx: Tx, stream: Stream, records: Sequence[Incoming], *, scope: str = "") -> int:
+    """Stores these records and writes the changes of their unified form; how many changes.
+
+    Each key may occur once. A record whose unified form is as before makes no change.
+    """
+    if not records:
+        return 0
+    changed: int = await tx.value(
+        _APPLY,
+        **stream.binds(),
+        scope=scope,
+        keys=[record.key for record in records],
+        raws=[record.raw for record in records],
+        digests=[record.digest for record in records],
+        versions=[record.version for record in records],
+        kinds=[record.kind for record in records],
+        unifieds=[record.unified for record in records],
+        subjects=[record.subject for record in records],
+        changes=[ids.new("chg") for _ in records],
+    )
+    return changed
+
+
+async def touch(tx: Tx, stream: Stream, versions: dict[str, str | None]) -> None:
+    """Takes new versions (ETags) of records whose content is as before."""
+    await tx.run(_TOUCH, **stream.binds(), keys=list(versions), versions=list(versions.values()))
+
+
+async def delete(tx: Tx, stream: Stream, keys: Sequence[str]) -> int:
+    """Marks records as deleted and writes the changes; how many were there to delete."""
+    if not keys:
+        return 0
+    gone: int = await tx.value(
+        _DELETE,
+        **stream.binds(),
+        keys=list(keys),
+        changes=[ids.new("chg") for _ in keys],
+    )
+    return gone
+
+
+async def missing(tx: Tx | Database, stream: Stream, *, listing: str, scope: str = "") -> list[str]:
+    """Keys that we hold and the listing did not meet."""
+    rows = await tx.fetch(_MISSING, **stream.binds(), listing=listing, scope=scope)
+    return [row["key"] for row in rows]
+
+
+async def versions(db: Database | Tx, stream: Stream, *, scope: str = "") -> dict[str, str | None]:
+    """The stored version of every record of a scope."""
+    rows = await db.fetch(_VERSIONS, **stream.binds(), scope=scope)
+    return {row["key"]: row["version"] for row in rows}
+
+
+async def read(
+    db: Database | Tx, stream: Stream, *, after: str = "", most: int = 100, deleted: bool = False
+) -> list[Stored]:
+    """Up to `most` records in the order of their keys, those behind `after`."""
+    rows = await db.fetch(_READ, **stream.binds(), after=after, most=most, deleted=deleted)
+    return [_stored(row) for row in rows]
+
+
+async def one(db: Database | Tx, stream: Stream, key: str) -> Stored | None:
+    """One record, deleted or not."""
+    row = await db.row(_ONE, **stream.binds(), key=key)
+    return _stored(row) if row else None
+
+
+async def counts(
+    db: Database, *, environment: str, tenant: str, connection: str
+) -> dict[str, tuple[int, int]]:
+    """Per resource: how many records are there, and how many are deleted."""
+    rows = await db.fetch(_COUNTS, environment=environment, tenant=tenant, connection=connection)
+    return {row["resource"]: (row["present"], row["deleted"]) for row in rows}
+
+
+def _stored(row: Row) -> Stored:
+    values = dict(row)
+    if values["unified"] is not None:
+        values["unified"] = msgspec.json.decode(values["unified"])
+    return Stored(**values)

@@ -1,0 +1,257 @@
+"""Standing orders to pull a resource of a connection, their cursors, and what each run did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from landbridge import ids
+from landbridge.store.database import Database, Row, Tx
+from landbridge.store.sql import Sql
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a pull. `state` is running, done, failed or cancelled."""
+
+    environment: str
+    tenant: str
+    id: str
+    connection: str
+    resource: str
+    state: str
+    reason: str
+    started_at: datetime
+    ended_at: datetime | None
+    pages: int
+    seen: int
+    changed: int
+    gone: int
+    parked: int
+
+
+_ADD = Sql(
+    "syncs.add",
+    """
+    INSERT INTO lb.sync (environment, tenant, connection, resource, id)
+    SELECT :environment, :tenant, :connection, wanted.resource, wanted.id
+    FROM unnest(:resources::text[], :ids::text[]) AS wanted (resource, id)
+    ON CONFLICT DO NOTHING
+    """,
+)
+
+_CURSOR = Sql(
+    "syncs.cursor",
+    """
+    SELECT cursor FROM lb.sync
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource
+    """,
+)
+
+_MOVE = Sql(
+    "syncs.move",
+    """
+    UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run,
+        pulled_at = CASE WHEN :whole THEN lb.now() ELSE pulled_at END
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource
+    """,
+)
+
+_LIST = Sql(
+    "syncs.list",
+    """
+    SELECT resource, pulled_at FROM lb.sync
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+    ORDER BY id
+    """,
+)
+
+_START = Sql(
+    "runs.start",
+    """
+    INSERT INTO lb.run (environment, tenant, id, connection, resource, state)
+    VALUES (:environment, :tenant, :id, :connection, :resource, 'running')
+    """,
+)
+
+_COUNT = Sql(
+    "runs.count",
+    """
+    UPDATE lb.run SET pages = pages + 1, seen = seen + :seen, changed = changed + :changed,
+        gone = gone + :gone, parked = parked + :parked
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_END = Sql(
+    "runs.end",
+    """
+    UPDATE lb.run SET state = :state, reason = :reason, ended_at = lb.now()
+    WHERE environment = :environment AND tenant = :tenant AND id = :id AND state = 'running'
+    """,
+)
+
+_ABANDONED = Sql(
+    "runs.abandoned",
+    """
+    UPDATE lb.run SET state = 'failed', ended_at = lb.now(),
+        reason = 'the process that ran it ended; a later run went on from its last page'
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND state = 'running'
+    """,
+)
+
+_RUNS = Sql(
+    "runs.latest",
+    """
+    SELECT environment, tenant, id, connection, resource, state, reason, started_at, ended_at,
+        pages, seen, changed, gone, parked
+    FROM lb.run
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+    ORDER BY id DESC LIMIT :most
+    """,
+)
+
+_SEE = Sql(
+    "syncs.see",
+    """
+    INSERT INTO lb.seen (environment, tenant, connection, resource, listing, page, keys)
+    SELECT :environment, :tenant, :connection, :resource, :listing,
+        coalesce(max(earlier.page), 0) + 1, :keys
+    FROM lb.seen AS earlier
+    WHERE earlier.environment = :environment AND earlier.tenant = :tenant
+      AND earlier.connection = :connection AND earlier.resource = :resource
+      AND earlier.listing = :listing
+    """,
+)
+
+_FORGET = Sql(
+    "syncs.forget_listings",
+    """
+    DELETE FROM lb.seen
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND listing = :listing
+    """,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One resource of one connection: what every statement about pulling is held to."""
+
+    environment: str
+    tenant: str
+    connection: str
+    resource: str
+
+    def binds(self) -> dict[str, Any]:
+        """The four values, by their bind names."""
+        return {
+            "environment": self.environment,
+            "tenant": self.tenant,
+            "connection": self.connection,
+            "resource": self.resource,
+        }
+
+
+async def add(
+    tx: Tx, *, environment: str, tenant: str, connection: str, resources: Sequence[str]
+) -> None:
+    """Standing orders for these resources; those that exist stay as they are."""
+    await tx.run(
+        _ADD,
+        environment=environment,
+        tenant=tenant,
+        connection=connection,
+        resources=list(resources),
+        ids=[ids.new("syn") for _ in resources],
+    )
+
+
+async def every(
+    db: Database, *, environment: str, tenant: str, connection: str
+) -> list[tuple[str, datetime | None]]:
+    """The connection's resources and when each was last pulled to its end."""
+    rows = await db.fetch(_LIST, environment=environment, tenant=tenant, connection=connection)
+    return [(row["resource"], row["pulled_at"]) for row in rows]
+
+
+async def cursor(db: Database | Tx, stream: Stream) -> dict[str, Any] | None:
+    """Where the last page ended; None before the first."""
+    text = await db.value(_CURSOR, **stream.binds())
+    return msgspec.json.decode(text) if text else None
+
+
+async def move(
+    tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str, whole: bool = False
+) -> None:
+    """Stores the cursor behind a page, in the page's own transaction."""
+    text = msgspec.json.encode(cursor).decode()
+    await tx.run(_MOVE, **stream.binds(), cursor=text, run=run, whole=whole)
+
+
+async def start(db: Database, stream: Stream) -> str:
+    """Opens a run and gives its id; a run that never ended is marked as failed."""
+    run = ids.new("run")
+    async with db.transaction() as tx:
+        await tx.run(_ABANDONED, **stream.binds())
+        await tx.run(_START, **stream.binds(), id=run)
+    return run
+
+
+async def count(
+    tx: Tx, stream: Stream, run: str, *, seen: int, changed: int, gone: int, parked: int
+) -> None:
+    """Adds a page to what a run did."""
+    await tx.run(
+        _COUNT,
+        environment=stream.environment,
+        tenant=stream.tenant,
+        id=run,
+        seen=seen,
+        changed=changed,
+        gone=gone,
+        parked=parked,
+    )
+
+
+async def end(db: Database, stream: Stream, run: str, *, state: str, reason: str = "") -> None:
+    """Closes a run."""
+    await db.run(
+        _END,
+        environment=stream.environment,
+        tenant=stream.tenant,
+        id=run,
+        state=state,
+        reason=reason,
+    )
+
+
+async def runs(
+    db: Database, *, environment: str, tenant: str, connection: str, most: int = 20
+) -> list[Run]:
+    """The latest runs of a connection, newest first."""
+    rows = await db.fetch(
+        _RUNS, environment=environment, tenant=tenant, connection=connection, most=most
+    )
+    return [_run(row) for row in rows]
+
+
+async def see(tx: Tx, stream: Stream, *, listing: str, keys: Sequence[str]) -> None:
+    """Notes the keys that a page of a full listing met."""
+    await tx.run(_SEE, **stream.binds(), listing=listing, keys=list(keys))
+
+
+async def forget_listing(tx: Tx, stream: Stream, listing: str) -> None:
+    """Drops the notes of a listing that is over."""
+    await tx.run(_FORGET, **stream.binds(), listing=listing)
+
+
+def _run(row: Row) -> Run:
+    return Run(**dict(row))
