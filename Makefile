@@ -2,6 +2,7 @@
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test check faults bench peers lock clean
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 
 help:  ## show this list
@@ -31,7 +32,7 @@ demo: .venv/.demo  ## run the whole story on this machine (ARGS="--json")
 	@$(BIN)/landbridge demo $(ARGS)
 
 test: .venv/.test  ## run the tests (ARGS="-k pull")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: .venv/.check  ## format, lint, types, import contracts, documentation that runs
 	@$(BIN)/ruff format --check .
@@ -41,7 +42,7 @@ check: .venv/.check  ## format, lint, types, import contracts, documentation tha
 	@$(BIN)/python -m tests.docs_run
 
 faults bench peers: .venv/.test
-	@ONLY="$(ONLY)" N="$(N)" JSON="$(JSON)" WRITE="$(WRITE)" $(BIN)/python -m tests.$@
+	@ONLY="$(ONLY)" N="$(N)" SEED="$(SEED)" JSON="$(JSON)" WRITE="$(WRITE)" $(BIN)/python -m tests.$@
 
 faults: ## break it on purpose, count what was lost (ONLY=W01,F N=ci|medium|NUMBER JSON=file WRITE=1)
 bench:  ## measure it (ONLY= N=smoke|medium|NUMBER JSON=file WRITE=1)

@@ -1,13 +1,14 @@
 """Rewrites the lock files beside this script from their `.in` files.
 
 Run by `make lock` (which may pass `--upgrade`). Needs the pinned `uv` of the running environment.
-Each lock starts with a digest of the `.in` files it came from, so that a forgotten `make lock` is found
-without a network (`stale()`, used by a test).
+Each lock starts with a digest of the `.in` files it came from, so that a forgotten `make lock` is
+found without a network (`stale()`, used by a test).
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def heading(name: str) -> str:
 
 
 def stale() -> list[str]:
-    """The names of locks whose `.in` files changed since they were made; empty when all are fresh."""
+    """Names of locks whose `.in` files changed since they were made; empty when fresh."""
     return [
         name
         for name in LOCKS
@@ -43,14 +44,20 @@ def stale() -> list[str]:
 
 
 def lock(name: str, *options: str) -> None:
-    """Writes the lock `name`: exact versions with their hashes, and no address."""
+    """Writes the lock `name`: exact versions with their hashes, and no address.
+
+    A lock that comes out as it was keeps its time, so that `make` installs nothing again.
+    """
     target = HERE / f"{name}.txt"
+    before, times = target.read_text(), target.stat()
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes"]
     command += ["--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"]
     command += [*options, "--output-file", str(target), str(HERE / f"{name}.in")]
     subprocess.run(command, check=True)  # noqa: S603  (our own command line)
     target.write_text(f"{heading(name)}\n{target.read_text()}")
+    if target.read_text() == before:
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def main(*options: str) -> None:

@@ -1,0 +1,6 @@
+"""`make bench`."""
+
+from tests.rows import main
+
+if __name__ == "__main__":
+    main("bench")

@@ -1,0 +1,179 @@
+"""The command behind `make faults`, `make bench` and `make peers`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.rows._page import PAGES, write_page
+from tests.rows._row import Row, RowResult, Size, Trial
+
+_SEED = 20261122
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One finished row, as the table, the page and the JSON file show it."""
+
+    code: str
+    title: str
+    value: str
+    goal: str
+    holds: bool
+    seconds: float
+    detail: dict[str, object]
+
+
+def rows_of(package: str) -> list[Row]:
+    """Every row in the modules of `package`, ordered by code. ValueError: a code twice."""
+    home = importlib.import_module(package)
+    found: dict[str, Row] = {}
+    for module in pkgutil.iter_modules(home.__path__, f"{package}."):
+        if module.name.endswith("__main__"):
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Row) and found.setdefault(value.code, value) is not value:
+                raise ValueError(f"{package} has two rows {value.code}.")
+    return sorted(found.values(), key=lambda each: each.code)
+
+
+def choose(rows: Sequence[Row], only: str) -> list[Row]:
+    """The rows whose code begins with a word of `only` (comma or space between); all for none.
+
+    ValueError when a word begins no code: a typing mistake must not pass for a green run.
+    """
+    words = only.replace(",", " ").split()
+    for word in words or [""]:
+        if not any(each.code.lower().startswith(word.lower()) for each in rows):
+            there_are = ", ".join(each.code for each in rows) or "none"
+            raise ValueError(f"ONLY={only} matches no row at {word!r}. The rows are: {there_are}.")
+    return [
+        each
+        for each in rows
+        if not words or any(each.code.lower().startswith(word.lower()) for word in words)
+    ]
+
+
+def main(command: str, *, package: str | None = None) -> NoReturn:
+    """Runs the rows of `package`, or of `tests.<command>`, as the environment asks, and exits.
+
+    ONLY, N, SEED, JSON and WRITE are what `make` passes on: see `make help`.
+
+    Exit 0: every row holds. 1: one falls short. 2: asked for what there is not.
+    """
+    try:
+        size = Size.parse(os.environ.get("N", ""))
+        seed = int(os.environ.get("SEED") or _SEED)
+        every = rows_of(package or f"tests.{command}")
+        rows = choose(every, os.environ.get("ONLY", ""))
+        page = _page(command, every) if os.environ.get("WRITE") else None
+    except (ValueError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    lines = _run(rows, size=size, seed=seed)
+    _show(command, lines, size=size, seed=seed)
+    failed = sum(not line.holds for line in lines)
+    if target := os.environ.get("JSON"):
+        report = {
+            "command": command,
+            "size": size.name,
+            "seed": seed,
+            "rows": [asdict(line) for line in lines],
+            "passed": len(lines) - failed,
+            "failed": failed,
+        }
+        Path(target).write_text(json.dumps(report, indent=2) + "\n")
+    if page is not None:
+        cells = [(each.code, each.title, each.value, each.goal, each.holds) for each in lines]
+        write_page(page, cells, size=size.name, known=[each.code for each in every])
+    print(f"{len(lines) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+def _page(command: str, every: Sequence[Row]) -> Path:
+    if command not in PAGES:
+        raise ValueError(f"{command} has no page to write: {' and '.join(PAGES)} have one.")
+    # Writing nothing now finds a page that cannot take results before an hour is spent on them.
+    write_page(PAGES[command], [], size="", known=[each.code for each in every])
+    return PAGES[command]
+
+
+def _run(rows: Sequence[Row], *, size: Size, seed: int) -> list[Line]:
+    terminal = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    lines: list[Line] = []
+    with Progress(
+        *columns, console=terminal, transient=True, disable=not terminal.is_terminal
+    ) as bar:
+        for each in rows:
+            task = bar.add_task(f"{each.code} {each.title}", total=None)
+
+            def step(done: int, total: int, task: object = task) -> None:
+                bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+
+            trial = Trial(size=size, seed=seed, step=step)
+            start = time.monotonic()
+            result = _attempt(each, trial)
+            lines.append(
+                Line(
+                    code=each.code,
+                    title=each.title,
+                    value=result.value,
+                    goal=each.goal,
+                    holds=result.holds,
+                    seconds=round(time.monotonic() - start, 3),
+                    detail=dict(result.detail),
+                )
+            )
+            bar.remove_task(task)
+    return lines
+
+
+def _attempt(each: Row, trial: Trial) -> RowResult:
+    def late(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"not done within {each.limit} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(each.limit)
+    try:
+        return asyncio.run(each.run(trial))
+    except Exception as error:  # noqa: BLE001  (a row that breaks falls short, the others still run)
+        print(f"{each.code} broke:", file=sys.stderr)
+        traceback.print_exc()
+        reason = f"broke: {type(error).__name__}: {error}"
+        return RowResult(value=reason.splitlines()[0], holds=False)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _show(command: str, lines: Sequence[Line], *, size: Size, seed: int) -> None:
+    console = Console()
+    table = Table(title=f"{command}, N={size.name}, SEED={seed}", title_justify="left")
+    for heading in ("row", "", "value", "goal", "holds", "s"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "s" else "left")
+    for line in lines:
+        holds = "yes" if line.holds else "[bold red]NO[/]"
+        table.add_row(line.code, line.title, line.value, line.goal, holds, f"{line.seconds:.1f}")
+    console.print(table)
