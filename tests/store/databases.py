@@ -1,0 +1,89 @@
+"""Real Postgres for tests: one server per run, a fresh database per test."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from landbridge.errors import SettingsError
+from landbridge.store.embedded import Attached, Embedded
+from landbridge.store.migrate import upgrade
+
+SCHEMA = "landbridge"
+_TEMPLATE = "lb_template"
+_TEMPLATE_LOCK = 0x4C42_7E57
+_STALE_SECONDS = 3600
+
+
+@contextmanager
+def shared_server(run: str) -> Iterator[Attached]:
+    """The server of one test run, shared by all its processes; the last one out removes it."""
+    base = Path(tempfile.gettempdir())
+    ours = f"landbridge-tests-{os.geteuid()}-"
+    for stale in base.glob(f"{ours}*"):  # from runs that were killed
+        with suppress(SettingsError, FileNotFoundError):
+            if time.time() - stale.stat().st_mtime > _STALE_SECONDS:
+                Embedded.at(stale).remove()
+    embedded = Embedded.at(base / f"{ours}{run}", fsync=False)
+    with embedded.attach() as attached:
+        yield attached
+    with suppress(SettingsError):  # others still use it
+        embedded.remove()
+
+
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """A directory that the server's unprivileged user can reach, which root's tmp_path is not."""
+    directory = Path(tempfile.mkdtemp(prefix="landbridge-test-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A plain connection outside any transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def with_database(url: str, name: str) -> str:
+    """The same address, of another database of that server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def migrated_template(server: str) -> str:
+    """The name of a migrated database to copy; made once per server, whoever asks first."""
+    with connected(server) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE])
+        if not found.fetchone():
+            draft = f"{_TEMPLATE}_draft"
+            connection.execute(f"DROP DATABASE IF EXISTS {draft} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {draft}")
+            with ThreadPoolExecutor(1) as thread:  # this one may already run an event loop
+                thread.submit(asyncio.run, upgrade(with_database(server, draft), SCHEMA)).result()
+            connection.execute(f"ALTER DATABASE {draft} ALLOW_CONNECTIONS false")
+            connection.execute(f"ALTER DATABASE {draft} RENAME TO {_TEMPLATE}")
+    return _TEMPLATE
+
+
+@contextmanager
+def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
+    """The address of a new copy of `template`, dropped at the end whoever is still connected."""
+    name = f"t_{secrets.token_hex(6)}"
+    with connected(server) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield with_database(server, name)
+    with connected(server) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
