@@ -14,7 +14,6 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 _RUFF = Path(sys.executable).with_name("ruff")
-_PURE = {"formats", "merge", "models", "oauth", "providers", "resilience", "signing", "spec"}
 
 # One violation per contract, or several where a contract says several things: the contract, the
 # planted file and its line.
@@ -30,12 +29,16 @@ _VIOLATIONS = [
     ("neutral", "client/planted_name.py", "from landbridge.providers import stripe"),
     ("neutral", "jobs/planted_name.py", "from landbridge.providers import stripe"),
     ("neutral", "web/planted_name.py", "from landbridge.providers import stripe"),
+    ("neutral", "store/planted_name.py", "from landbridge.providers import stripe"),
+    ("neutral", "vault/planted_name.py", "from landbridge.providers import stripe"),
     ("pure", "spec/planted_loop.py", "import asyncio"),
     ("pure", "models/planted_log.py", "import logging"),
     ("pure", "merge/planted_driver.py", "import asyncpg"),
     ("pure", "formats/planted_call.py", "import httpx2"),
     ("pure", "resilience/planted_socket.py", "import socket"),
     ("pure", "signing/planted_files.py", "import os"),
+    ("pure", "oauth/planted_process.py", "import subprocess"),
+    ("pure", "providers/stripe/planted_tls.py", "import ssl"),
     ("vault", "engine/planted_secret.py", "from landbridge.vault import Vault"),
     ("vault", "web/planted_secret.py", "from landbridge.vault import Vault"),
     ("vault", "engine/deliver.py", "import landbridge.vault.envelope"),
@@ -71,6 +74,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for _, file, line in _VIOLATIONS:
         target = copy / "landbridge" / file
         target.parent.mkdir(exist_ok=True, parents=True)
+        (target.parent / "__init__.py").touch()
         with target.open("a") as out:
             out.write(f"\n{line}\n")
     done = subprocess.run(
@@ -100,16 +104,6 @@ def test_a_planted_violation_is_caught(
 
 def test_every_contract_has_a_violation() -> None:
     assert {contract for contract, _, _ in _VIOLATIONS} == set(_contracts())
-
-
-def test_every_pure_layer_that_exists_is_held_to_its_contract() -> None:
-    held = {str(each).split(".")[1] for each in _list(_contracts()["pure"]["source_modules"])}
-    assert held == {each for each in _PURE if (_ROOT / "src/landbridge" / each).is_dir()}
-
-
-def _list(value: object) -> list[object]:
-    assert isinstance(value, list)
-    return value
 
 
 @pytest.mark.parametrize("module", ["urllib.request", "http.client"])
