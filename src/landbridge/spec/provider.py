@@ -7,12 +7,42 @@ the page is imported: a fact that is missing, misspelt or of the wrong kind is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
-from landbridge.spec._check import fact
+from landbridge.errors import NotFound, SpecError, did_you_mean
+from landbridge.spec._check import Day, Path, Template, fact
 from landbridge.spec.mapping import Mapped
+
+__all__ = [
+    "Accounts",
+    "AfterLast",
+    "ApiKey",
+    "Basic",
+    "CreatedSince",
+    "Errors",
+    "EventFeed",
+    "Field",
+    "Format",
+    "Incremental",
+    "OnePage",
+    "Paging",
+    "Provider",
+    "Quota",
+    "Resource",
+    "Signature",
+    "SyncToken",
+    "TimestampedHmac",
+    "Webhook",
+    "Write",
+    "can_pull",
+    "holes",
+    "topic_matches",
+]
 
 
 class Format(StrEnum):
@@ -46,6 +76,10 @@ class ApiKey:
     key: str = "key"
     """Which of the fields is the key."""
 
+    def __post_init__(self) -> None:
+        """Refuses a key that is none of the fields."""
+        _among(self.key, [field.name for field in self.fields], "ApiKey, key")
+
 
 @fact
 class Basic:
@@ -53,18 +87,28 @@ class Basic:
 
     fields: Sequence[Field]
     username: str = "username"
+    """Which of the fields is the user name."""
     password: str = "password"
+    """Which of the fields is the password."""
+
+    def __post_init__(self) -> None:
+        """Refuses a user name or a password that is none of the fields."""
+        names = [field.name for field in self.fields]
+        _among(self.username, names, "Basic, username")
+        _among(self.password, names, "Basic, password")
 
 
 @fact
 class Accounts:
     """Where to ask which account a credential belongs to. Paths lead into the answer."""
 
-    path: str
-    id: str
-    name: str = ""
-    live: str = ""
+    path: Template
+    id: Path
+    name: Path = ""
+    live: Path = ""
     """Path to a flag that tells live from test; empty: the provider does not say."""
+    live_path: Template = ""
+    """Where that flag is, if it is not in the same answer."""
 
 
 @fact
@@ -72,7 +116,7 @@ class AfterLast:
     """Pages by the last id seen: `param=<last key>` until `more` is false (Stripe)."""
 
     param: str
-    more: str
+    more: Path
     size_param: str = "limit"
     size: int = 100
 
@@ -94,20 +138,22 @@ class EventFeed:
     (the provider forgot them) means a full listing that is merged, never replaced.
     """
 
-    path: str
-    records: str
-    key: str
-    stamp: str
+    path: Template
+    records: Path
+    key: Path
+    stamp: Path
     """Path to the event's instant (unix seconds)."""
     since_param: str
-    topic: str
-    object_key: str
+    topic: Path
+    object_key: Path
     """Path from the event to the id of its object."""
     page: Paging
     reach: timedelta
     overlap: timedelta = timedelta(minutes=5)
     types_param: str = ""
-    """The query parameter that keeps other resources' events out; empty: filter here."""
+    """The query parameter that names the wanted topics, repeated; empty: filter here."""
+    types_limit: int = 20
+    """How many topics one question may name; with more of them, filter here."""
 
 
 @fact
@@ -115,14 +161,14 @@ class CreatedSince:
     """Objects that never change after they were made: read what was made since, less `overlap`."""
 
     param: str
-    stamp: str
+    stamp: Path
     """Path to the object's instant (unix seconds)."""
     overlap: timedelta = timedelta(minutes=5)
 
 
 @fact
 class SyncToken:
-    """WebDAV sync-collection (RFC 6578), one token a collection; an expired one leads to a merge."""
+    """WebDAV sync-collection (RFC 6578): a token a collection; an expired one leads to a merge."""
 
     multiget: int = 50
     """How many members are fetched at once."""
@@ -133,7 +179,7 @@ Incremental = EventFeed | CreatedSince | SyncToken
 
 @fact
 class TimestampedHmac:
-    """`t=<unix>,v1=<hex>` over `<t>.<raw body>` with HMAC-SHA256, keyed by the whole secret text."""
+    """`t=<unix>,v1=<hex>`: HMAC-SHA256 over `<t>.<raw body>`, keyed by the whole secret text."""
 
     header: str
     timestamp: str = "t"
@@ -149,16 +195,16 @@ class Webhook:
     """What the provider posts to us. Paths lead into one event of the body."""
 
     signature: Signature
-    id: str
-    topic: str
-    object_key: str
-    object: str = ""
+    id: Path
+    topic: Path
+    object_key: Path
+    object: Path = ""
     """Path to a whole copy of the object; empty: the webhook only names it."""
-    events: str = ""
+    events: Path = ""
     """Path to the list when a body holds many; empty: the body is one event."""
-    account: str = ""
+    account: Path = ""
     """Path to the remote account's id; empty: the address alone tells whose it is."""
-    stamp: str = ""
+    stamp: Path = ""
     """Path to the event's instant (unix seconds)."""
     refused_status: int = 400
     """What the vendor expects when a signature is wrong."""
@@ -178,14 +224,21 @@ class Quota:
     environment: str = ""
     """The environment it holds for; empty: all."""
 
+    def __post_init__(self) -> None:
+        """Refuses a limit below one and words that no one reads."""
+        if self.limit < 1:
+            raise SpecError(f"Quota, limit: {self.limit} allows nothing")
+        _among(self.per, ["", "second", "minute", "hour", "day"], "Quota, per")
+        _among(self.scope, ["account", "app", "tenant"], "Quota, scope")
+
 
 @fact
 class Errors:
     """How the provider's refusals read. Paths lead into the error's body."""
 
-    message: str = ""
-    code: str = ""
-    field: str = ""
+    message: Path = ""
+    code: Path = ""
+    field: Path = ""
     """Path to the name of the field at fault."""
     request_id: str = ""
     """The response header that its support asks for."""
@@ -203,9 +256,13 @@ class Errors:
 class Write:
     """One writing call. `path` names its holes: `{id}` is the record's key."""
 
-    path: str
+    path: Template
     method: str = "POST"
     needs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuses a method that does not write, and a path without a place."""
+        _among(self.method, ["POST", "PUT", "PATCH", "DELETE"], "Write, method")
 
 
 @fact
@@ -216,21 +273,24 @@ class Resource:
     """
 
     name: str
-    path: str
-    key: str
-    maps: Mapped | None = None
+    path: Template
+    """Where it is listed; empty: where discovery leads (calendars)."""
+    key: Path
+    maps: Mapped[Any] | None = None
     """The mapping to a unified model; None: kept raw only."""
-    records: str = ""
+    records: Path = ""
     """Path to the list in an answer; empty: the answer is the list."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that every listing needs, so that nothing is left out of it."""
     page: Paging = OnePage()
     since: Incremental | None = None
-    one: str = ""
+    one: Template = ""
     """Path template that reads a single record; empty: there is none."""
-    version: str = ""
+    version: Path = ""
     """Path to what changes with each edit (an ETag, a counter); empty: the content's hash."""
-    subject: str = ""
+    subject: Path = ""
     """Path to the id of the person a record is about, for erasure."""
-    deleted: str = ""
+    deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
     topics: Sequence[str] = ()
     """Webhook and event topics about it; `customer.*` matches one more word."""
@@ -245,10 +305,39 @@ class Resource:
     delete: Write | None = None
     idempotency: str = ""
     """Header that makes a repeated write harmless; empty: the provider has none."""
-    marker: str = ""
+    marker: Path = ""
     """Path of the field that carries our intent's id, for reading back; empty: none."""
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be done with the other facts."""
+        for problem in self._problems():
+            raise SpecError(f"Resource {self.name!r}, {problem}")
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("one", "update", "delete"):
+            value = getattr(self, name)
+            path = value.path if isinstance(value, Write) else value
+            if path and holes(path) != {"id"}:
+                yield f"{name}: {path!r} needs the hole {{id}} and no other"
+        if self.create and holes(self.create.path):
+            yield f"create: {self.create.path!r} has a hole, but a new record has no id yet"
+        if (self.create or self.update) and (self.maps is None or not self.maps.written):
+            yield "create and update: the mapping writes nothing; give it rows that write"
+        if isinstance(self.since, EventFeed) and not (self.one and self.topics):
+            yield "since: an event feed needs `one` to refetch, and `topics`"
+        yield from self._unclear_words()
+
+    def _unclear_words(self) -> Iterator[str]:
+        for topic in (*self.topics, *self.deletes):
+            if not _TOPIC.fullmatch(topic):
+                yield f"topics: {topic!r} is no topic like invoice.paid or invoice.*"
+        if self.maps:
+            codes = [row.path for row in self.maps.rows.values()]
+            for path in self.maps.outer_currencies:
+                if path not in codes:
+                    yield f"maps: no row reads the currency at {path}"
 
 
 @fact
@@ -258,14 +347,14 @@ class Provider:
     slug: str
     name: str
     docs: str
-    checked: str
+    checked: Day
     """The day (ISO) on which the page was last held against the vendor's documentation."""
     auth: ApiKey | Basic
     base: str
     """The API's address; `{url}` is the connection's own setting of that name."""
     resources: Sequence[Resource]
     accounts: Accounts | None = None
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Format = Format.JSON
     """How requests are written."""
     quotas: Sequence[Quota] = ()
@@ -273,21 +362,68 @@ class Provider:
     errors: Errors = Errors()
     parallel: int = 4
     """Calls at once that a connection bears."""
-    currency_exponents: Mapping[str, int] = {}
+    currency_exponents: Mapping[str, int] = field(default_factory=dict)
     """Where the provider leaves ISO 4217's number of decimals."""
+
+    def __post_init__(self) -> None:
+        """Refuses an address that is none, equal names, and references that lead nowhere."""
+        for problem in self._problems():
+            raise SpecError(f"Provider {self.slug!r}, {problem}")
 
     def resource(self, name: str) -> Resource:
         """The resource with the vendor's name `name`; `NotFound` says which there are."""
-        return find(self.resources, name, what=f"resource of {self.slug}")
+        for resource in self.resources:
+            if resource.name == name:
+                return resource
+        names = [resource.name for resource in self.resources]
+        raise NotFound(
+            f"{self.slug} has no resource {name!r}.{did_you_mean(name, names)}"
+            f" There are: {', '.join(names)}."
+        )
+
+    def _problems(self) -> Iterator[str]:
+        if not _SLUG.fullmatch(self.slug):
+            yield "slug: lower-case letters, digits and underscores only"
+        for name, address in (("docs", self.docs), ("base", self.base)):
+            if not address.startswith(("https://", "{url}")) or address.endswith("/"):
+                yield f"{name}: {address!r} is no https address without a slash at its end"
+        names = [resource.name for resource in self.resources]
+        for resource in self.resources:
+            where = f"resource {resource.name!r}"
+            if names.count(resource.name) > 1:
+                yield f"{where}: two have this name"
+            if resource.within and resource.within not in names:
+                yield f"{where}, within: no {resource.within!r}"
+            for to in resource.maps.references if resource.maps else ():
+                if to not in names:
+                    yield f"{where}: a ref leads to {to!r}.{did_you_mean(to, names)}"
 
 
-def find(resources: Sequence[Resource], name: str, *, what: str) -> Resource:
-    """The resource of this name; `NotFound` names the nearest ones."""
-    from landbridge.errors import NotFound
-    from landbridge.spec._check import did_you_mean
+def topic_matches(pattern: str, topic: str) -> bool:
+    """Whether a topic is meant by a pattern: a `*` stands for exactly one word between dots."""
+    wanted, words = pattern.split("."), topic.split(".")
+    return len(wanted) == len(words) and all(
+        one in ("*", word) for one, word in zip(wanted, words, strict=True)
+    )
 
-    for resource in resources:
-        if resource.name == name:
-            return resource
-    names = [resource.name for resource in resources]
-    raise NotFound(f"{name!r} is no {what}.{did_you_mean(name, names)} There are: {', '.join(names)}.")
+
+def can_pull(resource: Resource) -> bool:
+    """Whether the resource can be listed: it has a path, or is found by discovery."""
+    return bool(resource.path) or resource.format is not Format.JSON
+
+
+def holes(template: str) -> set[str]:
+    """The names in braces of a path template."""
+    return set(re.findall(r"\{([a-z_]+)\}", template))
+
+
+def _among(word: str, words: Sequence[str], where: str) -> None:
+    if word not in words:
+        raise SpecError(
+            f"{where}: {word!r} is none of {', '.join(filter(None, words))}"
+            f".{did_you_mean(word, words)}"
+        )
+
+
+_SLUG = re.compile(r"[a-z][a-z0-9_]*")
+_TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")

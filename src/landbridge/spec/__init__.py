@@ -1,0 +1,15 @@
+"""The notation: a provider is a page of frozen, keyword-only values, checked when imported.
+
+This is its one public face: each module's `__all__` lists the words that a page may use.
+"""
+
+# A star brings exactly the words that its module lists.
+from landbridge.spec._check import *  # noqa: F403
+from landbridge.spec._paths import *  # noqa: F403
+from landbridge.spec._scope import *  # noqa: F403
+from landbridge.spec.amounts import *  # noqa: F403
+from landbridge.spec.capability import *  # noqa: F403
+from landbridge.spec.mapping import *  # noqa: F403
+from landbridge.spec.parts import *  # noqa: F403
+from landbridge.spec.provider import *  # noqa: F403
+from landbridge.spec.rows import *  # noqa: F403

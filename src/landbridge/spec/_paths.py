@@ -1,0 +1,81 @@
+"""Dotted paths into JSON-like documents: checked, read and written."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = [
+    "find",
+]
+
+_PATH = re.compile(r"[^.\s\[\]{}^]+(\.[^.\s\[\]{}^]+)*")
+
+
+def check_path(path: str) -> str:
+    """Why a text is no path; empty if it is one."""
+    if _PATH.fullmatch(path):
+        return ""
+    return f"{path!r} is no path: write keys parted by single dots, such as data.object.id"
+
+
+def keys_of(path: str) -> tuple[str, ...]:
+    """The keys of a path; none for the empty path."""
+    return tuple(path.split(".")) if path else ()
+
+
+def getter(path: str) -> Callable[[Any], Any]:
+    """A function that follows the path; None where a key is missing or null on the way.
+
+    It raises AttributeError where something on the way is no object.
+    """
+    keys = keys_of(path)
+    if not keys:
+        return lambda record: record
+    if len(keys) == 1:
+        (only,) = keys
+        return lambda record: record.get(only)
+    *way, last = keys
+
+    def follow(record: Any) -> Any:
+        for key in way:
+            record = record.get(key)
+            if record is None:
+                return None
+        return record.get(last)
+
+    return follow
+
+
+def find(record: Any, path: str) -> Any:
+    """What is at the path, None if there is nothing or something on the way is no object."""
+    for key in keys_of(path):
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(key)
+    return record
+
+
+def put(changes: dict[str, Any], path: str, value: Any) -> None:
+    """Sets what is at the path and makes the objects on the way."""
+    *way, last = keys_of(path)
+    for key in way:
+        changes = changes.setdefault(key, {})
+    changes[last] = value
+
+
+def patched(value: Any, changes: Any) -> Any:
+    """The value with the changes merged in (RFC 7396): None removes a key, lists are replaced."""
+    if not isinstance(changes, Mapping):
+        return changes
+    merged = dict(value) if isinstance(value, Mapping) else {}
+    for key, change in changes.items():
+        if change is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = patched(merged.get(key), change)
+    return merged
+
+
+def within(outer: str, inner: str) -> str:
+    """A path below another one; either may be empty."""
+    return f"{outer}.{inner}" if outer and inner else outer or inner

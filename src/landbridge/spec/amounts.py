@@ -1,0 +1,123 @@
+"""Rows for money: whole minor units and exact prices, whatever form the provider gives them.
+
+`currency` is the path of the amount's currency, from the record or part that the row is in, or
+from the outermost record when `^` stands before it. `exponents` lists the currencies for which the
+provider leaves ISO 4217's number of decimals; models always hold ISO 4217's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from landbridge.errors import InvalidInput, SpecError
+from landbridge.money import exponent, from_minor, to_minor
+from landbridge.spec._paths import check_path, getter
+from landbridge.spec._scope import Fault, Scope, shape
+from landbridge.spec.rows import Row, as_decimal, plain, scalar
+
+__all__ = [
+    "currency",
+    "major",
+    "minor",
+    "minor_price",
+]
+
+_NOTHING: Mapping[str, int] = {}
+
+
+def currency(path: str, *, lower: bool = False) -> Row:
+    """An ISO 4217 code, upper-case on our side; `lower` where the provider writes `eur`."""
+    return scalar("currency", path, (str,), _currency, str.lower if lower else None)
+
+
+def minor(path: str, *, currency: str, exponents: Mapping[str, int] = _NOTHING) -> Row:
+    """An amount that the provider sends in whole minor units."""
+
+    def into(found: Any, code: str) -> int:
+        if type(found) is not int:
+            raise Fault(f"expected whole minor units at {{path}}, found {shape(found)}")
+        if code.upper() not in exponents:
+            return found
+        return to_minor(from_minor(found, code, exponents), code)
+
+    def back(ours: int, code: str) -> int:
+        return to_minor(from_minor(ours, code), code, exponents) if code in exponents else ours
+
+    return _amount("minor", path, int, currency, into, back)
+
+
+def major(path: str, *, currency: str, as_text: bool = False) -> Row:
+    """An amount that the provider sends as a decimal in major units (12.30)."""
+
+    def into(found: Any, code: str) -> int:
+        return to_minor(as_decimal(found), code)
+
+    def back(ours: int, code: str) -> Decimal | str:
+        amount = from_minor(ours, code)
+        return plain(amount) if as_text else amount
+
+    return _amount("major", path, int, currency, into, back)
+
+
+def minor_price(path: str, *, currency: str, exponents: Mapping[str, int] = _NOTHING) -> Row:
+    """A price that the provider sends as a decimal in minor units, as text (`12.5` cents)."""
+
+    def into(found: Any, code: str) -> Decimal:
+        return as_decimal(found).scaleb(-exponent(code, exponents))
+
+    def back(ours: Decimal, code: str) -> str:
+        return plain(ours.scaleb(exponent(code, exponents)))
+
+    return _amount("minor_price", path, Decimal, currency, into, back)
+
+
+def _amount(
+    word: str,
+    path: str,
+    ours: type,
+    currency: str,
+    into: Callable[[Any, str], Any],
+    back: Callable[[Any, str], Any],
+) -> Row:
+    place = currency.removeprefix("^")
+    problem = check_path(place)
+    if problem:
+        raise SpecError(f"{word}({path!r}): currency: {problem}")
+    outermost = currency.startswith("^")
+    amount_at, currency_at = getter(path), getter(place)
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = amount_at(record)
+        if found is None:
+            return None
+        code = currency_at(scope.around if outermost else record)
+        if type(code) is not str:
+            raise Fault(f"an amount at {{path}} without a currency at {place}")
+        try:
+            return into(found, code)
+        except InvalidInput as error:
+            raise Fault(f"{{path}}: {error}") from None
+
+    def write(value: Any, code: Any, _scope: Scope) -> Any:
+        if value is None:
+            return None
+        if type(code) is not str:
+            raise Fault("an amount without a currency: set the currency too")
+        try:
+            return back(value, code)
+        except InvalidInput as error:
+            raise Fault(str(error)) from None
+
+    row = scalar(word, path, (ours,), _unused)
+    return replace(row, read=read, write=write, currency=currency)
+
+
+def _unused(found: Any) -> Any:
+    return found
+
+
+def _currency(found: Any) -> str:
+    if type(found) is str and len(found) == 3 and found.isascii() and found.isalpha():
+        return found.upper()
+    raise Fault(f"expected a currency code like EUR at {{path}}, found {shape(found)}")

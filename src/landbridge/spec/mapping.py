@@ -1,0 +1,328 @@
+"""Mappings: one table of rows that reads a provider's record into a model and writes it back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from landbridge.errors import InvalidInput, RecordError
+from landbridge.spec._paths import find, patched, put, within
+from landbridge.spec._scope import Context, Fault, Scope
+from landbridge.spec._ties import Tie, ties, writes, written
+from landbridge.spec.rows import Access, Row
+
+__all__ = [
+    "Correspondence",
+    "Mapped",
+    "map_from",
+    "map_to",
+]
+
+M = TypeVar("M", bound=msgspec.Struct)
+_NO_TABLES = Context()
+
+
+class Correspondence(NamedTuple):
+    """One line of a mapping's table, for documentation."""
+
+    ours: str
+    theirs: str
+    word: str
+    access: Access
+    note: str
+    """What else there is to say: the words of a `one_of`, the resource of a `ref`."""
+
+
+class Mapped(Generic[M]):
+    """A two-way table between a model and a provider's record; made by `map_to` or `map_from`."""
+
+    def __init__(self, model: type[M], rows: Mapping[str, Row]):
+        self.model = model
+        self.rows = rows
+        self.written = tuple(path for _, path in written(rows))
+        """The provider's paths that are written; a list counts as one path."""
+        self._ties = ties(model, rows)
+        self._readers: list[tuple[str, Callable[..., Any], bool, str]] = [
+            (tie.name, tie.row.read, tie.required, tie.row.path)
+            for tie in self._ties
+            if tie.row.access is not Access.WRITE
+        ]
+        self._writers = [tie for tie in self._ties if writes(tie.row)]
+        self._currencies = {
+            tie.row.path: tie.name for tie in self._ties if tie.row.word in ("currency", "text")
+        }
+
+    def __repr__(self) -> str:
+        return f"Mapped({self.model.__name__}, {len(self.rows)} rows)"
+
+    def read(self, value: Any, context: Context | None = None) -> M:
+        """The model that a provider's record stands for.
+
+        `RecordError` names our field and the provider's path: a required field without a value, a
+        value of the wrong shape, an unknown word. `UnmappedCode`: the tenant's table lacks a code.
+        """
+        try:
+            return self.take(value, Scope(value, context or _NO_TABLES))
+        except Fault as fault:
+            raise self._error(fault) from None
+
+    def write(
+        self, model: M, base: M | None = None, context: Context | None = None
+    ) -> dict[str, Any]:
+        """The provider's fields that make its record say what the model says, as nested objects.
+
+        Only fields that differ from `base`, the last state both sides agreed on; None stands for
+        "clear it". Without a base: every field that is set, to make a new record.
+        """
+        if not isinstance(model, self.model):
+            raise InvalidInput(
+                f"expected {self.model.__name__}, found {type(model).__name__}: this resource"
+                f" is written from {self.model.__name__}"
+            )
+        codes = {path: getattr(model, name) for path, name in self._currencies.items()}
+        try:
+            return self.emit(model, base, Scope(model, context or _NO_TABLES, codes))
+        except Fault as fault:
+            raise self._error(fault) from None
+
+    def apply(self, value: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The provider's record with changes from `write` in it; everything else stays as it was.
+
+        Null removes a key (RFC 7396). An item of a list keeps what no row owns if it is recognised
+        by its key (or, without one, by its place); items that are not named again are gone.
+        """
+        merged: dict[str, Any] = patched(value, changes)
+        for tie in self._ties:
+            row, change = tie.row, find(changes, tie.row.path)
+            if row.part is None or change is None or not row.path:
+                continue
+            before = find(value, row.path)
+            if row.word == "nested":
+                put(merged, row.path, row.part.apply(before or {}, change))
+            else:
+                olds = _by_key(before or [], partial(find, path=row.key), row.key)
+                items = [
+                    row.part.apply(olds(find(item, row.key), place) or {}, item)
+                    for place, item in enumerate(change)
+                ]
+                put(merged, row.path, items)
+        return merged
+
+    @property
+    def owned_paths(self) -> tuple[str, ...]:
+        """Every path of the provider that a row reads or writes; `[]` marks a list."""
+        owned: list[str] = []
+        for tie in self._ties:
+            row = tie.row
+            if row.part is None:
+                owned.extend(row.paths or ((row.path,) if row.path else ()))
+            else:
+                mark = "[]" if row.word == "many" else ""
+                owned.extend(within(row.path + mark, path) for path in row.part.owned_paths)
+        return tuple(dict.fromkeys(owned))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The resources that its rows lead to."""
+        inner = [to for tie in self._ties if tie.row.part for to in tie.row.part.references]
+        own = [tie.row.to for tie in self._ties if tie.row.to]
+        return tuple(dict.fromkeys(own + inner))
+
+    @property
+    def outer_currencies(self) -> tuple[str, ...]:
+        """The currencies that written amounts inside expect in the outermost record."""
+        inner = [
+            path for tie in self._writers if tie.row.part for path in tie.row.part.outer_currencies
+        ]
+        own = [tie.row.currency[1:] for tie in self._writers if tie.row.currency.startswith("^")]
+        return tuple(path for path in own + inner if path)
+
+    @property
+    def fields(self) -> tuple[Correspondence, ...]:
+        """The table, line by line, for documentation."""
+        table: list[Correspondence] = []
+        for tie in self._ties:
+            row = tie.row
+            if row.part is None:
+                access = row.access if writes(row) else Access.READ
+                theirs = ", ".join(row.paths) or row.path
+                table.append(Correspondence(tie.name, theirs, row.word, access, _note(row)))
+                continue
+            mark = "[]" if row.word == "many" else ""
+            table.extend(
+                line._replace(
+                    ours=f"{tie.name}{mark}.{line.ours}",
+                    theirs=within(row.path + mark, line.theirs),
+                    access=line.access if writes(row) else Access.READ,
+                )
+                for line in row.part.fields
+            )
+        return tuple(table)
+
+    def take(self, record: Any, scope: Scope) -> M:
+        """Reads within a larger reading; for the rows of this package."""
+        values: dict[str, Any] = {}
+        name = path = ""
+        try:
+            for name, read, required, path in self._readers:  # noqa: B007  # named in the faults
+                found = read(record, scope)
+                if found is not None:
+                    values[name] = found
+                elif required:
+                    raise Fault("nothing at {path}")
+            return self.model(**values)
+        except Fault as fault:
+            fault.in_field(name, path)
+            raise
+        except AttributeError:
+            raise Fault("no object on the way to {path}").in_field(name, path) from None
+        except InvalidInput as error:
+            raise Fault(str(error)).in_field(name, path) from None
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+            reason = f"cannot be read ({type(error).__name__})"
+            raise Fault(reason).in_field(name, path) from None
+
+    def emit(
+        self, model: Any, base: Any, scope: Scope, *, whole: bool = False, key: str = ""
+    ) -> dict[str, Any]:
+        """Writes within a larger writing; `whole` sends equal fields too, as lists need it."""
+        changes: dict[str, Any] = {}
+        for tie in self._writers:
+            ours = getattr(model, tie.name)
+            before = None if base is None else getattr(base, tie.name)
+            if _is_empty(ours) and (base is None or _is_empty(before)):
+                continue
+            if base is not None and not whole:
+                if ours == before:
+                    continue
+                if tie.row.access is Access.CREATE:
+                    reason = "the provider takes it only when the record is made; make a new one"
+                    raise Fault(reason).in_field(tie.name, tie.row.path)
+            try:
+                self._emit_one(changes, tie, (ours, before, model), scope, whole=whole)
+            except Fault as fault:
+                fault.in_field(tie.name, tie.row.path)
+                raise
+        if key:
+            self._emit_key(changes, model, key)
+        return changes
+
+    def _emit_one(
+        self,
+        changes: dict[str, Any],
+        tie: Tie,
+        values: tuple[Any, Any, Any],
+        scope: Scope,
+        *,
+        whole: bool,
+    ) -> None:
+        """Puts what one row has to say into `changes`."""
+        row = tie.row
+        ours, before, model = values
+        if row.word == "nested":
+            inner = None
+            if ours is not None:
+                inner = row.part.emit(ours, before, scope, whole=whole)
+                if not inner and before is not None:
+                    return
+            _blend(changes, row.path, inner)
+        elif row.word == "many":
+            olds = _by_key(before or (), row.part.key_of(row.key), row.key)
+            identify = row.part.key_of(row.key)
+            put(
+                changes,
+                row.path,
+                [
+                    row.part.emit(item, olds(identify(item), place), scope, whole=True, key=row.key)
+                    for place, item in enumerate(ours or ())
+                ],
+            )
+        elif row.write is not None:
+            told = row.write(ours, self._code(row, model, scope), scope)
+            if row.word == "entries":
+                told = _differing(told, before or {}, whole=whole)
+            if row.path:
+                _blend(changes, row.path, told)
+            else:
+                for path, value in told.items():
+                    _blend(changes, path, value)
+
+    def _emit_key(self, changes: dict[str, Any], item: Any, key: str) -> None:
+        value = self.key_of(key)(item)
+        if value is not None:
+            put(changes, key, value)
+
+    def key_of(self, path: str) -> Callable[[Any], Any]:
+        """A function from a part to the value by which the provider knows it; for lists."""
+        names = [tie.name for tie in self._ties if path and tie.row.path == path]
+        return (lambda item: getattr(item, names[0])) if names else (lambda _item: None)
+
+    def _code(self, row: Row, model: Any, scope: Scope) -> Any:
+        if not row.currency:
+            return None
+        if row.currency.startswith("^"):
+            return scope.codes.get(row.currency[1:])
+        return getattr(model, self._currencies[row.currency])
+
+    def _error(self, fault: Fault) -> RecordError:
+        where = f"{self.model.__name__}.{fault.ours}" if fault.ours else self.model.__name__
+        return RecordError(f"{where}: {fault.sentence()}", field=fault.ours or None)
+
+
+def map_to(model: type[M], /, **rows: Row) -> Mapped[M]:
+    """A two-way mapping: our fields on the left, the provider's places on the right.
+
+    Checked here and now: `SpecError` names an unknown or missing field (with the nearest one), a
+    row that gives another type than the field holds, an enum value that no word leads to, a place
+    that two rows write, an amount without a currency.
+    """
+    return Mapped(model, rows)
+
+
+def map_from(model: type[M], /, **rows: Row) -> Mapped[M]:
+    """A one-way mapping: it reads, and every row of it is `read_only`."""
+    return Mapped(model, {name: _closed(row) for name, row in rows.items()})
+
+
+def _closed(row: Any) -> Any:
+    return replace(row, access=Access.READ) if isinstance(row, Row) else row
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, tuple | dict) and not value)
+
+
+def _by_key(items: Any, identify: Callable[[Any], Any], key: str) -> Callable[[Any, int], Any]:
+    """A function that finds the old item for a new one: by its key, else by its place."""
+    if not key:
+        return lambda _value, place: items[place] if place < len(items) else None
+    known = {identify(item): item for item in items}
+    return lambda value, _place: None if value is None else known.get(value)
+
+
+def _differing(
+    told: Mapping[str, Any], before: Mapping[str, Any], *, whole: bool
+) -> dict[str, Any]:
+    """The entries that are new or changed, and null for those that are gone."""
+    changed = {name: told[name] for name in told if whole or before.get(name) != told[name]}
+    return changed | {name: None for name in before if name not in told}
+
+
+def _blend(changes: dict[str, Any], path: str, value: Any) -> None:
+    """Puts a value at a path, into an object that another row has begun there."""
+    begun = find(changes, path)
+    if isinstance(begun, dict) and isinstance(value, Mapping):
+        for key, inner in value.items():
+            _blend(begun, key, inner)
+    else:
+        put(changes, path, value)
+
+
+def _note(row: Row) -> str:
+    if row.to:
+        return f"-> {row.to}"
+    if row.table:
+        return f"table {row.table}"
+    return ", ".join(f"{theirs} = {ours}" for theirs, ours in row.shown.items())

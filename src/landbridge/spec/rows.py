@@ -1,0 +1,327 @@
+"""The words of a mapping: each row ties one field of ours to one place of the provider's.
+
+Left is our field, right the provider's path: `due_on=date("DueDate")`. A row reads and writes
+unless it is wrapped in `read_only`, `write_only` or `on_create`. Rows for amounts, codes and parts
+are in `amounts`, `links` and `parts`; all are reached through `landbridge.spec`.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from enum import Enum, StrEnum
+from typing import Any
+
+from landbridge.errors import SpecError
+from landbridge.spec._paths import check_path, getter
+from landbridge.spec._scope import Fault, Scope, shape
+
+__all__ = [
+    "Access",
+    "Row",
+    "constant",
+    "date",
+    "decimal",
+    "flag",
+    "instant",
+    "integer",
+    "on_create",
+    "one_of",
+    "read_only",
+    "text",
+    "texts",
+    "via",
+    "write_only",
+]
+
+Reader = Callable[[Any, Scope], Any]
+"""From a record (or a part of it) to our value; None: there is nothing."""
+Writer = Callable[[Any, Any, Scope], Any]
+"""From our value, the currency of its amount (else None) and the scope to the provider's value."""
+
+
+class Access(StrEnum):
+    """Which way a row goes."""
+
+    BOTH = "both"
+    READ = "read"
+    WRITE = "write"
+    CREATE = "create"
+    """Read always, written only when the record is made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One row of a mapping; made by the words of this package."""
+
+    word: str
+    path: str
+    ours: tuple[type, ...]
+    """The types of field that it can fill; none: any."""
+    read: Reader
+    write: Writer | None
+    access: Access = Access.BOTH
+    part: Any = None
+    """The mapping of what is inside (`nested`, `many`)."""
+    key: str = ""
+    """The path, within an item, by which the provider knows items of a list."""
+    paths: tuple[str, ...] = ()
+    """What it owns when that is more than `path`."""
+    to: str = ""
+    """The resource that a reference leads to."""
+    table: str = ""
+    """The code table of a lookup."""
+    currency: str = ""
+    """The path of the currency that an amount is in; `^` before it: of the outermost record."""
+    unreached: tuple[Any, ...] = ()
+    """Enum values that nothing leads to."""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """The pairs of a `one_of`, for documentation."""
+
+
+def text(path: str) -> Row:
+    """Text as it is."""
+    return scalar("text", path, (str,), _text)
+
+
+def texts(path: str) -> Row:
+    """A list of texts."""
+    return scalar("texts", path, (tuple,), _texts, list)
+
+
+def integer(path: str) -> Row:
+    """A whole number."""
+    return scalar("integer", path, (int,), _integer)
+
+
+def decimal(path: str, *, as_text: bool = False) -> Row:
+    """An exact decimal number; read from a number or text, written as text if `as_text`."""
+    return scalar("decimal", path, (Decimal,), as_decimal, plain if as_text else None)
+
+
+def flag(path: str, *, inverted: bool = False) -> Row:
+    """True or false; `inverted` where the provider asks the opposite question."""
+    if not inverted:
+        return scalar("flag", path, (bool,), _flag)
+    return scalar("flag", path, (bool,), lambda found: not _flag(found), lambda ours: not ours)
+
+
+def date(path: str, *, unix: bool = False) -> Row:
+    """A date, from ISO text (a time behind it is cut off).
+
+    With `unix`, from an instant in unix seconds: its day in UTC; written as that day's begin.
+    """
+    if unix:
+        return scalar("date", path, (dt.date,), lambda found: _unix(found).date(), _day_begins)
+    return scalar("date", path, (dt.date,), _date, dt.date.isoformat)
+
+
+def instant(path: str, *, unix: bool = False, assume_utc: bool = False) -> Row:
+    """An instant in UTC, from ISO 8601 text with an offset, or from whole unix seconds.
+
+    `assume_utc` takes text without an offset for UTC. Fractions of a second are lost when unix
+    seconds are written.
+    """
+    if unix:
+        return scalar("instant", path, (dt.datetime,), _unix, lambda ours: int(ours.timestamp()))
+
+    def read(found: Any) -> dt.datetime:
+        return _instant(found, assume_utc=assume_utc)
+
+    return scalar("instant", path, (dt.datetime,), read, _iso)
+
+
+def one_of(path: str, pairs: Mapping[str, Any], *, never: Sequence[Any] = ()) -> Row:
+    """One of the provider's words, each standing for a value of ours.
+
+    Several words may stand for one value: the first of them is written back. Every value of our
+    enum must be reached, or be named in `never`: the provider does not know it, and writing it is
+    a `RecordError`. A word that is not listed is a `RecordError` too.
+    """
+    values = list(pairs.values())
+    kinds = {type(value) for value in values}
+    if len(kinds) != 1:
+        raise SpecError(f"one_of({path!r}): list at least one word, all values of the same type")
+    (kind,) = kinds
+    known = list(kind) if issubclass(kind, Enum) else [True, False] if kind is bool else values
+    unreached = tuple(value for value in known if value not in values and value not in never)
+    back: dict[Any, str] = {}
+    for word, value in pairs.items():
+        back.setdefault(value, word)
+
+    def read(found: Any) -> Any:
+        try:
+            return pairs[found]
+        except (KeyError, TypeError):
+            seen = repr(found)[:40] if isinstance(found, str) else shape(found)
+            raise Fault(f"{seen} at {{path}} is none of {', '.join(pairs)}") from None
+
+    def write(ours: Any) -> str:
+        if ours not in back:
+            raise Fault(f"the provider has no word for {str(ours)!r} at {{path}}")
+        return back[ours]
+
+    row = scalar("one_of", path, (kind,), read, write)
+    return replace(row, unreached=unreached, shown=dict(pairs))
+
+
+def constant(value: Any) -> Row:
+    """Always this value: the provider does not say it, because it is never anything else."""
+    return Row(
+        word="constant",
+        path="",
+        ours=(type(value),),
+        read=lambda _record, _scope: value,
+        write=None,
+        access=Access.READ,
+    )
+
+
+def via(
+    *,
+    read: Callable[[Any], Any],
+    write: Callable[[Any], Mapping[str, Any]] | None = None,
+    paths: Sequence[str],
+) -> Row:
+    """A last resort: two functions, and the paths that they own.
+
+    `read` gets the record and gives our value or None; `write` gets our value (None: cleared) and
+    gives the provider's fields as nested objects. Whatever `read` raises parks the record.
+    """
+    for path in paths:
+        _demand(path)
+    return Row(
+        word="via",
+        path="",
+        ours=(),
+        read=lambda record, _scope: read(record),
+        write=None if write is None else lambda ours, _code, _scope: write(ours),
+        access=Access.READ if write is None else Access.BOTH,
+        paths=tuple(paths),
+    )
+
+
+def read_only(row: Row) -> Row:
+    """The row, never written: the provider decides."""
+    return replace(row, access=Access.READ)
+
+
+def write_only(row: Row) -> Row:
+    """The row, never read: the provider takes it and does not show it again."""
+    return replace(row, access=Access.WRITE)
+
+
+def on_create(row: Row) -> Row:
+    """The row, written only when the record is made; changing it later is a `RecordError`."""
+    return replace(row, access=Access.CREATE)
+
+
+def scalar(
+    word: str,
+    path: str,
+    ours: tuple[type, ...],
+    into: Callable[[Any], Any],
+    back: Callable[[Any], Any] | None = None,
+) -> Row:
+    """A row for one value that needs nothing but itself; `back` None: written as it is."""
+    _demand(path)
+    follow = getter(path)
+
+    def read(record: Any, _scope: Scope) -> Any:
+        found = follow(record)
+        return None if found is None else into(found)
+
+    def write(value: Any, _code: Any, _scope: Scope) -> Any:
+        return value if value is None or back is None else back(value)
+
+    return Row(word=word, path=path, ours=ours, read=read, write=write)
+
+
+def _demand(path: str) -> None:
+    problem = check_path(path)
+    if problem:
+        raise SpecError(problem)
+
+
+def _text(found: Any) -> str:
+    if type(found) is str:
+        return found
+    raise Fault(f"expected text at {{path}}, found {shape(found)}")
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if type(found) is not list:
+        raise Fault(f"expected a list of texts at {{path}}, found {shape(found)}")
+    return tuple([_text(item) for item in found])
+
+
+def _integer(found: Any) -> int:
+    if type(found) is int:
+        return found
+    raise Fault(f"expected a whole number at {{path}}, found {shape(found)}")
+
+
+def _flag(found: Any) -> bool:
+    if type(found) is bool:
+        return found
+    raise Fault(f"expected true or false at {{path}}, found {shape(found)}")
+
+
+def as_decimal(found: Any) -> Decimal:
+    """An exact number from JSON's number or text."""
+    kind = type(found)
+    try:
+        if kind is Decimal or kind is int or kind is str:
+            number = Decimal(found)
+            if number.is_finite():
+                return number
+        elif kind is float:
+            return Decimal(str(found))
+    except InvalidOperation:
+        pass
+    raise Fault(f"expected a decimal number at {{path}}, found {shape(found)}")
+
+
+def plain(number: Decimal) -> str:
+    """The number in digits, without an exponent."""
+    return format(number, "f")
+
+
+def _date(found: Any) -> dt.date:
+    if type(found) is str:
+        try:
+            return dt.date.fromisoformat(found[:10])
+        except ValueError:
+            pass
+    raise Fault(f"expected a date like 2026-11-22 at {{path}}, found {shape(found)}")
+
+
+def _day_begins(ours: dt.date) -> int:
+    return int(dt.datetime(ours.year, ours.month, ours.day, tzinfo=dt.UTC).timestamp())
+
+
+def _unix(found: Any) -> dt.datetime:
+    if type(found) is int:
+        try:
+            return dt.datetime.fromtimestamp(found, dt.UTC)
+        except (OverflowError, ValueError, OSError):
+            raise Fault("the instant at {path} is out of range") from None
+    raise Fault(f"expected unix seconds at {{path}}, found {shape(found)}")
+
+
+def _instant(found: Any, *, assume_utc: bool) -> dt.datetime:
+    if type(found) is str:
+        try:
+            moment = dt.datetime.fromisoformat(found)
+        except ValueError:
+            raise Fault("expected an ISO 8601 instant at {path}") from None
+        if moment.tzinfo is not None:
+            return moment.astimezone(dt.UTC)
+        if assume_utc:
+            return moment.replace(tzinfo=dt.UTC)
+        raise Fault("the instant at {path} has no offset from UTC")
+    raise Fault(f"expected an ISO 8601 instant at {{path}}, found {shape(found)}")
+
+
+def _iso(ours: dt.datetime) -> str:
+    return ours.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
