@@ -22,7 +22,7 @@ _TIMED_IMPORT = (
 
 @row(
     "start",
-    title="`landbridge --help`, and the import of each provider's page, in fresh processes",
+    title="`landbridge --help`, and the import of a provider's page",
     goal=f"help < {_HELP_LIMIT_MS} ms, page < {_PAGE_LIMIT_MS} ms (medians)",
 )
 def start(trial: Trial) -> RowResult:

@@ -25,6 +25,8 @@ from tests.rows._page import PAGES, write_page
 from tests.rows._row import Row, RowResult, Size, Trial
 
 _SEED = 20261122
+_WIDE = 160
+"""Columns of the table in a file or a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +171,7 @@ def _attempt(each: Row, trial: Trial) -> RowResult:
 
 
 def _show(command: str, lines: Sequence[Line], *, size: Size, seed: int) -> None:
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     table = Table(title=f"{command}, N={size.name}, SEED={seed}", title_justify="left")
     for heading in ("row", "", "value", "goal", "holds", "s"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "s" else "left")
