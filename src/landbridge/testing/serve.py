@@ -1,0 +1,152 @@
+"""Runs a simulator as a server: `python -m landbridge.testing.serve stripe --port 0`.
+
+Listens on loopback only. Prints one line of JSON when it answers, `{"name", "url", "pid", ...}`,
+and ends on SIGTERM. Port 0 takes a free port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from landbridge.errors import LandbridgeError
+from landbridge.testing.asgi import App
+from landbridge.testing.running import address, listening, run_here
+from landbridge.testing.stage import starting_at
+
+_Build = Callable[[argparse.Namespace], tuple[App, dict[str, Any]]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when it was told to end, 2 when it could not start."""
+    asked = _parser().parse_args(arguments)
+    build: _Build = asked.build
+    try:
+        listener = listening(asked.port)
+        with listener:
+            app, more = build(asked)
+            ready = {"name": asked.simulator, "url": address(listener), "pid": os.getpid()}
+            run_here(app, listener, ready | more, on_eof=asked.stop_on_eof)
+    except LandbridgeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m landbridge.testing.serve")
+    kinds = parser.add_subparsers(dest="simulator", required=True)
+    _stripe_options(_kind(kinds, "stripe", "a Stripe account", _stripe))
+    _caldav_options(_kind(kinds, "caldav", "a small CalDAV server", _caldav))
+    _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
+    return parser
+
+
+def _kind(kinds: Any, name: str, what: str, build: _Build) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(name, help=what, description=what)
+    parser.set_defaults(build=build)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--journal", type=Path, help="append a JSON line per request here")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same content")
+    parser.add_argument("--now", type=float, help="begin at this unix time, not at the real one")
+    parser.add_argument(
+        "--stop-on-eof", action="store_true", help="end when standard input is closed"
+    )
+    return parser
+
+
+def _base(asked: argparse.Namespace) -> Callable[[], float] | None:
+    return None if asked.now is None else starting_at(asked.now)
+
+
+def _stripe_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.stripe import KEY, Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
+        )
+    parser.add_argument("--key", action="append", help=f"accepted API key (default {KEY})")
+    parser.add_argument("--webhook-url", help="register this endpoint for all events")
+    parser.add_argument("--webhook-secret", help="its whsec_... (default: a random one)")
+    parser.add_argument(
+        "--webhook-retries", default="0.2,0.5,1,2", help="pauses in seconds after failed tries"
+    )
+
+
+def _stripe(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator  # noqa: PLC0415
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        keys=tuple(asked.key or [KEY]),
+        journal=asked.journal,
+        base=_base(asked),
+        webhook_url=asked.webhook_url,
+        webhook_secret=asked.webhook_secret,
+        webhook_retries=tuple(float(each) for each in asked.webhook_retries.split(",") if each),
+    )
+    simulator = Simulator(settings)
+    return simulator.app, {"key": settings.keys[0], "account": simulator.world.account["id"]}
+
+
+def _caldav_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=60, help="in the first calendar")
+    parser.add_argument("--user", default="user")
+    parser.add_argument("--password", default="password")
+    parser.add_argument("--dialect", choices=("radicale", "xandikos"), default="radicale")
+    parser.add_argument("--max-sync-token-age", type=float, default=30 * 86_400.0)
+
+
+def _caldav(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.caldav import Settings, Simulator  # noqa: PLC0415
+
+    settings = Settings(
+        seed=asked.seed,
+        events=asked.events,
+        user=asked.user,
+        password=asked.password,
+        dialect=asked.dialect,
+        max_sync_token_age=asked.max_sync_token_age,
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    simulator = Simulator(settings)
+    more = {"user": asked.user, "password": asked.password, "calendar": simulator.calendar}
+    return simulator.app, more
+
+
+def _receiver_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--endpoint", action="append", default=[], help="NAME=whsec_...; served at /hook/NAME"
+    )
+    parser.add_argument(
+        "--fail-first",
+        action="append",
+        default=[],
+        help="like tries=2,answer=503,retry-after=1,every=10,type=invoice.*,endpoint=NAME;"
+        " answer is a status, hang, slow or drop",
+    )
+
+
+def _receiver(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.receiver import Receiver, Settings  # noqa: PLC0415
+
+    settings = Settings(
+        endpoints=tuple(asked.endpoint),
+        fail_first=tuple(asked.fail_first),
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    receiver = Receiver(settings)
+    return receiver.app, {"endpoints": receiver.hooks()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

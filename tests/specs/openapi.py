@@ -1,0 +1,130 @@
+"""Checks responses against a vendor's own OpenAPI 3.0 document.
+
+A check that cannot fail proves nothing, so these are failures too: a path that the document does
+not have, a status that it does not declare for the operation, an empty body, and a schema that
+demands nothing. With `strict`, fields that the document does not know are failures as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+STRIPE = Path(__file__).parent / "stripe" / "stripe_openapi_extract.json"
+
+
+class OpenApi:
+    """A vendor's document. `check` returns what is wrong with a response, empty if nothing is."""
+
+    def __init__(self, document: dict[str, Any], *, strict: bool = True):
+        self._paths: dict[str, Any] = document["paths"]
+        self._strict = strict
+        self._defs = {
+            name: self._json_schema(schema)
+            for name, schema in document["components"]["schemas"].items()
+        }
+        self._validators: dict[str, jsonschema_rs.Validator] = {}
+
+    def check(self, method: str, path: str, status: int, body: bytes) -> list[str]:
+        """Everything wrong with the body of a response to `METHOD path`, path without query."""
+        operation = self._operation(method, path)
+        if operation is None:
+            return [f"{method} {path}: the vendor's document has no such operation"]
+        declared = operation["responses"].get(str(status))
+        if declared is None and status >= 400:
+            declared = operation["responses"].get("default")
+        if declared is None:
+            return [f"{method} {path}: status {status} is not declared"]
+        schema = declared.get("content", {}).get("application/json", {}).get("schema")
+        if schema is None:
+            return [f"{method} {path}: no JSON schema is declared for status {status}"]
+        return [f"{method} {path} {status}: {each}" for each in self._wrong(schema, body)]
+
+    def check_object(self, name: str, obj: object) -> list[str]:
+        """Everything wrong with a value that should be the component schema `name`."""
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        return self._wrong(schema, json.dumps(obj).encode())
+
+    def _wrong(self, schema: dict[str, Any], body: bytes) -> list[str]:
+        if not body.strip():
+            return ["the body is empty"]
+        if not self._demanding(schema):
+            return ["the schema demands nothing: it has no required fields"]
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            return [f"the body is not JSON: {error}"]
+        errors = self._validator(schema).iter_errors(value)
+        return [f"at {_pointer(each)}: {each.message[:300]}" for each in errors]
+
+    def _validator(self, schema: dict[str, Any]) -> jsonschema_rs.Validator:
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._validators:
+            root = self._json_schema(schema) | {"components": {"schemas": self._defs}}
+            self._validators[key] = jsonschema_rs.Draft202012Validator(root)
+        return self._validators[key]
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        """The operation of the path with the fewest placeholders that matches."""
+        found = [
+            (pattern.count("{"), methods[method.lower()])
+            for pattern, methods in self._paths.items()
+            if method.lower() in methods and _compiled(pattern).fullmatch(path)
+        ]
+        operation: dict[str, Any] | None = min(found, key=lambda each: each[0], default=(0, None))[
+            1
+        ]
+        return operation
+
+    def _demanding(self, schema: dict[str, Any], seen: frozenset[str] = frozenset()) -> bool:
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return name not in seen and self._demanding(self._defs[name], seen | {name})
+        alternatives = schema.get("anyOf") or schema.get("oneOf")
+        if alternatives:
+            return all(self._demanding(each, seen) for each in alternatives)
+        if any(self._demanding(each, seen) for each in schema.get("allOf", [])):
+            return True
+        if schema.get("type") == "array":
+            return self._demanding(schema.get("items", {}), seen)
+        return bool(schema.get("required"))
+
+    def _json_schema(self, schema: Any) -> Any:
+        """OpenAPI 3.0's dialect as JSON Schema: `nullable` becomes an alternative."""
+        if isinstance(schema, list):
+            return [self._json_schema(each) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        plain = {
+            key: {name: self._json_schema(each) for name, each in value.items()}
+            if key == "properties"
+            else self._json_schema(value)
+            for key, value in schema.items()
+            if key not in {"nullable", "format", "example", "discriminator", "xml"}
+            and not key.startswith("x-")
+        }
+        if self._strict and plain.get("properties") and "additionalProperties" not in plain:
+            plain["additionalProperties"] = False
+        if schema.get("nullable") is True:
+            return {"anyOf": [plain, {"type": "null"}]}
+        return plain
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern)))
+
+
+def _pointer(error: jsonschema_rs.ValidationError) -> str:
+    return "/" + "/".join(str(each) for each in error.instance_path)
+
+
+@cache
+def stripe() -> OpenApi:
+    """Stripe's document, strict."""
+    return OpenApi(json.loads(STRIPE.read_bytes()))
