@@ -33,11 +33,13 @@ _AWAY = (
 class Tx:
     """One open transaction of ours. Everything it writes is committed or undone together."""
 
-    __slots__ = ("_connection", "_schema")
+    __slots__ = ("_connection", "_schema", "wake")
 
     def __init__(self, connection: Any, schema: str):
         self._connection = connection
         self._schema = schema
+        self.wake = False
+        """Whether workers should be woken once this is committed."""
 
     @property
     def raw(self) -> Any:
@@ -108,7 +110,8 @@ class Database:
         `offset` moves the database's clock (`landbridge.now()`), for tests.
         """
         checked_schema(schema)
-        settings = {"application_name": "landbridge"}
+        # A plan made while a queue was empty reads the whole table once it holds a million rows.
+        settings = {"application_name": "landbridge", "plan_cache_mode": "force_custom_plan"}
         if offset:
             settings["landbridge.clock_offset"] = offset
         with unavailable():

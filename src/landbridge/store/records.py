@@ -43,6 +43,7 @@ class Stored:
     key: str
     raw: bytes
     version: str | None
+    scope: str
     kind: str | None
     unified: dict[str, Any] | None
     deleted_at: datetime | None
@@ -179,7 +180,8 @@ _VERSIONS = Sql(
 _READ = Sql(
     "records.read",
     """
-    SELECT environment, tenant, connection, resource, key, raw, version, kind, unified, deleted_at,
+    SELECT environment, tenant, connection, resource, key, raw, version, scope, kind, unified,
+        deleted_at,
         changed_at
     FROM lb.record
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
@@ -191,7 +193,8 @@ _READ = Sql(
 _ONE = Sql(
     "records.one",
     """
-    SELECT environment, tenant, connection, resource, key, raw, version, kind, unified, deleted_at,
+    SELECT environment, tenant, connection, resource, key, raw, version, scope, kind, unified,
+        deleted_at,
         changed_at
     FROM lb.record
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection

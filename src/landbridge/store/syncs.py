@@ -56,8 +56,16 @@ _CURSOR = Sql(
 _MOVE = Sql(
     "syncs.move",
     """
-    UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run,
-        pulled_at = CASE WHEN :whole THEN lb.now() ELSE pulled_at END
+    UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource
+    """,
+)
+
+_FINISHED = Sql(
+    "syncs.finished",
+    """
+    UPDATE lb.sync SET pulled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
     """,
@@ -188,12 +196,15 @@ async def cursor(db: Database | Tx, stream: Stream) -> dict[str, Any] | None:
     return msgspec.json.decode(text) if text else None
 
 
-async def move(
-    tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str, whole: bool = False
-) -> None:
+async def move(tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str) -> None:
     """Stores the cursor behind a page, in the page's own transaction."""
     text = msgspec.json.encode(cursor).decode()
-    await tx.run(_MOVE, **stream.binds(), cursor=text, run=run, whole=whole)
+    await tx.run(_MOVE, **stream.binds(), cursor=text, run=run)
+
+
+async def finished(db: Database, stream: Stream) -> None:
+    """Notes that the resource was pulled to its end just now."""
+    await db.run(_FINISHED, **stream.binds())
 
 
 async def start(db: Database, stream: Stream) -> str:

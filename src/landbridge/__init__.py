@@ -1,0 +1,57 @@
+"""Landbridge: the integration layer of a SaaS, on Postgres alone.
+
+    from landbridge import Landbridge
+    from landbridge.models.payments import Invoice
+
+    bridge = Landbridge.from_env()
+
+Names are loaded when they are first used, so that `import landbridge` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from landbridge.app import Landbridge as Landbridge
+    from landbridge.app import Settings as Settings
+    from landbridge.clock import FakeClock as FakeClock
+    from landbridge.engine.connect import Connected as Connected
+    from landbridge.engine.consume import Change as Change
+    from landbridge.errors import LandbridgeError as LandbridgeError
+    from landbridge.store.connections import Connection as Connection
+    from landbridge.store.database import Tx as Tx
+
+_HOME = {
+    "Change": "landbridge.engine.consume",
+    "Connected": "landbridge.engine.connect",
+    "Connection": "landbridge.store.connections",
+    "FakeClock": "landbridge.clock",
+    "Landbridge": "landbridge.app",
+    "LandbridgeError": "landbridge.errors",
+    "Settings": "landbridge.app",
+    "Tx": "landbridge.store.database",
+}
+
+__all__ = [
+    "Change",
+    "Connected",
+    "Connection",
+    "FakeClock",
+    "Landbridge",
+    "LandbridgeError",
+    "Settings",
+    "Tx",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported now (PEP 562)."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'landbridge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,361 @@
+"""Landbridge as a user's application holds it: one object with every verb."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from landbridge import ids
+from landbridge.app import opening
+from landbridge.app.settings import Settings, load
+from landbridge.app.work import Work
+from landbridge.client import Client
+from landbridge.clock import Clock, SystemClock
+from landbridge.engine import consume, emit, push
+from landbridge.engine.connect import Connected, base_of, connect
+from landbridge.engine.endpoints import Endpoints
+from landbridge.engine.pull import Puller, stream_of
+from landbridge.engine.receive import Intake, set_connection_secrets
+from landbridge.errors import InvalidInput, NotFound, SettingsError
+from landbridge.models import Model
+from landbridge.providers import get as get_provider
+from landbridge.spec import Provider
+from landbridge.store import connections, due, records
+from landbridge.store.bind import AsyncBound, bind
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database, Tx
+from landbridge.store.records import Stored
+from landbridge.vault import Vault
+from landbridge.web import ASGI, intake_app, site
+
+M = TypeVar("M", bound=Model)
+
+
+class Landbridge:
+    """The integration layer of an application.
+
+    Make one with `from_env`, then either mount it (`lifespan`, `asgi`) or enter it
+    (`async with bridge:`). Everything that needs the database works only in between.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        providers: Sequence[Provider] | None = None,
+        clock: Clock | None = None,
+    ):
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        self._pages = None if providers is None else {page.slug: page for page in providers}
+        self._handlers: list[consume.Handler] = []
+        self._stack: AsyncExitStack | None = None
+        self._parts: opening.Parts | None = None
+
+    def __repr__(self) -> str:
+        return f"Landbridge(environment={self.settings.environment})"
+
+    @classmethod
+    def from_env(
+        cls, *, providers: Sequence[Provider] | None = None, **overrides: Any
+    ) -> Landbridge:
+        """A bridge by the LANDBRIDGE_... variables; `overrides` stand above them.
+
+        `providers` limits it to these pages; without it every provider we know may be connected.
+        SettingsError names the variable that is wrong.
+        """
+        return cls(load(**overrides), providers=providers)
+
+    # Opening and closing
+
+    async def __aenter__(self) -> Landbridge:
+        if self._stack is not None:
+            raise SettingsError("this bridge is open already; use one bridge per process")
+        stack = AsyncExitStack()
+        try:
+            self._parts = await opening.open_parts(
+                stack, self.settings, clock=self._clock, provider=self.provider, base=self._base
+            )
+        except BaseException:
+            await stack.aclose()
+            raise
+        self._stack = stack
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        stack, self._stack, self._parts = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None, *, work: bool = True) -> AsyncIterator[None]:
+        """Opens the bridge for as long as the host application runs; compose it with the host's.
+
+        With `work` this process also does what is due (pulls, deliveries, handlers); set it to
+        False where separate `landbridge worker` processes do that.
+        """
+        async with self:
+            stop = asyncio.Event()
+            working = asyncio.create_task(self.work(stop)) if work else None
+            try:
+                yield
+            finally:
+                stop.set()
+                if working is not None:
+                    await working
+
+    def asgi(self) -> ASGI:
+        """The ASGI app to mount: webhook intake under `/in/`, health under `/health`."""
+        return site(intake=self._intake, health=self.health)
+
+    def intake(self) -> ASGI:
+        """Only the webhook intake, so that no middleware of the host wraps it."""
+        return intake_app(self._intake)
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Does what is due until `stop` is set, then lets running work end."""
+        await Work(self._open, self._handlers, self.settings).run(stop)
+
+    async def health(self) -> None:
+        """Returns when the database answers; raises DatabaseUnavailable when it does not."""
+        await due.depth(self.db)
+
+    # Handlers of changes
+
+    def on(
+        self,
+        model: type[M],
+        *,
+        name: str | None = None,
+        timeout: float = 30.0,
+        attempts: int = 5,
+    ) -> Callable[
+        [Callable[[consume.Change[M], Tx], Awaitable[None]]],
+        Callable[[consume.Change[M], Tx], Awaitable[None]],
+    ]:
+        """Registers an async function for each change of a model, from a pull or a webhook.
+
+        It is called at least once per change and in order per record, inside a transaction that
+        also commits its place in the feed: write with the `tx` it gets, and make no HTTP calls.
+        After `attempts` failures that record is parked and the rest goes on. The place is kept
+        under `name`, by default the function's module and name.
+        """
+
+        def register(
+            function: Callable[[consume.Change[M], Tx], Awaitable[None]],
+        ) -> Callable[[consume.Change[M], Tx], Awaitable[None]]:
+            called = name or f"{function.__module__}.{function.__qualname__}"
+            if any(handler.name == called for handler in self._handlers):
+                raise InvalidInput(f"name: there is a handler called {called!r} already")
+            self._handlers.append(
+                consume.Handler(
+                    name=called,
+                    model=model,
+                    run=function,  # type: ignore[arg-type]  # M is bound by `model`
+                    timeout=timeout,
+                    attempts=attempts,
+                )
+            )
+            return function
+
+        return register
+
+    # Writing in the caller's own transaction
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction on our own pool; what it emits is on its way as soon as it commits."""
+        async with self.db.transaction() as tx:
+            yield tx
+        if tx.wake:
+            await self.db.notify()
+
+    @overload
+    def emit(
+        self, tx: AsyncBound, type: str, data: object, *, tenant: str, **more: Any
+    ) -> Awaitable[ids.EventId]: ...
+
+    @overload
+    def emit(self, tx: object, type: str, data: object, *, tenant: str, **more: Any) -> Any: ...
+
+    def emit(
+        self,
+        tx: object,
+        type: str,  # noqa: A002 - the word of the field
+        data: object,
+        *,
+        tenant: str,
+        environment: str | None = None,
+        **more: Any,
+    ) -> Any:
+        """Writes an event into the caller's transaction: it is delivered if and only if that
+        commits. Gives the event's id; on an async session it is to be awaited.
+
+        `tx` is ours (`bridge.transaction()`), or a session, connection or cursor of asyncpg,
+        psycopg, SQLAlchemy or Django with an open transaction. `more` takes `idempotency_key`,
+        `ordering_key`, `subject`, `schema_version` and `content_type`.
+        """
+        return emit.emit(
+            bind(tx, schema=self.settings.schema_name),
+            type,
+            data,
+            environment=environment or self.settings.environment,
+            tenant=tenant,
+            limit=self.settings.event_limit,
+            **more,
+        )
+
+    def push(
+        self,
+        tx: object,
+        document: Model,
+        *,
+        to: Connection,
+        resource: str | None = None,
+        action: str | None = None,
+    ) -> Any:
+        """Promises one write at a provider, in the caller's transaction; gives the intent's id.
+
+        A document with an id updates that record, one without creates it; `action="delete"`
+        deletes it. Only fields that differ from what we know of the record are sent. The intent's
+        id is the idempotency key, so a repeated try has one effect. On an async session the result
+        is to be awaited.
+        """
+        return push.promise(
+            bind(tx, schema=self.settings.schema_name),
+            self.provider(to.provider),
+            document,
+            to=to,
+            resource=resource,
+            action=action,
+        )
+
+    # Connections and their records
+
+    async def connect(
+        self,
+        provider: str,
+        *,
+        tenant: str,
+        credentials: Mapping[str, str],
+        settings: Mapping[str, str] | None = None,
+        webhook_secret: str | None = None,
+        owner: str = "",
+        label: str = "",
+        every: timedelta | None = timedelta(minutes=5),
+        environment: str | None = None,
+    ) -> Connected:
+        """Connects a tenant's account with typed-in credentials and orders its first pull.
+
+        `settings` are the connection's own, such as `url` for a CalDAV server. `webhook_secret`
+        is what the provider signs with at this connection's own intake address.
+        """
+        connected = await connect(
+            self.db,
+            self._open.vault,
+            self._open.client,
+            self.provider(provider),
+            environment=environment or self.settings.environment,
+            tenant=tenant,
+            credentials=credentials,
+            settings=settings or {},
+            owner=owner,
+            label=label,
+            every=every,
+        )
+        if webhook_secret is not None:
+            await self.set_webhook_secrets(connected.connection, [webhook_secret])
+        await self.db.notify()
+        return connected
+
+    async def set_webhook_secrets(self, connection: Connection, secrets: Sequence[str]) -> None:
+        """Replaces the secrets that a connection's webhooks may be signed with."""
+        await set_connection_secrets(self.db, self._open.vault, connection, secrets)
+
+    async def intake_url(self, connection: Connection) -> str:
+        """The address that the provider of this connection posts its webhooks to."""
+        return await self._open.intake_url(connection)
+
+    async def connection(self, id: str, *, environment: str | None = None) -> Connection:  # noqa: A002
+        """The connection with this id; NotFound if there is none in the environment."""
+        where = environment or self.settings.environment
+        found = await connections.by_id(self.db, environment=where, id=id)
+        if found is None:
+            raise NotFound(
+                f"{id!r} is no connection in the environment {where!r};"
+                " see them with: landbridge connections list"
+            )
+        return found
+
+    async def connections(
+        self, *, tenant: str | None = None, environment: str | None = None
+    ) -> list[Connection]:
+        """The connections of an environment, oldest first; of one tenant if it is named."""
+        where = environment or self.settings.environment
+        return await connections.every(self.db, environment=where, tenant=tenant)
+
+    async def records(
+        self, connection: Connection, resource: str, *, deleted: bool = False
+    ) -> AsyncIterator[Stored]:
+        """The records of a resource in the order of their keys, read in pages as you go."""
+        stream = stream_of(connection, self.provider(connection.provider).resource(resource).name)
+        after = ""
+        while True:
+            page = await records.read(self.db, stream, after=after, most=500, deleted=deleted)
+            for record in page:
+                yield record
+            if len(page) < 500:
+                return
+            after = page[-1].key
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses that tenants want events at: create, list, disable, enable, delete."""
+        return self._open.endpoints
+
+    # Parts
+
+    @property
+    def db(self) -> Database:
+        """The pool, while the bridge is open."""
+        return self._open.db
+
+    @property
+    def vault(self) -> Vault:
+        """Where secrets are sealed and opened."""
+        return self._open.vault
+
+    @property
+    def client(self) -> Client:
+        """The HTTP client for providers."""
+        return self._open.client
+
+    @property
+    def puller(self) -> Puller:
+        """Runs pulls of one resource at a time."""
+        return self._open.puller
+
+    def provider(self, slug: str) -> Provider:
+        """The page of a provider; NotFound with the nearest names."""
+        if self._pages is None:
+            return get_provider(slug)
+        if slug in self._pages:
+            return self._pages[slug]
+        raise NotFound(f"{slug!r} is not among this bridge's providers: {', '.join(self._pages)}")
+
+    @property
+    def _open(self) -> opening.Parts:
+        if self._parts is None:
+            raise SettingsError(
+                "the bridge is not open: use `async with bridge:` or pass bridge.lifespan to the app"
+            )
+        return self._parts
+
+    def _intake(self) -> Intake:
+        return self._open.intake
+
+    def _base(self, provider: Provider, connection: Connection) -> str:
+        return base_of(provider, connection.settings)

@@ -1,0 +1,120 @@
+"""Opens what a bridge consists of, in order, and closes it in the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from landbridge.app.settings import Settings
+from landbridge.client import Client
+from landbridge.client.guard import Guard
+from landbridge.clock import Clock
+from landbridge.engine.endpoints import Endpoints
+from landbridge.engine.pull import Puller
+from landbridge.engine.receive import Intake
+from landbridge.errors import NotFound, SettingsError
+from landbridge.spec import Provider
+from landbridge.store import apps, migrate
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+from landbridge.store.embedded import Embedded
+from landbridge.vault import KeyProvider, LocalKey, Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that is open while a bridge is."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    vault: Vault
+    guard: Guard
+    client: Client
+    puller: Puller
+    intake: Intake
+    endpoints: Endpoints
+    provider: Callable[[str], Provider]
+    embedded: bool
+
+    async def intake_url(self, connection: Connection) -> str:
+        """The public address for the webhooks of a connection."""
+        app = await apps.by_id(self.db, environment=connection.environment, id=connection.app)
+        if app is None:
+            raise NotFound(f"the app {connection.app} of this connection is gone")
+        public = self.settings.public_url.rstrip("/")
+        return f"{public}/in/{app.token}/{connection.token}"
+
+
+async def open_parts(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    clock: Clock,
+    provider: Callable[[str], Provider],
+    base: Callable[[Provider, Connection], str],
+) -> Parts:
+    """Opens database, vault and client; `stack` closes them.
+
+    Without a database address the embedded server is started (or joined) and migrated; any other
+    database is never migrated by starting.
+    """
+    embedded = not settings.database_url
+    url = settings.database_url or await start_embedded(stack, settings)
+    db = await Database.open(
+        url,
+        schema=settings.schema_name,
+        direct_url=settings.direct_url,
+        budget=settings.pool,
+        pgbouncer=settings.pgbouncer,
+        offset=settings.clock_offset,
+    )
+    stack.push_async_callback(db.close)
+    vault = Vault(db, key_of(settings))
+    guard = Guard(allow=settings.networks)
+    client = Client(db, vault, guard, clock=clock)
+    stack.push_async_callback(client.close)
+    intake = Intake(db, vault, provider=provider, clock=clock)
+    stack.push_async_callback(intake.settle)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        db=db,
+        vault=vault,
+        guard=guard,
+        client=client,
+        puller=Puller(db, client, provider=provider, base=base, clock=clock),
+        intake=intake,
+        endpoints=Endpoints(db, vault, guard),
+        provider=provider,
+        embedded=embedded,
+    )
+
+
+async def start_embedded(stack: AsyncExitStack, settings: Settings) -> str:
+    """The address of the embedded server, started or joined, and migrated."""
+    attached = await asyncio.to_thread(Embedded.at(_home(settings) / "postgres").attach)
+    stack.callback(attached.close)
+    await migrate.upgrade(attached.dsn, settings.schema_name)
+    return attached.dsn
+
+
+def key_of(settings: Settings) -> KeyProvider:
+    """The key provider by the settings; made up on first use only with the embedded server."""
+    if settings.key:
+        return LocalKey.from_text(settings.key)
+    if settings.key_file is not None:
+        return LocalKey.from_file(settings.key_file)
+    if settings.database_url:
+        raise SettingsError(
+            "LANDBRIDGE_KEY: missing; it seals every secret in the database. Make one with"
+            " `landbridge keys new` and keep it apart from the database"
+        )
+    return LocalKey.from_file(_home(settings) / "key", create=True)
+
+
+def _home(settings: Settings) -> Path:
+    return settings.home.expanduser().absolute()

@@ -1,0 +1,86 @@
+"""Settings from the environment, each named LANDBRIDGE_..., checked when they are read."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from landbridge.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """What an installation may set. Every field is an environment variable LANDBRIDGE_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="LANDBRIDGE_", frozen=True, hide_input_in_errors=True)
+
+    database_url: str = Field("", repr=False)
+    """Postgres, as postgresql://user:password@host:5432/database. Empty: the embedded server."""
+    direct_url: str = Field("", repr=False)
+    """The same database past a pooler, for LISTEN. Empty: database_url."""
+    pgbouncer: bool = False
+    """Whether database_url leads through a pooler in transaction mode."""
+    pool: int = Field(10, ge=2, le=1000)
+    """The most connections that a process holds."""
+    schema_name: str = Field("landbridge", alias="LANDBRIDGE_SCHEMA")
+    """The schema that all our tables are in."""
+    home: Path = Path(".landbridge")
+    """Where the embedded server and a made-up key are kept."""
+    key: str = Field("", repr=False)
+    """The key that seals secrets: base64 of 32 bytes; several parted by commas, the first seals."""
+    key_file: Path | None = None
+    """A file with the key that only its owner can read. Neither: <home>/key, made on first use
+    with the embedded server."""
+    environment: str = "test"
+    """The environment that calls and commands mean when they name none: test, live, ..."""
+    public_url: str = "http://127.0.0.1:8700"
+    """The address under which others reach this installation; webhook addresses begin with it."""
+    allow_networks: str = ""
+    """Networks that are not global and may be called all the same: 127.0.0.0/8,10.1.0.0/16."""
+    event_limit: int = Field(262_144, ge=1024, le=10_000_000)
+    """Bytes that an event's payload may have."""
+    clock_offset: str = ""
+    """Moves the database's clock, for tests: an interval such as 75h."""
+
+    @field_validator("environment")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"{value!r} is not a plain word such as test or live")
+        return value.lower()
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in value.split(","):
+            if part.strip():
+                try:
+                    ipaddress.ip_network(part.strip())
+                except ValueError:
+                    raise ValueError(f"{part!r} is not a network such as 10.1.0.0/16") from None
+        return value
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The allowed networks, one by one."""
+        return tuple(part.strip() for part in self.allow_networks.split(",") if part.strip())
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process; SettingsError names the variable that is wrong.
+
+    `overrides` stand above the environment; None means not given.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if "schema" in given:
+        given["LANDBRIDGE_SCHEMA"] = given.pop("schema")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper().removeprefix("LANDBRIDGE_")
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"LANDBRIDGE_{name}: {reason}") from None

@@ -1,0 +1,234 @@
+"""Writes one page of a pull: its records, its changes, its cursor and its counts, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import msgspec
+
+from landbridge.errors import RecordError, UnmappedCode
+from landbridge.formats import canonical
+from landbridge.models import write_json
+from landbridge.protocols import Fetched, Page
+from landbridge.spec import Provider, Resource, find
+from landbridge.store import due, parked, records, syncs
+from landbridge.store.database import Database, Tx
+from landbridge.store.parked import Stop
+from landbridge.store.records import Incoming
+from landbridge.store.syncs import Stream
+
+GUARD_SHARE = 0.5
+GUARD_LEAST = 20
+"""More than this share, and this many, missing at once is not believed without a person's word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a page did. `missing` were held by us and not met by a full listing: they get asked
+    for one by one, and only an answer that they are gone deletes them."""
+
+    seen: int = 0
+    changed: int = 0
+    gone: int = 0
+    parked: int = 0
+    missing: int = 0
+
+
+async def apply_page(
+    db: Database,
+    stream: Stream,
+    provider: Provider,
+    resource: Resource,
+    page: Page,
+    *,
+    run: str,
+    hold: Callable[[Tx], Awaitable[None]],
+) -> Applied:
+    """Stores a page in one transaction; the same page twice changes nothing the second time."""
+    async with db.transaction() as tx:
+        await hold(tx)
+        applied = await _records(tx, stream, provider, resource, page)
+        missing = 0
+        if page.listing:
+            met = [fetched.key for fetched in page.records if not fetched.deleted]
+            met += [unreadable.key for unreadable in page.unreadable if unreadable.key]
+            if met:
+                await syncs.see(tx, stream, listing=page.listing, keys=met)
+            if page.listed_all:
+                missing = await _order_missing(tx, stream, page)
+        await syncs.move(tx, stream, cursor=page.cursor, run=run)
+        await syncs.count(
+            tx,
+            stream,
+            run,
+            seen=applied.seen,
+            changed=applied.changed,
+            gone=applied.gone,
+            parked=applied.parked,
+        )
+    return replace(applied, missing=missing)
+
+
+async def apply_one(
+    db: Database,
+    stream: Stream,
+    provider: Provider,
+    resource: Resource,
+    key: str,
+    fetched: Fetched | None,
+    *,
+    hold: Callable[[Tx], Awaitable[None]],
+) -> Applied:
+    """Stores a record that was read by itself; None means that the provider has it no more."""
+    async with db.transaction() as tx:
+        await hold(tx)
+        scope = ""
+        held = await records.one(tx, stream, key)
+        if held is not None:
+            scope = held.scope
+        page = Page(
+            records=(fetched,) if fetched else (),
+            gone=() if fetched else (key,),
+            cursor={},
+            scope=scope or (fetched.scope if fetched else ""),
+        )
+        return await _records(tx, stream, provider, resource, page)
+
+
+async def _records(
+    tx: Tx, stream: Stream, provider: Provider, resource: Resource, page: Page
+) -> Applied:
+    latest = {fetched.key: fetched for fetched in page.records}
+    present = [fetched for fetched in latest.values() if not fetched.deleted]
+    gone = [fetched.key for fetched in latest.values() if fetched.deleted]
+    gone += [key for key in page.gone if key not in latest]
+    known = await records.digests(tx, stream, [fetched.key for fetched in present])
+    incoming: list[Incoming] = []
+    touched: dict[str, str | None] = {}
+    stops = [
+        Stop(
+            key=unreadable.key or f"digest:{canonical.digest(unreadable.raw).hex()}",
+            reason=unreadable.reason,
+            field=unreadable.field,
+            raw=unreadable.raw,
+        )
+        for unreadable in page.unreadable
+    ]
+    for fetched in present:
+        digest = canonical.digest(fetched.value)
+        if known.get(fetched.key) == digest:
+            if resource.version and fetched.version is not None:
+                touched[fetched.key] = fetched.version
+            continue
+        read = read_record(resource, fetched, digest)
+        if isinstance(read, Stop):
+            stops.append(read)
+        else:
+            incoming.append(read)
+    if touched:
+        await records.touch(tx, stream, touched)
+    changed = await records.apply(tx, stream, incoming, scope=page.scope)
+    deleted = await records.delete(tx, stream, gone)
+    of_stream = {
+        "environment": stream.environment,
+        "tenant": stream.tenant,
+        "what": "record",
+        "place": stream.connection,
+        "resource": stream.resource,
+    }
+    readable = [record.key for record in incoming] + gone
+    if readable:
+        await parked.clear(tx, readable, **of_stream)
+    await parked.park(tx, stops, **of_stream)
+    return Applied(
+        seen=len(latest) + len(page.gone) + len(page.unreadable),
+        changed=changed,
+        gone=deleted,
+        parked=len(stops),
+    )
+
+
+def read_record(resource: Resource, fetched: Fetched, digest: bytes) -> Incoming | Stop:
+    """The record with its unified form, or the reason why it cannot be read."""
+    subject = find(fetched.value, resource.subject) if resource.subject else None
+    kind = unified = None
+    if resource.maps is not None:
+        try:
+            model = resource.maps.read(fetched.value)
+        except (RecordError, UnmappedCode) as error:
+            return Stop(
+                key=fetched.key,
+                reason=str(error),
+                field=getattr(error, "field", None),
+                raw=fetched.raw,
+            )
+        kind = model.kind
+        unified = msgspec.json.encode(write_json(model)).decode()
+    return Incoming(
+        key=fetched.key,
+        raw=fetched.raw,
+        digest=digest,
+        version=fetched.version,
+        kind=kind,
+        unified=unified,
+        subject=str(subject) if subject is not None else None,
+    )
+
+
+async def _order_missing(tx: Tx, stream: Stream, page: Page) -> int:
+    """Orders a look at each record that the listing did not meet; never deletes by itself."""
+    assert page.listing is not None
+    missing = await records.missing(tx, stream, listing=page.listing, scope=page.scope)
+    await syncs.forget_listing(tx, stream, page.listing)
+    if not missing:
+        return 0
+    held = len(await records.versions(tx, stream, scope=page.scope))
+    if len(missing) > max(GUARD_LEAST, held * GUARD_SHARE):
+        await parked.park(
+            tx,
+            [
+                Stop(
+                    key=f"listing:{page.scope}",
+                    reason=f"{len(missing)} of {held} records are missing from a full listing:"
+                    " none was deleted; check the provider's account and scopes, then replay this",
+                )
+            ],
+            environment=stream.environment,
+            tenant=stream.tenant,
+            what="record",
+            place=stream.connection,
+            resource=stream.resource,
+        )
+        return len(missing)
+    await due.put(tx, [fetch_job(stream, key) for key in missing])
+    return len(missing)
+
+
+def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:
+    """The work of reading one record again."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="fetch",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}/{key}",
+        args={"resource": stream.resource, "key": key},
+        after=after,
+    )
+
+
+def pull_job(stream: Stream, *, every: timedelta | None = None) -> due.Job:
+    """The work of pulling a resource, now and then `every` so often."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="pull",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}",
+        args={"resource": stream.resource},
+        repeat=f"every {int(every.total_seconds())}s" if every else None,
+    )

@@ -1,0 +1,170 @@
+"""Pulls a resource of a connection page by page; a crash costs at most the page under way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from landbridge.client import Client, SignIn, Signed
+from landbridge.clock import Clock
+from landbridge.engine.page import Applied, apply_one, apply_page
+from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired
+from landbridge.engine.consume import reason_of
+from landbridge.protocols import Fetched, Page, Place, fetch, pull
+from landbridge.spec import Provider, Resource
+from landbridge.store import connections, parked, syncs
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database, Tx
+from landbridge.store.parked import Parked
+from landbridge.store.syncs import Stream
+from landbridge.wire import Request, Response
+
+Hold = Callable[[Tx], Awaitable[None]]
+"""Fences a transaction: raises when the work was taken over by another process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What a pull did, all pages together."""
+
+    pages: int = 0
+    seen: int = 0
+    changed: int = 0
+    gone: int = 0
+    parked: int = 0
+    missing: int = 0
+
+    def plus(self, page: Applied) -> Totals:
+        """These and one page more."""
+        return Totals(
+            pages=self.pages + 1,
+            seen=self.seen + page.seen,
+            changed=self.changed + page.changed,
+            gone=self.gone + page.gone,
+            parked=self.parked + page.parked,
+            missing=self.missing + page.missing,
+        )
+
+
+class Puller:
+    """Runs pulls and single fetches for any connection."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: Client,
+        *,
+        provider: Callable[[str], Provider],
+        base: Callable[[Provider, Connection], str],
+        clock: Clock,
+    ):
+        self._db = db
+        self._client = client
+        self._provider = provider
+        self._base = base
+        self._clock = clock
+
+    async def run(
+        self, connection: Connection, resource_name: str, *, hold: Hold
+    ) -> Totals:
+        """Pulls one resource from its cursor to the end; the run is in the database as it goes.
+
+        Raises what stopped it, after writing it into the run. What was pulled before stays.
+        """
+        provider = self._provider(connection.provider)
+        resource = provider.resource(resource_name)
+        stream = stream_of(connection, resource_name)
+        run = await syncs.start(self._db, stream)
+        try:
+            totals = await self._pages(connection, provider, resource, stream, run, hold)
+        except ReconnectRequired as error:
+            await connections.set_state(self._db, connection, "needs_reauth", str(error))
+            await syncs.end(self._db, stream, run, state="failed", reason=str(error))
+            raise
+        except LandbridgeError as error:
+            await syncs.end(self._db, stream, run, state="failed", reason=str(error))
+            raise
+        except Exception as error:
+            await syncs.end(self._db, stream, run, state="failed", reason=reason_of(error))
+            raise
+        await syncs.end(self._db, stream, run, state="done")
+        return totals
+
+    async def _pages(
+        self,
+        connection: Connection,
+        provider: Provider,
+        resource: Resource,
+        stream: Stream,
+        run: str,
+        hold: Hold,
+    ) -> Totals:
+        cursor = await syncs.cursor(self._db, stream)
+        totals = Totals()
+        signed = self._signed(provider, connection)
+        conversation = pull(
+            provider, resource, self._place(provider, connection), cursor, self._clock.now()
+        )
+        reply: Response | None = None
+        while True:
+            try:
+                step: Request | Page = conversation.send(reply)
+            except StopIteration:
+                break
+            if isinstance(step, Request):
+                reply = await signed.send(step)
+                continue
+            reply = None
+            totals = totals.plus(
+                await apply_page(self._db, stream, provider, resource, step, run=run, hold=hold)
+            )
+        await syncs.finished(self._db, stream)
+        return totals
+
+    async def one(
+        self, connection: Connection, resource_name: str, key: str, *, hold: Hold
+    ) -> Applied:
+        """Reads one record again and stores what the provider says; gone there means deleted."""
+        provider = self._provider(connection.provider)
+        resource = provider.resource(resource_name)
+        stream = stream_of(connection, resource_name)
+        fetched = await self.fetch(connection, provider, resource, key)
+        return await apply_one(self._db, stream, provider, resource, key, fetched, hold=hold)
+
+    async def fetch(
+        self, connection: Connection, provider: Provider, resource: Resource, key: str
+    ) -> Fetched | None:
+        """One record as it is at the provider now; None when it is gone there."""
+        signed = self._signed(provider, connection)
+        place = self._place(provider, connection)
+        return await signed.converse(fetch(provider, resource, place, key))
+
+    def _signed(self, provider: Provider, connection: Connection) -> Signed:
+        return self._client.signed(provider, SignIn(connection=connection))
+
+    def _place(self, provider: Provider, connection: Connection) -> Place:
+        return Place(
+            base=self._base(provider, connection), settings=dict(connection.settings)
+        )
+
+    async def replay(self, stopped: Parked, *, hold: Hold) -> Applied:
+        """Reads a parked record again, from the provider where it can be asked for."""
+        connection = await connections.one(
+            self._db, environment=stopped.environment, tenant=stopped.tenant, id=stopped.place
+        )
+        if connection is None:
+            raise NotFound(f"the connection {stopped.place} of this record is gone")
+        applied = await self.one(connection, stopped.resource, stopped.key, hold=hold)
+        if not applied.parked:
+            await parked.drop(self._db, stopped)
+        return applied
+
+
+def stream_of(connection: Connection, resource: str) -> Stream:
+    """The stream that statements about this resource are held to."""
+    return Stream(
+        environment=connection.environment,
+        tenant=connection.tenant,
+        connection=connection.id,
+        resource=resource,
+    )

@@ -1,0 +1,228 @@
+"""Pushes: one remote effect for each intent, also when a try is repeated or a process dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from landbridge import ids
+from landbridge.client import Client, SignIn
+from landbridge.engine.page import apply_one
+from landbridge.engine.pull import Hold, stream_of
+from landbridge.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    RecordError,
+    Refused,
+    UnmappedCode,
+)
+from landbridge.formats import codec
+from landbridge.models import Model, read_json, write_json
+from landbridge.protocols import Fetched, Place, Written, fetch, write
+from landbridge.spec import Provider, Resource
+from landbridge.store import connections, intents, records
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+from landbridge.store.intents import Intent
+
+_ACTIONS = ("create", "update", "delete")
+
+
+def promise(
+    bound: Any,
+    provider: Provider,
+    document: Model,
+    *,
+    to: Connection,
+    resource: str | None = None,
+    action: str | None = None,
+) -> Any:
+    """Writes the intent through a bound session and gives its id, to be awaited on async ones."""
+    wanted = action or ("update" if document.id else "create")
+    if wanted not in _ACTIONS:
+        raise InvalidInput(f"action: {wanted!r} is none of {', '.join(_ACTIONS)}")
+    if wanted != "create" and not document.id:
+        raise InvalidInput(f"id: the {document.kind} to {wanted} has none; set the provider's id")
+    chosen = writable(provider, document, resource, wanted)
+    intent = ids.IntentId(ids.new("int"))
+    return bound.execute(
+        intents.ADD,
+        {
+            "environment": to.environment,
+            "tenant": to.tenant,
+            "id": intent,
+            "connection": to.id,
+            "resource": chosen.name,
+            "action": wanted,
+            "key": document.id,
+            "document": msgspec.json.encode(write_json(document)).decode(),
+            "subject": None,
+            "due": ids.new("due"),
+        },
+        intent,
+    )
+
+
+def writable(provider: Provider, document: Model, name: str | None, action: str) -> Resource:
+    """The resource that takes this document; InvalidInput says why none does."""
+    able = [
+        resource
+        for resource in provider.resources
+        if resource.maps is not None
+        and resource.maps.model is type(document)
+        and getattr(resource, action) is not None
+        and (name is None or resource.name == name)
+    ]
+    if not able:
+        raise InvalidInput(
+            f"{provider.name} has nothing to {action} from a {document.kind}"
+            + (f" at {name!r}" if name else "")
+            + "; see: landbridge providers"
+        )
+    if len(able) > 1:
+        names = ", ".join(resource.name for resource in able)
+        raise InvalidInput(f"resource: name one of {names}; several take a {document.kind}")
+    return able[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What became of an intent; `state` as in the intent's row."""
+
+    state: str
+    key: str | None = None
+
+
+class Pusher:
+    """Carries intents out."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: Client,
+        *,
+        provider: Callable[[str], Provider],
+        base: Callable[[Provider, Connection], str],
+    ):
+        self._db = db
+        self._client = client
+        self._provider = provider
+        self._base = base
+
+    async def run(self, intent: Intent, *, hold: Hold) -> Pushed:
+        """Does what an intent promised and reads the record back.
+
+        A refusal or a conflict ends the intent with the provider's reasons. OutcomeUnknown and
+        other passing failures are raised: the same intent, with the same idempotency key, is to
+        be run again. An intent that is settled already is left as it is.
+        """
+        if intent.state != "waiting":
+            return Pushed(state=intent.state, key=intent.key)
+        connection = await connections.one(
+            self._db,
+            environment=intent.environment,
+            tenant=intent.tenant,
+            id=intent.connection,
+        )
+        if connection is None:
+            raise NotFound(f"the connection {intent.connection} of this push is gone")
+        provider = self._provider(connection.provider)
+        resource = provider.resource(intent.resource)
+        try:
+            written = await self._write(intent, connection, provider, resource)
+        except Refused as error:
+            return await self._settle(intent, "refused", str(error), problems=error.problems)
+        except Conflict as error:
+            return await self._settle(intent, "conflict", str(error))
+        except (RecordError, UnmappedCode, InvalidInput) as error:
+            return await self._settle(intent, "refused", str(error))
+        except OutcomeUnknown as error:
+            if intent.action != "create" or resource.idempotency or resource.create_is_keyed:
+                raise
+            return await self._settle(intent, "unknown", str(error))
+        await self._read_back(connection, provider, resource, intent, written, hold)
+        return await self._settle(intent, "done", key=written.key)
+
+    async def _write(
+        self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
+    ) -> Written:
+        assert resource.maps is not None
+        stream = stream_of(connection, resource.name)
+        held = await records.one(self._db, stream, intent.key) if intent.key else None
+        if held is None and intent.action == "update":
+            fetched = await self._fetch(connection, provider, resource, intent.key or "")
+            base_raw = fetched.raw if fetched else None
+        else:
+            base_raw = held.raw if held else None
+        if intent.action != "create" and base_raw is None:
+            raise Refused(f"{resource.name} {intent.key} does not exist at {provider.name}")
+        changes: dict[str, Any] = {}
+        if intent.action != "delete":
+            document = read_json(resource.maps.model, intent.document or {})
+            base = None
+            if base_raw is not None:
+                base = resource.maps.read(codec(resource.format).parse(base_raw))
+            changes = resource.maps.write(document, base=base)
+            if intent.action == "update" and not changes:
+                return Written(key=intent.key or "", raw=base_raw, version=None)
+        signed = self._client.signed(provider, SignIn(connection=connection))
+        return await signed.converse(
+            write(
+                provider,
+                resource,
+                self._place(provider, connection),
+                intent.action,
+                intent.key,
+                changes,
+                base_raw,
+                intent.id,
+            )
+        )
+
+    async def _fetch(
+        self, connection: Connection, provider: Provider, resource: Resource, key: str
+    ) -> Fetched | None:
+        signed = self._client.signed(provider, SignIn(connection=connection))
+        return await signed.converse(
+            fetch(provider, resource, self._place(provider, connection), key)
+        )
+
+    async def _read_back(
+        self,
+        connection: Connection,
+        provider: Provider,
+        resource: Resource,
+        intent: Intent,
+        written: Written,
+        hold: Hold,
+    ) -> None:
+        key = written.key or intent.key or ""
+        fetched = None
+        if intent.action != "delete":
+            fetched = await self._fetch(connection, provider, resource, key)
+        stream = stream_of(connection, resource.name)
+        await apply_one(self._db, stream, provider, resource, key, fetched, hold=hold)
+
+    def _place(self, provider: Provider, connection: Connection) -> Place:
+        return Place(
+            base=self._base(provider, connection), settings=dict(connection.settings)
+        )
+
+    async def _settle(
+        self,
+        intent: Intent,
+        state: str,
+        reason: str = "",
+        *,
+        key: str | None = None,
+        problems: dict[str, str] | None = None,
+    ) -> Pushed:
+        await intents.settle(
+            self._db, intent, state=state, key=key, reason=reason, problems=problems
+        )
+        return Pushed(state=state, key=key or intent.key)

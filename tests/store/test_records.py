@@ -1,0 +1,132 @@
+"""Records: unchanged ones are left alone, changed ones make one change, deleted ones another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from landbridge.store import parked, records, syncs
+from landbridge.store.database import Database
+from landbridge.store.parked import Stop
+from landbridge.store.records import Incoming
+from landbridge.store.sql import Sql
+from landbridge.store.syncs import Stream
+
+STREAM = Stream(environment="test", tenant="acme", connection="con_1", resource="invoice")
+
+CHANGES = Sql(
+    "tests.changes",
+    "SELECT key, before::text, after::text FROM lb.change ORDER BY id",
+    across="A test looks at everything.",
+)
+WAITING = Sql(
+    "tests.waiting", "SELECT count(*) FROM lb.change_new", across="A test looks at everything."
+)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.open(database_url)
+    yield database
+    await database.close()
+
+
+def incoming(key: str, total: int, *, digest: bytes | None = None) -> Incoming:
+    return Incoming(
+        key=key,
+        raw=b'{"total": %d}' % total,
+        digest=digest or b"d%d" % total,
+        kind="payments.invoice",
+        unified='{"total": %d}' % total,
+    )
+
+
+async def apply(db: Database, *some: Incoming) -> int:
+    async with db.transaction() as tx:
+        return await records.apply(tx, STREAM, some)
+
+
+async def test_a_new_record_makes_a_change_from_nothing(db: Database) -> None:
+    assert await apply(db, incoming("in_1", 10), incoming("in_2", 20)) == 2
+    rows = await db.fetch(CHANGES)
+    assert [(row["key"], row["before"], row["after"]) for row in rows] == [
+        ("in_1", None, '{"total": 10}'),
+        ("in_2", None, '{"total": 20}'),
+    ]
+    assert await db.value(WAITING) == 1
+
+
+async def test_a_changed_record_keeps_what_it_was(db: Database) -> None:
+    await apply(db, incoming("in_1", 10))
+    assert await apply(db, incoming("in_1", 11)) == 1
+    last = (await db.fetch(CHANGES))[-1]
+    assert (last["before"], last["after"]) == ('{"total": 10}', '{"total": 11}')
+
+
+async def test_other_raw_but_equal_unified_makes_no_change(db: Database) -> None:
+    await apply(db, incoming("in_1", 10))
+    assert await apply(db, incoming("in_1", 10, digest=b"other")) == 0
+    assert len(await db.fetch(CHANGES)) == 1
+    assert await records.digests(db, STREAM, ["in_1"]) == {"in_1": b"other"}
+
+
+async def test_deleting_twice_makes_one_change(db: Database) -> None:
+    await apply(db, incoming("in_1", 10))
+    async with db.transaction() as tx:
+        assert await records.delete(tx, STREAM, ["in_1", "in_9"]) == 1
+        assert await records.delete(tx, STREAM, ["in_1"]) == 0
+    last = (await db.fetch(CHANGES))[-1]
+    assert (last["before"], last["after"]) == ('{"total": 10}', None)
+    assert await records.digests(db, STREAM, ["in_1"]) == {}
+    assert await records.read(db, STREAM) == []
+    assert [record.key for record in await records.read(db, STREAM, deleted=True)] == ["in_1"]
+
+
+async def test_a_record_that_comes_back_is_new_again(db: Database) -> None:
+    await apply(db, incoming("in_1", 10))
+    async with db.transaction() as tx:
+        await records.delete(tx, STREAM, ["in_1"])
+    assert await apply(db, incoming("in_1", 10)) == 1
+    last = (await db.fetch(CHANGES))[-1]
+    assert (last["before"], last["after"]) == (None, '{"total": 10}')
+
+
+async def test_what_a_listing_did_not_meet_is_missing_in_its_scope_only(db: Database) -> None:
+    async with db.transaction() as tx:
+        await records.apply(tx, STREAM, [incoming("a", 1), incoming("b", 2)], scope="cal/1")
+        await records.apply(tx, STREAM, [incoming("c", 3)], scope="cal/2")
+        await syncs.see(tx, STREAM, listing="gen", keys=["a"])
+        assert await records.missing(tx, STREAM, listing="gen", scope="cal/1") == ["b"]
+        assert await records.missing(tx, STREAM, listing="gen", scope="cal/2") == ["c"]
+
+
+async def test_records_of_a_rolled_back_page_leave_nothing(db: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with db.transaction() as tx:
+            await records.apply(tx, STREAM, [incoming("a", 1)])
+            raise RuntimeError
+    assert await records.read(db, STREAM) == []
+    assert await db.value(WAITING) == 0
+
+
+async def test_a_parked_record_counts_attempts_only_when_something_is_new(db: Database) -> None:
+    where = {"environment": "test", "tenant": "acme", "what": "record", "place": "con_1"}
+    stop = Stop(key="in_1", reason="Invoice.currency: nothing at currency", raw=b"{}")
+    for _ in range(3):
+        await parked.park(db, [stop], **where)
+    await parked.park(db, [Stop(key="in_1", reason=stop.reason, raw=b"{1}")], **where)
+    (held,) = await parked.every(db, environment="test")
+    assert (held.attempts, held.raw) == (2, b"{1}")
+    assert await parked.clear(db, ["in_1"], **where) == 1
+    assert await parked.every(db, environment="test") == []
+
+
+async def test_paging_through_records_meets_each_once(db: Database) -> None:
+    await apply(db, *[incoming(f"in_{number:03}", number) for number in range(25)])
+    met: list[str] = []
+    after = ""
+    while page := await records.read(db, STREAM, after=after, most=10):
+        met += [record.key for record in page]
+        after = page[-1].key
+    assert met == [f"in_{number:03}" for number in range(25)]
