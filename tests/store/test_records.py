@@ -35,10 +35,10 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 def incoming(key: str, total: int, *, digest: bytes | None = None) -> Incoming:
     return Incoming(
         key=key,
-        raw=b'{"total": %d}' % total,
-        digest=digest or b"d%d" % total,
+        raw=f'{{"total": {total}}}'.encode(),
+        digest=digest or str(total).encode(),
         kind="payments.invoice",
-        unified='{"total": %d}' % total,
+        unified=f'{{"total": {total}}}',
     )
 
 
@@ -102,10 +102,13 @@ async def test_what_a_listing_did_not_meet_is_missing_in_its_scope_only(db: Data
 
 
 async def test_records_of_a_rolled_back_page_leave_nothing(db: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def failing() -> None:
         async with db.transaction() as tx:
             await records.apply(tx, STREAM, [incoming("a", 1)])
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await failing()
     assert await records.read(db, STREAM) == []
     assert await db.value(WAITING) == 0
 

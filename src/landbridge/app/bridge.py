@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from landbridge import ids
 from landbridge.app import opening
@@ -71,7 +71,7 @@ class Landbridge:
 
     # Opening and closing
 
-    async def __aenter__(self) -> Landbridge:
+    async def __aenter__(self) -> Self:
         if self._stack is not None:
             raise SettingsError("this bridge is open already; use one bridge per process")
         stack = AsyncExitStack()
@@ -91,7 +91,7 @@ class Landbridge:
             await stack.aclose()
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None, *, work: bool = True) -> AsyncIterator[None]:
+    async def lifespan(self, _app: object = None, *, work: bool = True) -> AsyncIterator[None]:
         """Opens the bridge for as long as the host application runs; compose it with the host's.
 
         With `work` this process also does what is due (pulls, deliveries, handlers); set it to
@@ -184,7 +184,7 @@ class Landbridge:
     def emit(
         self,
         tx: object,
-        type: str,  # noqa: A002 - the word of the field
+        type: str,
         data: object,
         *,
         tenant: str,
@@ -279,7 +279,7 @@ class Landbridge:
         """The address that the provider of this connection posts its webhooks to."""
         return await self._open.intake_url(connection)
 
-    async def connection(self, id: str, *, environment: str | None = None) -> Connection:  # noqa: A002
+    async def connection(self, id: str, *, environment: str | None = None) -> Connection:
         """The connection with this id; NotFound if there is none in the environment."""
         where = environment or self.settings.environment
         found = await connections.by_id(self.db, environment=where, id=id)
@@ -350,7 +350,7 @@ class Landbridge:
     def _open(self) -> opening.Parts:
         if self._parts is None:
             raise SettingsError(
-                "the bridge is not open: use `async with bridge:` or pass bridge.lifespan to the app"
+                "the bridge is not open: use `async with bridge:` or give its lifespan to the app"
             )
         return self._parts
 

@@ -15,7 +15,9 @@ from landbridge.errors import SettingsError
 class Settings(BaseSettings):
     """What an installation may set. Every field is an environment variable LANDBRIDGE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="LANDBRIDGE_", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LANDBRIDGE_", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str = Field("", repr=False)
     """Postgres, as postgresql://user:password@host:5432/database. Empty: the embedded server."""
@@ -42,6 +44,8 @@ class Settings(BaseSettings):
     """Networks that are not global and may be called all the same: 127.0.0.0/8,10.1.0.0/16."""
     event_limit: int = Field(262_144, ge=1024, le=10_000_000)
     """Bytes that an event's payload may have."""
+    retention_days: int = Field(30, ge=7)
+    """Days for which events, arrivals, attempts and changes are kept."""
     clock_offset: str = ""
     """Moves the database's clock, for tests: an interval such as 75h."""
 

@@ -53,7 +53,7 @@ class Client:
         self.attempts = attempts
         self.timeout = timeout
         self.sleep = sleep
-        self.rng = rng or random.Random()
+        self.rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._http = httpx2.AsyncClient(
             transport=guarded_transport(guard),
             follow_redirects=False,

@@ -141,7 +141,9 @@ def base_of(provider: Provider, settings: Mapping[str, str]) -> str:
     for hole in re.findall(r"\{(\w+)\}", base):
         value = settings.get(hole, "").strip()
         if not value:
-            raise InvalidInput(f"{hole}: missing; {provider.name} is reached at an address of yours")
+            raise InvalidInput(
+                f"{hole}: missing; {provider.name} is reached at an address of yours"
+            )
         base = base.replace(f"{{{hole}}}", value)
     base = settings.get("base", base)
     if not re.match(r"https?://[^/\s]+", base):

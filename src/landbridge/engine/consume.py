@@ -131,9 +131,7 @@ async def _singly(
 async def _park(db: Database, handler: Handler, failed: _Failed) -> None:
     entry = failed.entry
     async with db.transaction() as tx:
-        place = await changes.lock(
-            tx, environment=entry.environment, name=handler.name, wait=True
-        )
+        place = await changes.lock(tx, environment=entry.environment, name=handler.name, wait=True)
         if place is None or place >= entry.number:
             return
         await parked.park(

@@ -45,7 +45,7 @@ class GroupCommit(Generic[T]):
                 await self._flush([item for item, _ in group])
             except DatabaseUnavailable as error:
                 _settle(group, error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - each caller gets its own item's error
                 await self._one_by_one(group)
             else:
                 _settle(group, None)
@@ -55,7 +55,7 @@ class GroupCommit(Generic[T]):
         for item, done in group:
             try:
                 await self._flush([item])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the caller of `add` gets it
                 _settle([(item, done)], error)
             else:
                 _settle([(item, done)], None)

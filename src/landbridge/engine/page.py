@@ -1,4 +1,4 @@
-"""Writes one page of a pull: its records, its changes, its cursor and its counts, all or nothing."""
+"""Writes a page of a pull: its records, changes, cursor and counts, all or nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landbridge.errors import RecordError, UnmappedCode
 from landbridge.formats import canonical
 from landbridge.models import write_json
 from landbridge.protocols import Fetched, Page
-from landbridge.spec import Provider, Resource, find
+from landbridge.spec import Resource, find
 from landbridge.store import due, parked, records, syncs
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
@@ -39,7 +39,6 @@ class Applied:
 async def apply_page(
     db: Database,
     stream: Stream,
-    provider: Provider,
     resource: Resource,
     page: Page,
     *,
@@ -49,7 +48,7 @@ async def apply_page(
     """Stores a page in one transaction; the same page twice changes nothing the second time."""
     async with db.transaction() as tx:
         await hold(tx)
-        applied = await _records(tx, stream, provider, resource, page)
+        applied = await _records(tx, stream, resource, page)
         missing = 0
         if page.listing:
             met = [fetched.key for fetched in page.records if not fetched.deleted]
@@ -74,7 +73,6 @@ async def apply_page(
 async def apply_one(
     db: Database,
     stream: Stream,
-    provider: Provider,
     resource: Resource,
     key: str,
     fetched: Fetched | None,
@@ -94,12 +92,10 @@ async def apply_one(
             cursor={},
             scope=scope or (fetched.scope if fetched else ""),
         )
-        return await _records(tx, stream, provider, resource, page)
+        return await _records(tx, stream, resource, page)
 
 
-async def _records(
-    tx: Tx, stream: Stream, provider: Provider, resource: Resource, page: Page
-) -> Applied:
+async def _records(tx: Tx, stream: Stream, resource: Resource, page: Page) -> Applied:
     latest = {fetched.key: fetched for fetched in page.records}
     present = [fetched for fetched in latest.values() if not fetched.deleted]
     gone = [fetched.key for fetched in latest.values() if fetched.deleted]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from landbridge.client import Client, SignIn, Signed
+from landbridge.client import Client, Signed, SignIn
 from landbridge.clock import Clock
+from landbridge.engine.consume import reason_of
 from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired
-from landbridge.engine.consume import reason_of
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
 from landbridge.spec import Provider, Resource
 from landbridge.store import connections, parked, syncs
@@ -64,9 +64,7 @@ class Puller:
         self._base = base
         self._clock = clock
 
-    async def run(
-        self, connection: Connection, resource_name: str, *, hold: Hold
-    ) -> Totals:
+    async def run(self, connection: Connection, resource_name: str, *, hold: Hold) -> Totals:
         """Pulls one resource from its cursor to the end; the run is in the database as it goes.
 
         Raises what stopped it, after writing it into the run. What was pulled before stays.
@@ -116,7 +114,7 @@ class Puller:
                 continue
             reply = None
             totals = totals.plus(
-                await apply_page(self._db, stream, provider, resource, step, run=run, hold=hold)
+                await apply_page(self._db, stream, resource, step, run=run, hold=hold)
             )
         await syncs.finished(self._db, stream)
         return totals
@@ -129,7 +127,7 @@ class Puller:
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
         fetched = await self.fetch(connection, provider, resource, key)
-        return await apply_one(self._db, stream, provider, resource, key, fetched, hold=hold)
+        return await apply_one(self._db, stream, resource, key, fetched, hold=hold)
 
     async def fetch(
         self, connection: Connection, provider: Provider, resource: Resource, key: str
@@ -143,9 +141,7 @@ class Puller:
         return self._client.signed(provider, SignIn(connection=connection))
 
     def _place(self, provider: Provider, connection: Connection) -> Place:
-        return Place(
-            base=self._base(provider, connection), settings=dict(connection.settings)
-        )
+        return Place(base=self._base(provider, connection), settings=dict(connection.settings))
 
     async def replay(self, stopped: Parked, *, hold: Hold) -> Applied:
         """Reads a parked record again, from the provider where it can be asked for."""

@@ -206,12 +206,10 @@ class Pusher:
         if intent.action != "delete":
             fetched = await self._fetch(connection, provider, resource, key)
         stream = stream_of(connection, resource.name)
-        await apply_one(self._db, stream, provider, resource, key, fetched, hold=hold)
+        await apply_one(self._db, stream, resource, key, fetched, hold=hold)
 
     def _place(self, provider: Provider, connection: Connection) -> Place:
-        return Place(
-            base=self._base(provider, connection), settings=dict(connection.settings)
-        )
+        return Place(base=self._base(provider, connection), settings=dict(connection.settings))
 
     async def _settle(
         self,

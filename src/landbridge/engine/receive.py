@@ -168,7 +168,7 @@ async def app_secrets(vault: Vault, app: App) -> list[str]:
 
 
 async def set_app_secrets(db: Database, vault: Vault, app: App, secrets: Sequence[str]) -> None:
-    """Seals the secrets that this app's webhooks may be signed with; several while one is rolled."""
+    """Seals the secrets that this app's webhooks may be signed with; several during a roll."""
     sealed = await vault.seal(
         Kind.SIGNING,
         environment=app.environment,

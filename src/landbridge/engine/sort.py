@@ -50,6 +50,8 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"the body is not JSON ({error})") from None
+    except RecursionError:
+        raise RecordError("the body is nested too deeply to be read") from None
     listed = find(content, webhook.events) if webhook.events else [content]
     if not isinstance(listed, list):
         raise RecordError(f"no list of events at {webhook.events}", field=webhook.events)
@@ -62,13 +64,23 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         raise RecordError(f"the event names no topic at {webhook.topic}", field=webhook.topic)
     vendor_id = find(event, webhook.id)
     if not isinstance(vendor_id, str | int) or vendor_id == "":
-        vendor_id = "digest:" + hashlib.sha256(msgspec.json.encode(event, order="sorted")).hexdigest()
+        vendor_id = (
+            "digest:" + hashlib.sha256(msgspec.json.encode(event, order="sorted")).hexdigest()
+        )
     stamp = find(event, webhook.stamp) if webhook.stamp else None
     occurred_at = None
     if isinstance(stamp, int | float) and 0 < stamp < 4e9:
         occurred_at = datetime.fromtimestamp(stamp, tz=UTC)
     account = find(event, webhook.account) if webhook.account else ""
     key = find(event, webhook.object_key)
+    for path, value in (
+        (webhook.topic, topic),
+        (webhook.id, vendor_id),
+        (webhook.account, account),
+        (webhook.object_key, key),
+    ):
+        if "\x00" in str(value):
+            raise RecordError(f"the text at {path} holds a NUL character", field=path)
     return Notice(
         vendor_id=str(vendor_id),
         topic=topic,
@@ -172,9 +184,7 @@ async def _sort_one(
 
 async def _targets(db: Database, arrival: Arrival, notice: Notice) -> list[Connection]:
     if arrival.connection is not None:
-        found = await connections.by_id(
-            db, environment=arrival.environment, id=arrival.connection
-        )
+        found = await connections.by_id(db, environment=arrival.environment, id=arrival.connection)
         return [found] if found else []
     if notice.account:
         return await connections.by_account(

@@ -16,7 +16,6 @@ def every() -> list[Sql]:
         if module.ispkg or module.name.endswith(".embedded"):
             continue
         for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Sql):
-                if found.setdefault(value.name, value) is not value:
-                    raise TypeError(f"two SQL statements are called {value.name}")
+            if isinstance(value, Sql) and found.setdefault(value.name, value) is not value:
+                raise TypeError(f"two SQL statements are called {value.name}")
     return [found[name] for name in sorted(found)]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -26,7 +25,7 @@ _AWAY = (
     asyncpg.OutOfMemoryError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
-    asyncio.TimeoutError,
+    TimeoutError,
 )
 
 
@@ -55,9 +54,10 @@ class Tx:
 
     async def row(self, statement: Sql, **binds: Any) -> Row | None:
         """The first row, or None."""
-        return await self._connection.fetchrow(
+        row: Row | None = await self._connection.fetchrow(
             statement.render(self._schema), *statement.arguments(binds)
         )
+        return row
 
     async def value(self, statement: Sql, **binds: Any) -> Any:
         """The first column of the first row, or None."""
@@ -145,7 +145,7 @@ class Database:
         """Gives all connections back; running statements get five seconds to end."""
         try:
             await asyncio.wait_for(self._pool.close(), 5)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._pool.terminate()
 
     @asynccontextmanager
@@ -190,12 +190,17 @@ class Database:
         async with self._statement() as tx:
             return await tx.run(statement, **binds)
 
+    @property
+    def listens(self) -> bool:
+        """Whether a LISTEN of ours hears anything: not through a pooler in transaction mode."""
+        return not self._pooled or self._direct_url != self._url
+
     async def listener(self) -> asyncpg.Connection:
         """A connection of its own for LISTEN, past any pooler."""
         with unavailable():
             return await asyncpg.connect(self._direct_url, timeout=10)
 
-    async def notify(self, payload: str = "") -> None:
+    async def notify(self) -> None:
         """Wakes whoever listens; outside any transaction, so it never holds a commit up."""
         with unavailable():
             async with self._pool.acquire() as connection:

@@ -38,14 +38,16 @@ async def upgrade(url: str, schema: str = "landbridge") -> list[str]:
     Several callers at once are safe: one migrates, the others wait. A migration that cannot get
     its locks within five seconds gives up rather than block the application's queries.
     """
-    async with _connected(url) as connection:
-        return await connection.run_sync(_upgrade, checked_schema(schema))
+    async with _Connected(url) as connection:
+        applied: list[str] = await connection.run_sync(_upgrade, checked_schema(schema))
+        return applied
 
 
 async def pending(url: str, schema: str = "landbridge") -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
-    async with _connected(url) as connection:
-        return await connection.run_sync(_pending, checked_schema(schema))
+    async with _Connected(url) as connection:
+        missing: list[str] = await connection.run_sync(_pending, checked_schema(schema))
+        return missing
 
 
 def sql(schema: str = "landbridge", app_role: str = "") -> str:
@@ -74,8 +76,10 @@ def grants(schema: str, app_role: str) -> str:
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {app_role};",
             f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {app_role};",
             f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {app_role};",
-            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema}"
-            f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app_role};",
+            (
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema}"
+                f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app_role};"
+            ),
             "",
         ]
     )
@@ -113,7 +117,7 @@ def _config(schema: str, out: io.StringIO | None = None) -> Config:
     return config
 
 
-class _connected:
+class _Connected:
     def __init__(self, url: str):
         async def connect() -> asyncpg.Connection:
             with unavailable():

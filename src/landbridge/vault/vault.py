@@ -76,7 +76,7 @@ class Vault:
     async def open(
         self, kind: Kind, *, environment: str, tenant: str, place: str, envelope: bytes
     ) -> bytes:
-        """The secret. WrongKey: another key, another place or tenant, or damage; Sealed: not now."""
+        """The secret. WrongKey: another key, place or tenant, or damage; Sealed: not now."""
         bound_to = _bound(kind, environment, tenant, place)
         if envelope[:1] == _BY_PROVIDER and kind is Kind.CREDENTIAL:
             end = 3 + int.from_bytes(envelope[1:3], "big")

@@ -36,9 +36,7 @@ def intake_app(intake: Callable[[], Intake]) -> ASGI:
             await respond(send, Answer(status=405, body="webhooks come by POST"))
             return
         app_token, connection_token = parts[1], parts[2] if len(parts) == 3 else ""
-        await respond(
-            send, await _receive(intake(), app_token, connection_token, scope, receive)
-        )
+        await respond(send, await _receive(intake(), app_token, connection_token, scope, receive))
 
     return app
 

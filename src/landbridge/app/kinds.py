@@ -1,0 +1,130 @@
+"""What each kind of due work does; engine's verbs behind the names that rows carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from landbridge.app.opening import Parts
+from landbridge.engine.push import Pusher
+from landbridge.engine.sort import sort
+from landbridge.errors import NotFound, ReconnectRequired
+from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
+from landbridge.store import connections, due, intents, upkeep
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+from landbridge.store.due import Claimed
+
+UPKEEP = due.Job(
+    environment="", tenant="", lane="system", kind="upkeep", key="upkeep", repeat="every 3600s"
+)
+"""The standing order that keeps partitions ahead and drops what is old."""
+
+_DORMANT = timedelta(hours=1)
+
+
+class Kinds:
+    """The kinds of one process, over its open parts."""
+
+    def __init__(self, parts: Parts, pusher: Pusher):
+        self._parts = parts
+        self._pusher = pusher
+        self._log = structlog.get_logger("landbridge.work")
+
+    def table(self) -> Mapping[str, Kind]:
+        """Every kind by its name, deliveries apart."""
+        kinds = [
+            Kind(name="pull", run=self.pull),
+            Kind(name="fetch", run=self.fetch),
+            Kind(name="receive", run=self.receive, backoff=_soon),
+            Kind(name="push", run=self.push),
+            Kind(name="upkeep", run=self.upkeep),
+        ]
+        return {kind.name: kind for kind in kinds}
+
+    async def pull(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Pulls a resource of a connection to its end."""
+        connection = await self._connection(claim)
+        if connection is None or connection.state == "revoked":
+            return Cancel(reason="the connection is gone")
+        if connection.state != "active":
+            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+        try:
+            await self._parts.puller.run(connection, claim.args["resource"], hold=lease.hold)
+        except NotFound as error:
+            return Cancel(reason=str(error))
+        except ReconnectRequired as error:
+            return Snooze(after=_DORMANT, error=str(error))
+        return Done()
+
+    async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Reads one record again."""
+        connection = await self._connection(claim)
+        if connection is None or connection.state == "revoked":
+            return Cancel(reason="the connection is gone")
+        if connection.state != "active":
+            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+        resource, key = claim.args["resource"], claim.args["key"]
+        try:
+            await self._parts.puller.one(connection, resource, key, hold=lease.hold)
+        except ReconnectRequired as error:
+            await connections.set_state(self._parts.db, connection, "needs_reauth", str(error))
+            return Snooze(after=_DORMANT, error=str(error))
+        return Done()
+
+    async def receive(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Sorts the arrivals that one intake flush stored."""
+        done = await sort(
+            self._parts.db,
+            environment=claim.environment,
+            arrivals_named=claim.args["arrivals"],
+            provider=self._parts.provider,
+            hold=lease.hold,
+        )
+        if done.filed:
+            await self._parts.db.notify()
+        return Done()
+
+    async def push(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Carries an intent out."""
+        intent = await intents.one(
+            self._parts.db,
+            environment=claim.environment,
+            tenant=claim.tenant,
+            id=claim.ref or "",
+        )
+        if intent is None:
+            return Cancel(reason="the intent is gone")
+        try:
+            await self._pusher.run(intent, hold=lease.hold)
+        except ReconnectRequired as error:
+            return Snooze(after=_DORMANT, error=str(error))
+        return Done()
+
+    async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:
+        """One round of upkeep; stray rows are an alarm in the log."""
+        done = await upkeep.keep_up(
+            self._parts.db, retention_days=self._parts.settings.retention_days
+        )
+        if done.strays:
+            self._log.error("partitions.strays", **done.strays)
+        return Done()
+
+    async def _connection(self, claim: Claimed) -> Connection | None:
+        return await connections.one(
+            self._parts.db,
+            environment=claim.environment,
+            tenant=claim.tenant,
+            id=claim.target or "",
+        )
+
+
+def _soon(attempt: int) -> timedelta:
+    return min(timedelta(seconds=0.5) * 2**attempt, timedelta(minutes=1))
+
+
+async def order_upkeep(db: Database) -> None:
+    """Puts the standing order for upkeep; one that is there stays."""
+    await due.put(db, [UPKEEP])

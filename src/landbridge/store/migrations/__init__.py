@@ -1,0 +1,1 @@
+"""The migrations that Alembic runs; see `landbridge.store.migrate`."""

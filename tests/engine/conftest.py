@@ -1,0 +1,113 @@
+"""What engine tests share: an open database, a vault, and a small provider page of a shop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from landbridge import ids
+from landbridge.models.payments import Customer
+from landbridge.spec import (
+    AfterLast,
+    ApiKey,
+    Field,
+    Provider,
+    Resource,
+    TimestampedHmac,
+    Webhook,
+    map_to,
+    read_only,
+    text,
+)
+from landbridge.store import apps, connections
+from landbridge.store.apps import App
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+from landbridge.vault import LocalKey, Vault, new_key
+
+SHOP = Provider(
+    slug="shop",
+    name="Shop",
+    docs="https://shop.example/docs",
+    checked="2026-11-22",
+    auth=ApiKey(fields=[Field(name="key", label="API key", secret=True)]),
+    base="https://shop.example",
+    webhook=Webhook(
+        signature=TimestampedHmac(header="Shop-Signature"),
+        id="id",
+        topic="type",
+        account="account",
+        object_key="data.id",
+        stamp="created",
+        max_body=10_000,
+    ),
+    resources=[
+        Resource(
+            name="customer",
+            path="/customers",
+            key="id",
+            records="data",
+            page=AfterLast(param="after", more="more"),
+            one="/customers/{id}",
+            topics=["customer.*"],
+            deletes=["customer.deleted"],
+            maps=map_to(Customer, id=read_only(text("id")), name=text("name")),
+        )
+    ],
+)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = await Database.open(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def vault(db: Database) -> Vault:
+    return Vault(db, LocalKey.from_text(new_key()))
+
+
+@dataclass
+class Scene:
+    """An app of the shop, and how to connect tenants to it."""
+
+    db: Database
+    app: App
+
+    async def connect(self, tenant: str, account: str, *, label: str = "") -> Connection:
+        async with self.db.transaction() as tx:
+            grant = ids.new("grt")
+            await connections.save_grant(
+                tx,
+                environment="test",
+                tenant=tenant,
+                id=grant,
+                app=self.app.id,
+                kind="typed",
+                secret=b"sealed",
+            )
+            connection, _ = await connections.save(
+                tx,
+                environment="test",
+                tenant=tenant,
+                id=ids.new("con"),
+                app=self.app.id,
+                access_grant=grant,
+                provider="shop",
+                account=account,
+                account_name=account,
+                token=apps.new_token(),
+                owner="",
+                label=label,
+                settings={},
+            )
+        return connection
+
+
+@pytest.fixture
+async def scene(db: Database) -> Scene:
+    return Scene(db=db, app=await apps.ensure(db, environment="test", provider="shop"))

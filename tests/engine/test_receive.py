@@ -1,0 +1,213 @@
+"""The intake: verified over raw bytes, committed before 200, sorted per tenant, once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from landbridge.clock import FakeClock
+from landbridge.engine import sort as sorting
+from landbridge.engine.receive import Intake, set_app_secrets, set_connection_secrets
+from landbridge.engine.sort import Sorted
+from landbridge.errors import InvalidInput
+from landbridge.store import arrivals, due, parked
+from landbridge.store.database import Database, Tx
+from landbridge.store.sql import Sql
+from landbridge.vault import Vault
+from landbridge.wire import Headers
+from tests.engine.conftest import SHOP, Scene
+
+SECRET = "whsec_of_the_shop"
+ALL = "A test looks at everything."
+ARRIVALS = Sql("tests.arrivals", "SELECT count(*) FROM lb.arrival", across=ALL)
+JOBS = Sql("tests.jobs", "SELECT kind, key, args::text FROM lb.due ORDER BY id", across=ALL)
+
+
+def signed(clock: FakeClock, body: bytes, secret: str = SECRET) -> Headers:
+    at = int(clock.now().timestamp())
+    digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+    return Headers({"Shop-Signature": f"t={at},v1={digest}"})
+
+
+def event(number: int = 1, **more: object) -> bytes:
+    shape = {
+        "id": f"evt_{number}",
+        "type": "customer.updated",
+        "account": "acct_1",
+        "created": 1_700_000_000,
+        "data": {"id": f"cus_{number}"},
+    }
+    return json.dumps({**shape, **more}).encode()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def intake(
+    db: Database, vault: Vault, clock: FakeClock, scene: Scene
+) -> AsyncIterator[Intake]:
+    await set_app_secrets(db, vault, scene.app, [SECRET])
+    taking = Intake(db, vault, provider=lambda _slug: SHOP, clock=clock)
+    yield taking
+    await taking.settle()
+
+
+async def sort_all(db: Database) -> Sorted:
+    claims = await due.claim(
+        db, owner="t", lanes=["receive"], limit=100, per_shard=100, lease=sorting.KEEP_KEYS
+    )
+    names = [name for claim in claims for name in claim.args["arrivals"]]
+
+    async def hold(_tx: Tx) -> None: ...
+
+    done = await sorting.sort(
+        db, environment="test", arrivals_named=names, provider=lambda _slug: SHOP, hold=hold
+    )
+    await due.settle(db, "t", done=claims, again=[])
+    return done
+
+
+async def jobs(db: Database) -> list[tuple[str, str]]:
+    return [(row["kind"], json.loads(row["args"])["key"]) for row in await db.fetch(JOBS)]
+
+
+async def test_an_accepted_webhook_is_in_the_database_before_the_answer(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    answer = await intake.accept(scene.app.token, "", signed(clock, event()), event())
+    assert answer.status == 200
+    assert await db.value(ARRIVALS) == 1
+
+
+async def test_a_forged_or_old_webhook_is_refused_counted_and_not_stored(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    forged = await intake.accept(scene.app.token, "", signed(clock, event(), "other"), event())
+    old = signed(clock, event())
+    clock.advance(sorting.KEEP_KEYS)
+    late = await intake.accept(scene.app.token, "", old, event())
+    changed = await intake.accept(scene.app.token, "", signed(clock, event()), event() + b" ")
+    unsigned = await intake.accept(scene.app.token, "", Headers(), event())
+    assert [answer.status for answer in (forged, late, changed, unsigned)] == [400] * 4
+    assert SECRET not in forged.body + late.body + changed.body + unsigned.body
+    await intake.settle()
+    assert await db.value(ARRIVALS) == 0
+    counts = {what: n for _, _, what, n in await arrivals.tallies(db, environment="test")}
+    assert counts == {"forged": 3, "too old": 1}
+
+
+async def test_an_unknown_address_is_404_and_a_large_body_413(
+    intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    large = b"x" * 10_001
+    assert (await intake.accept("nobody", "", Headers(), b"{}")).status == 404
+    assert (await intake.accept(scene.app.token, "nobody", Headers(), b"{}")).status == 404
+    answer = await intake.accept(scene.app.token, "", signed(clock, large), large)
+    assert answer.status == 413
+
+
+async def test_one_event_sent_five_times_at_once_is_filed_once(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await scene.connect("acme", "acct_1")
+    answers = await asyncio.gather(
+        *[
+            intake.accept(scene.app.token, "", signed(clock, event()), event())
+            for _ in range(5)
+        ]
+    )
+    assert {answer.status for answer in answers} == {200}
+    assert await db.value(ARRIVALS) == 5
+    assert await sort_all(db) == Sorted(filed=1, duplicates=4, parked=0)
+    assert await jobs(db) == [("fetch", "cus_1")]
+
+
+async def test_an_event_of_a_shared_account_goes_to_each_tenant(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    for tenant in ("acme", "bolt"):
+        await scene.connect(tenant, "acct_1")
+    await intake.accept(scene.app.token, "", signed(clock, event()), event())
+    assert (await sort_all(db)).filed == 2
+    filed = await arrivals.events(db, environment="test")
+    assert sorted(one.tenant for one in filed) == ["acme", "bolt"]
+
+
+async def test_an_event_of_nobody_is_parked_whole_with_its_reason(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await intake.accept(scene.app.token, "", signed(clock, event()), event())
+    assert (await sort_all(db)).parked == 1
+    (held,) = await parked.every(db, environment="test")
+    assert (held.what, held.raw) == ("arrival", event())
+    assert "acct_1" in held.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff\xfe", b"[1,", b"7", b'{"a": 1}', event(id="evt_\0"), event(type="a\0"), b"[" * 5000],
+)
+async def test_a_body_that_is_no_event_is_parked_and_the_rest_goes_on(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene, body: bytes
+) -> None:
+    await scene.connect("acme", "acct_1")
+    for each in (body, event()):
+        assert (await intake.accept(scene.app.token, "", signed(clock, each), each)).status == 200
+    done = await sort_all(db)
+    assert (done.filed, done.parked) == (1, 1)
+
+
+async def test_a_connection_with_an_address_of_its_own_takes_its_own_secret(
+    db: Database, vault: Vault, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    connection = await scene.connect("acme", "acct_9")
+    await set_connection_secrets(db, vault, connection, ["own"])
+    where = (scene.app.token, connection.token)
+    assert (await intake.accept(*where, signed(clock, event(), "own"), event())).status == 200
+    assert (await intake.accept(*where, signed(clock, event()), event())).status == 400
+    assert (await sort_all(db)).filed == 1
+
+
+async def test_either_secret_verifies_during_a_roll(
+    db: Database, vault: Vault, clock: FakeClock, scene: Scene, intake: Intake
+) -> None:
+    await set_app_secrets(db, vault, scene.app, ["new", SECRET])
+    fresh = Intake(db, vault, provider=lambda _slug: SHOP, clock=clock)
+    for secret in ("new", SECRET):
+        answer = await fresh.accept(
+            scene.app.token, "", signed(clock, event(), secret), event()
+        )
+        assert answer.status == 200
+
+
+async def test_without_a_database_the_answer_is_503_and_to_come_again(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await db.close()
+    answer = await intake.accept(scene.app.token, "", signed(clock, event()), event())
+    assert (answer.status, answer.retry_after) == (503, 5)
+
+
+async def test_an_empty_secret_is_refused(db: Database, vault: Vault, scene: Scene) -> None:
+    with pytest.raises(InvalidInput, match="webhook secret: empty"):
+        await set_app_secrets(db, vault, scene.app, [" "])
+
+
+async def test_a_topic_that_nothing_listens_to_is_filed_as_ignored(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await scene.connect("acme", "acct_1")
+    body = event(type="balance.available")
+    await intake.accept(scene.app.token, "", signed(clock, body), body)
+    await sort_all(db)
+    (filed,) = await arrivals.events(db, environment="test")
+    assert filed.outcome == "ignored"
+    assert await jobs(db) == []
