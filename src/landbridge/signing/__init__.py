@@ -1,0 +1,62 @@
+"""Signing and verifying webhooks: Standard Webhooks for ours, each vendor's way for theirs.
+
+`verify` decides, `diagnose` explains. Both look at the raw bytes of the body, as they arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import assert_never
+
+from landbridge.signing import _diagnosis
+from landbridge.signing._diagnosis import Diagnosis
+from landbridge.signing._scheme import Scheme, accept
+from landbridge.signing.standard import Standard
+from landbridge.signing.timestamped import Timestamped
+from landbridge.spec.provider import Signature, TimestampedHmac
+from landbridge.wire import Headers
+
+__all__ = ["Diagnosis", "Standard", "diagnose", "verify"]
+
+
+def verify(
+    signature: Signature | Standard,
+    secrets: Sequence[str],
+    headers: Headers,
+    body: bytes,
+    now: datetime,
+) -> None:
+    """Returns if one of `secrets` signed these raw bytes within the scheme's time window.
+
+    Several secrets are tried, so that both hold while one replaces the other. The window's edge
+    itself is in time, before and after now. `SignatureError`: no secret, or no header that could be
+    checked; `Forged`: no secret of ours fits; `TooOld`: outside the window; `InvalidInput`: a
+    secret that cannot be a key.
+    """
+    accept(_scheme(signature), secrets, headers, body, now)
+
+
+def diagnose(
+    signature: Signature | Standard,
+    secrets: Sequence[str],
+    headers: Headers,
+    body: bytes,
+    now: datetime,
+) -> Diagnosis:
+    """Whether `verify` would believe this webhook, and if not, the most telling reason.
+
+    For people who look for a mistake: it tries misread secrets and changed bodies, which takes
+    longer than `verify` and must never decide whether to believe. No secret is in the answer.
+    """
+    return _diagnosis.diagnose(_scheme(signature), secrets, headers, body, now)
+
+
+def _scheme(signature: Signature | Standard) -> Scheme:
+    match signature:
+        case Standard():
+            return signature
+        case TimestampedHmac():
+            return Timestamped(spec=signature)
+        case _:
+            assert_never(signature)
