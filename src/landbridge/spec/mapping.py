@@ -251,7 +251,7 @@ class Mapped(Generic[M]):
 
     def _emit_key(self, changes: dict[str, Any], item: Any, key: str) -> None:
         value = self.key_of(key)(item)
-        if value is not None:
+        if value is not None and find(changes, key) is None:
             put(changes, key, value)
 
     def key_of(self, path: str) -> Callable[[Any], Any]:
