@@ -1,0 +1,179 @@
+"""Posts to addresses that users chose: through the guard, within a deadline, reading little."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from landbridge.client.guard import Guard
+from landbridge.errors import InvalidInput, Unreachable
+from landbridge.wire import Headers
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_AGENT = "Landbridge-Webhooks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What came back: `body` is cut off at the cap, `took` is in seconds."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    took: float
+
+
+class Sender:
+    """Keeps connections open for the next post; use it as `async with Sender(guard) as sender`.
+
+    `deadline` is for a whole post, in seconds: name, connection, TLS, answer and its body. Of an
+    answer's body at most `body_cap` bytes are read, as they come and undecoded; a longer one ends
+    the connection. No redirect is followed, no cookie kept, no proxy of the environment used.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        deadline: float = 15.0,
+        body_cap: int = 16_384,
+        connections: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ):
+        self._guard = guard
+        self._deadline = deadline
+        self._body_cap = body_cap
+        self._connections = connections
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            resolver=_Vetted(self._guard),
+            socket_factory=self._socket,
+            limit=self._connections,
+            ttl_dns_cache=10,
+            ssl=self._tls or True,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=self._deadline),
+            headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        """The answer, whatever its status. Nothing is raised for 3xx, 4xx or 5xx.
+
+        Forbidden: the guard refuses the address. Unreachable: no whole answer came in time; the
+        receiver may all the same have got the post. InvalidInput: the URL or a header is wrong.
+        """
+        if self._session is None:
+            raise RuntimeError("the sender is not open: use it as `async with Sender(guard)`")
+        check_headers(headers)
+        host = self._guard.target(url).host
+        began = time.monotonic()
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                read = await self._read(response)
+        except TimeoutError:
+            raise Unreachable(f"{host} gave no whole answer within {self._deadline:g} s") from None
+        except aiohttp.ClientError as error:
+            raise Unreachable(f"{host}: {_reason(error)}") from None
+        return Sent(
+            status=response.status,
+            headers=Headers(response.headers.items()),
+            body=read,
+            took=time.monotonic() - began,
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body up to the cap; the rest is never read."""
+        parts: list[bytes] = []
+        size = 0
+        while size < self._body_cap:
+            part = await response.content.read(self._body_cap - size)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+        if not response.content.at_eof():
+            response.close()
+        return b"".join(parts)
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """The socket of a connection: the last look at where it goes, whoever named the place."""
+        family, kind, protocol, _, place = address
+        self._guard.vet(str(place[0]), [str(place[0])])
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class _Vetted(AbstractResolver):
+    """Gives aiohttp only addresses that passed the guard. It is not asked for literal ones."""
+
+    def __init__(self, guard: Guard):
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        del family  # the guard gives what the name has
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self._guard.addresses(host, port)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """InvalidInput for a header that would break out of its line or that no peer could read."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(f"header {name!r}: a name is letters, digits and hyphens")
+        if not _VALUE.fullmatch(value):
+            raise InvalidInput(
+                f"header {name}: its value holds a line break or another control character"
+            )
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    """Why no answer came, in words that name no secret: a URL's path and query may hold one."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its URL cannot be used"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its TLS certificate is not accepted ({error.certificate_error})"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "no TLS connection could be made"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection ({error.strerror or 'refused'})"
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return "the connection ended before the answer"
+    return f"its answer cannot be read ({type(error).__name__})"

@@ -1,0 +1,102 @@
+"""The guard under httpx2: a transport that connects only to addresses that were looked at."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from landbridge.client.guard import Guard
+from landbridge.errors import Forbidden, Unreachable
+
+_MOST_ADDRESSES = 4
+
+
+def guarded_transport(
+    guard: Guard,
+    *,
+    tls: ssl.SSLContext | None = None,
+    connections: int = 100,
+    keep_alive: float = 30.0,
+) -> httpx2.AsyncBaseTransport:
+    """A transport for `httpx2.AsyncClient(transport=...)` that asks the guard before connecting.
+
+    The name stays in the Host field and in TLS; only the connection goes to the vetted address.
+    Forbidden: the guard refuses the address; InvalidInput: the URL is not http(s) or holds a
+    password; httpx2.ConnectError: the name has no address. `connections` is the most at once,
+    `keep_alive` how many seconds an idle one is kept.
+    """
+    return _Guarded(guard, tls=tls, connections=connections, keep_alive=keep_alive)
+
+
+class _Guarded(httpx2.AsyncHTTPTransport):
+    """httpx2's own transport on a pool whose network is ours; it offers no parameter for that."""
+
+    def __init__(
+        self, guard: Guard, *, tls: ssl.SSLContext | None, connections: int, keep_alive: float
+    ):
+        context = tls or httpx2.create_ssl_context()
+        super().__init__(verify=context)
+        self._guard = guard
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=keep_alive,
+            network_backend=_Network(guard),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As httpx2's, after a look at the URL's text."""
+        self._guard.target(str(request.url))
+        return await super().handle_async_request(request)
+
+
+class _Network(httpcore2.AsyncNetworkBackend):
+    """Connects to the vetted addresses of a name, one after the other until one answers."""
+
+    def __init__(self, guard: Guard):
+        self._guard = guard
+        self._network = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            addresses = (await self._guard.addresses(host, port))[:_MOST_ADDRESSES]
+        except Unreachable as error:
+            raise httpcore2.ConnectError(str(error)) from None
+        share = None if timeout is None else timeout / len(addresses)
+        failed: Exception | None = None
+        for address in addresses:
+            try:
+                return await self._network.connect_tcp(
+                    address,
+                    port,
+                    timeout=share,
+                    local_address=local_address,
+                    socket_options=socket_options,
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failed = error
+        raise failed or httpcore2.ConnectError(f"{host} has no address")
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        del timeout, socket_options
+        raise Forbidden(f"{path} is a socket of this machine, not an address of the internet")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)

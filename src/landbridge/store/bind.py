@@ -1,0 +1,252 @@
+"""Runs our statements in a caller's own transaction, whatever it speaks to Postgres with.
+
+A session is known by the module its class comes from, so that nothing is imported that the caller
+does not use. A statement goes through the session itself, never through the driver's connection
+beneath it: SQLAlchemy begins lazily, and what passed it by would not be rolled back with the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from landbridge.errors import InvalidInput
+from landbridge.store.database import Tx
+from landbridge.store.sql import Sql
+
+_BIND = re.compile(r"\$(\d+)")
+
+_ONES = (
+    "an asyncpg connection, a psycopg 3 connection or cursor, an SQLAlchemy Session, Connection,"
+    " AsyncSession or AsyncConnection, a Django connection, or the tx of bridge.transaction()"
+)
+
+# Takes none of these: they hold no transaction themselves, only others that do.
+_POOLS = {
+    "asyncpg.pool.Pool": "async with pool.acquire() as connection, connection.transaction():",
+    "psycopg_pool.pool.ConnectionPool": "with pool.connection() as connection:",
+    "psycopg_pool.pool_async.AsyncConnectionPool": "async with pool.connection() as connection:",
+    "sqlalchemy.engine.base.Engine": "with engine.begin() as connection:",
+    "sqlalchemy.ext.asyncio.engine.AsyncEngine": "async with engine.begin() as connection:",
+    "sqlalchemy.orm.session.sessionmaker": "with Session.begin() as session:",
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker": "async with Session.begin() as session:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """A session of a blocking driver, bound: a statement runs when it is asked for."""
+
+    _run: Callable[[Sql, dict[str, Any]], None]
+
+    def run(self, statement: Sql, binds: dict[str, Any]) -> None:
+        """Runs a writing statement in the session's transaction."""
+        self._run(statement, binds)
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """A session of an async driver, bound: a statement runs when it is awaited."""
+
+    _run: Callable[[Sql, dict[str, Any]], Awaitable[None]]
+
+    async def run(self, statement: Sql, binds: dict[str, Any]) -> None:
+        """Runs a writing statement in the session's transaction."""
+        await self._run(statement, binds)
+
+
+Bound = Blocking | Awaiting
+
+
+def bind(session: Any, schema: str) -> Bound:
+    """The session with a `run` for our statements, in its own transaction.
+
+    The session must be in a transaction, or be of a kind that begins one by itself; else the
+    statement raises InvalidInput: it would be committed at once, whatever becomes of the rest. So
+    does a session that is closed. `schema` is the installation's; a Tx of ours knows its own.
+    """
+    if isinstance(session, Tx):
+        return _ours(session)
+    names = [f"{each.__module__}.{each.__qualname__}" for each in type(session).__mro__]
+    for name in names:
+        if name in _KINDS:
+            return _KINDS[name](session, schema)
+        if name in _POOLS:
+            raise InvalidInput(f"session: {name} holds no transaction; use {_POOLS[name]}")
+    raise InvalidInput(f"session: {names[0]} is not known; give {_ONES}")
+
+
+def _ours(tx: Tx) -> Awaiting:
+    async def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_asyncpg(tx.raw)
+        await tx.run(statement, **binds)
+        tx.wake = True
+
+    return Awaiting(run)
+
+
+def _asyncpg(connection: Any, schema: str) -> Awaiting:
+    async def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_asyncpg(connection)
+        await connection.execute(statement.render(schema), *statement.arguments(binds))
+
+    return Awaiting(run)
+
+
+def _check_asyncpg(connection: Any) -> None:
+    try:
+        closed, begun = connection.is_closed(), connection.is_in_transaction()
+    except asyncpg.InterfaceError:  # it went back to its pool
+        raise _closed("asyncpg connection") from None
+    if closed:
+        raise _closed("asyncpg connection")
+    if not begun:
+        raise _autocommit("async with connection.transaction():")
+
+
+def _psycopg(connection: Any, schema: str) -> Blocking:
+    def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_psycopg(connection, "with connection.transaction():")
+        with sys.modules["psycopg"].RawCursor(connection) as cursor:
+            cursor.execute(statement.render(schema), statement.arguments(binds))
+
+    return Blocking(run)
+
+
+def _psycopg_async(connection: Any, schema: str) -> Awaiting:
+    async def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_psycopg(connection, "async with connection.transaction():")
+        async with sys.modules["psycopg"].AsyncRawCursor(connection) as cursor:
+            await cursor.execute(statement.render(schema), statement.arguments(binds))
+
+    return Awaiting(run)
+
+
+def _check_psycopg(connection: Any, way_out: str) -> None:
+    if connection.closed:
+        raise _closed("psycopg connection")
+    idle = connection.info.transaction_status.name == "IDLE"
+    if connection.autocommit and idle:
+        raise _autocommit(way_out)
+
+
+def _cursor(kind: Callable[[Any, str], Bound]) -> Callable[[Any, str], Bound]:
+    def bound(cursor: Any, schema: str) -> Bound:
+        if cursor.closed:
+            raise _closed("psycopg cursor")
+        return kind(cursor.connection, schema)
+
+    return bound
+
+
+def _alchemy_session(session: Any, schema: str) -> Blocking:
+    def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_alchemy(session.connection())
+        execute = sys.modules["sqlalchemy.orm"].Session.execute  # SQLModel's own warns of its use
+        execute(session, *_alchemy(statement, binds, schema))
+
+    return Blocking(run)
+
+
+def _alchemy_connection(connection: Any, schema: str) -> Blocking:
+    def run(statement: Sql, binds: dict[str, Any]) -> None:
+        _check_alchemy(connection)
+        connection.execute(*_alchemy(statement, binds, schema))
+
+    return Blocking(run)
+
+
+def _alchemy_async(kind: Callable[[Any, str], Blocking]) -> Callable[[Any, str], Awaiting]:
+    def bound(session: Any, schema: str) -> Awaiting:
+        async def run(statement: Sql, binds: dict[str, Any]) -> None:
+            def within(beneath: Any) -> None:
+                kind(beneath, schema).run(statement, binds)
+
+            await session.run_sync(within)
+
+        return Awaiting(run)
+
+    return bound
+
+
+def _alchemy_scoped(registry: Any, schema: str) -> Bound:
+    return bind(registry(), schema)
+
+
+def _check_alchemy(connection: Any) -> None:
+    if connection.closed:
+        raise _closed("SQLAlchemy connection")
+    if connection.dialect.name != "postgresql":
+        raise InvalidInput(
+            f"session: it speaks to {connection.dialect.name}; our tables are in Postgres, bind a"
+            " session of that database"
+        )
+    beneath = connection.connection.dbapi_connection
+    if connection.dialect.detect_autocommit_setting(beneath):
+        raise _autocommit("an engine or connection without isolation_level='AUTOCOMMIT'")
+
+
+def _alchemy(statement: Sql, binds: dict[str, Any], schema: str) -> tuple[Any, dict[str, Any]]:
+    text = _BIND.sub(r":p\1", statement.render(schema).replace(":", "\\:"))
+    return sys.modules["sqlalchemy"].text(text), _numbered(statement, binds)
+
+
+def _django(connection: Any, schema: str) -> Blocking:
+    def run(statement: Sql, binds: dict[str, Any]) -> None:
+        if connection.vendor != "postgresql":
+            raise InvalidInput(
+                f"session: {connection.alias!r} is a {connection.vendor} database; our tables are"
+                " in Postgres, give django.db.connections[...] of that one"
+            )
+        if connection.get_autocommit():
+            raise _autocommit("with transaction.atomic():")
+        text = _BIND.sub(r"%(p\1)s", statement.render(schema).replace("%", "%%"))
+        with connection.cursor() as cursor:
+            cursor.execute(text, _numbered(statement, binds))
+
+    return Blocking(run)
+
+
+def _django_cursor(cursor: Any, schema: str) -> Blocking:
+    return _django(cursor.db, schema)
+
+
+def _numbered(statement: Sql, binds: dict[str, Any]) -> dict[str, Any]:
+    return {f"p{place}": value for place, value in enumerate(statement.arguments(binds), 1)}
+
+
+def _closed(what: str) -> InvalidInput:
+    return InvalidInput(f"session: this {what} is closed; give one that is in use")
+
+
+def _autocommit(way_out: str) -> InvalidInput:
+    return InvalidInput(
+        "session: it is not in a transaction, so this would be committed at once and stay even if"
+        f" your own work is undone; use {way_out}"
+    )
+
+
+_KINDS: dict[str, Callable[[Any, str], Bound]] = {
+    "asyncpg.connection.Connection": _asyncpg,
+    "asyncpg.pool.PoolConnectionProxy": _asyncpg,
+    "psycopg.Connection": _psycopg,
+    "psycopg.AsyncConnection": _psycopg_async,
+    "psycopg.Cursor": _cursor(_psycopg),
+    "psycopg.RawCursor": _cursor(_psycopg),
+    "psycopg.AsyncCursor": _cursor(_psycopg_async),
+    "psycopg.AsyncRawCursor": _cursor(_psycopg_async),
+    "sqlalchemy.orm.session.Session": _alchemy_session,
+    "sqlalchemy.engine.base.Connection": _alchemy_connection,
+    "sqlalchemy.ext.asyncio.session.AsyncSession": _alchemy_async(_alchemy_session),
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": _alchemy_async(_alchemy_connection),
+    "sqlalchemy.orm.scoping.scoped_session": _alchemy_scoped,
+    "sqlalchemy.ext.asyncio.scoping.async_scoped_session": _alchemy_scoped,
+    "django.db.backends.base.base.BaseDatabaseWrapper": _django,
+    "django.utils.connection.ConnectionProxy": _django,
+    "django.db.backends.utils.CursorWrapper": _django_cursor,
+}

@@ -1,0 +1,73 @@
+"""Numbers for the feed of changes, given after commit: who reads it by number misses none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landbridge.store.database import Database, Tx
+from landbridge.store.sql import Sql
+
+# The turn and the snapshot are as in outbox.move. A change is looked up by its id, one probe into
+# one partition; a change that retention dropped in between gets no number.
+_SEQUENCE = Sql(
+    "ordering.sequence",
+    """
+    WITH turn AS MATERIALIZED (
+        SELECT pg_try_advisory_xact_lock(hashtextextended('lb.change_new', 0)) AS mine,
+               set_config('idle_in_transaction_session_timeout', '10s', true) AS patience
+    ),
+    taken AS (
+        DELETE FROM lb.change_new AS c
+        WHERE c.ctid = ANY (ARRAY(
+            SELECT n.ctid FROM lb.change_new AS n
+            WHERE (SELECT t.mine FROM turn AS t) AND n.id >= :since
+            ORDER BY n.id LIMIT :most))
+        RETURNING c.id, c.changes
+    ),
+    numbered AS (
+        INSERT INTO lb.change_order (number, environment, change)
+        SELECT nextval('lb.change_counter'), s.environment, s.change
+        FROM (SELECT c.environment, u.change
+              FROM taken AS t,
+                   LATERAL unnest(t.changes) WITH ORDINALITY AS u(change, place),
+                   LATERAL (SELECT o.environment FROM lb.change AS o
+                            WHERE o.id = u.change LIMIT 1) AS c
+              ORDER BY t.id, u.place) AS s
+        RETURNING 1
+    )
+    SELECT (SELECT t.mine FROM turn AS t) AS mine,
+           (SELECT count(*) FROM taken) AS taken,
+           (SELECT max(t.id) FROM taken AS t) AS last,
+           (SELECT count(*) FROM numbered) AS numbered
+    """,
+    across="the feed of changes has one order for all tenants; each entry keeps its own tenant",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequenced:
+    """What one call did. `mine` is False when another process had the turn: nothing was done.
+
+    `taken` rows, one per committed transaction, are gone, `last` is the highest id of them; their
+    `changes` now have numbers.
+    """
+
+    mine: bool
+    taken: int
+    last: str
+    changes: int
+
+
+async def sequence(db: Database | Tx, *, limit: int, since: str = "") -> Sequenced:
+    """Numbers the changes of up to `limit` committed transactions, oldest ids first.
+
+    `since` is as in `outbox.move`.
+    """
+    row = await db.row(_SEQUENCE, most=limit, since=since)
+    assert row is not None
+    return Sequenced(
+        mine=row["mine"],
+        taken=row["taken"],
+        last=row["last"] or since,
+        changes=row["numbered"],
+    )
