@@ -27,7 +27,7 @@ from landbridge.store.sql import Sql
 LANES = ("deliver", "retry", "receive", "pull", "push", "consume", "system")
 """Each lane has workers of its own: a crowd in one does not hold up another."""
 
-_NOW = timedelta()
+AT_ONCE = timedelta()
 _COUNTED = 10_000
 
 
@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     args: dict[str, Any] | None = None
     at: datetime | None = None
-    after: timedelta = _NOW
+    after: timedelta = AT_ONCE
     repeat: str | None = None
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claimed
     attempt: int
     at: datetime | None = None
-    after: timedelta = _NOW
+    after: timedelta = AT_ONCE
     error: str | None = None
     lane: str | None = None
 
@@ -170,6 +170,24 @@ _CLAIM = Sql(
               d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
     """,
     across="a worker takes whatever is due next, in turns over the tenants' shards",
+)
+
+_READY = Sql(
+    "due.ready",
+    """
+    SELECT l.lane
+    FROM unnest(:lanes::text[]) AS l(lane)
+    WHERE EXISTS (
+        SELECT 1
+        FROM generate_series(0, 63) AS s(shard), LATERAL (
+            SELECT d.due_at FROM lb.due AS d
+            WHERE d.lane = l.lane AND d.shard = s.shard::smallint
+              AND d.due_at <= (SELECT lb.now())
+            LIMIT 1
+        ) AS one
+    )
+    """,
+    across="which lanes have anything to claim; names of lanes only, no tenant's content",
 )
 
 _HEARTBEAT = Sql(
@@ -365,6 +383,11 @@ async def claim(
     if per_shard <= len(rows) and left:
         rows += await db.fetch(_CLAIM, limit=left, per_shard=left, **binds)
     return [_claimed(row) for row in rows]
+
+
+async def ready(db: Tx | Database, lanes: Sequence[str]) -> set[str]:
+    """Those of the lanes in which a claim would find something."""
+    return {row[0] for row in await db.fetch(_READY, lanes=lanes)}
 
 
 async def heartbeat(
