@@ -119,10 +119,7 @@ async def test_one_event_sent_five_times_at_once_is_filed_once(
 ) -> None:
     await scene.connect("acme", "acct_1")
     answers = await asyncio.gather(
-        *[
-            intake.accept(scene.app.token, "", signed(clock, event()), event())
-            for _ in range(5)
-        ]
+        *[intake.accept(scene.app.token, "", signed(clock, event()), event()) for _ in range(5)]
     )
     assert {answer.status for answer in answers} == {200}
     assert await db.value(ARRIVALS) == 5
@@ -182,9 +179,7 @@ async def test_either_secret_verifies_during_a_roll(
     await set_app_secrets(db, vault, scene.app, ["new", SECRET])
     fresh = Intake(db, vault, provider=lambda _slug: SHOP, clock=clock)
     for secret in ("new", SECRET):
-        answer = await fresh.accept(
-            scene.app.token, "", signed(clock, event(), secret), event()
-        )
+        answer = await fresh.accept(scene.app.token, "", signed(clock, event(), secret), event())
         assert answer.status == 200
 
 

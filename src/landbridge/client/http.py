@@ -16,7 +16,7 @@ from landbridge.client.sign_in import SignIn, authorization
 from landbridge.client.transport import guarded_transport
 from landbridge.clock import Clock
 from landbridge.errors import LandbridgeError, OutcomeUnknown, ReconnectRequired, Unreachable
-from landbridge.resilience import classify, delay
+from landbridge.resilience import READS, classify, delay
 from landbridge.spec import Provider
 from landbridge.store import connections
 from landbridge.store.database import Database
@@ -24,9 +24,6 @@ from landbridge.vault import Kind, Vault
 from landbridge.wire import Headers, Request, Response
 
 R = TypeVar("R")
-
-READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
-"""Methods without an effect, safe to repeat (RFC 9110 section 9.2.1, RFC 4918, RFC 3253)."""
 
 MOST_BODY = 64_000_000
 """Bytes of an answer; a larger one is cut off with an error."""
@@ -123,7 +120,8 @@ class Signed:
         ReconnectRequired when the credentials are not accepted.
         """
         client = self._client
-        safe = request.method in READS or self._idempotent(request)
+        key_header = self._idempotency(request)
+        safe = request.method in READS or request.method == "PUT" or key_header in request.headers
         for attempt in range(1, client.attempts + 1):
             last = attempt == client.attempts or not safe
             try:
@@ -133,7 +131,13 @@ class Signed:
                     raise self._no_answer(request, error) from None
                 await client.sleep(delay(attempt, client.rng))
                 continue
-            outcome = classify(self._provider.errors, request, response, client.clock.now())
+            outcome = classify(
+                self._provider.errors,
+                request,
+                response,
+                client.clock.now(),
+                idempotency=key_header,
+            )
             if outcome.credentials_dead:
                 raise ReconnectRequired(
                     f"{self._provider.name} no longer accepts the credentials"
@@ -146,9 +150,11 @@ class Signed:
             await client.sleep(_pause(outcome.retry_at, client, attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _idempotent(self, request: Request) -> bool:
-        names = {resource.idempotency for resource in self._provider.resources}
-        return any(name and name in request.headers for name in names)
+    def _idempotency(self, request: Request) -> str:
+        """The page's idempotency header that this request carries, or any that it names."""
+        names = [one.idempotency for one in self._provider.resources if one.idempotency]
+        carried = [name for name in names if name in request.headers]
+        return (carried or names or ["Idempotency-Key"])[0]
 
     async def _with_credentials(self, request: Request) -> Request:
         headers = {

@@ -50,7 +50,7 @@ class Handler:
     timeout: float = 30.0
     """Seconds for one change."""
     attempts: int = 5
-    """How often a change is tried before its record is parked."""
+    """How often a failing change is tried by itself before its record is parked."""
 
 
 class _Failed(Exception):

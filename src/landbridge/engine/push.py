@@ -90,6 +90,12 @@ def writable(provider: Provider, document: Model, name: str | None, action: str)
     return able[0]
 
 
+def _repeatable(resource: Resource) -> bool:
+    """Whether creating twice makes one object: by a key, or since we choose its address."""
+    put = resource.create is not None and resource.create.method == "PUT"
+    return bool(resource.idempotency) or put
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pushed:
     """What became of an intent; `state` as in the intent's row."""
@@ -142,7 +148,7 @@ class Pusher:
         except (RecordError, UnmappedCode, InvalidInput) as error:
             return await self._settle(intent, "refused", str(error))
         except OutcomeUnknown as error:
-            if intent.action != "create" or resource.idempotency or resource.create_is_keyed:
+            if intent.action != "create" or _repeatable(resource):
                 raise
             return await self._settle(intent, "unknown", str(error))
         await self._read_back(connection, provider, resource, intent, written, hold)

@@ -182,7 +182,8 @@ class Attached:
     def dsn(self) -> str:
         """The address with its password, for asyncpg, psycopg and libpq; over the Unix socket.
 
-        The role `landbridge` owns the database of that name and is a superuser of this server.
+        The role `owner` owns the database `landbridge` and is a superuser of this server; were it
+        called like our schema, Postgres would put that schema first for unqualified names.
         """
         host = quote(self._running.sockets)
         return f"postgresql://{self._login}@/{DATABASE}?host={host}&port={self._running.port}"

@@ -16,7 +16,7 @@ from landbridge.store.embedded._binaries import binaries, major_of, runnable
 from landbridge.store.embedded._home import WAY_OUT, Home, Options, write_privately
 from landbridge.store.embedded._locks import EXCLUSIVE, PATIENCE, opened, take
 
-USER = "landbridge"
+USER = "owner"
 DATABASE = "landbridge"
 PORT = 5432
 _SOCKET_PATH_BYTES = (
@@ -162,7 +162,7 @@ class Cluster:
             **self.account.as_user,
         )
         if done.returncode or "ERROR:" in done.stdout:  # a single user's error is no exit status
-            raise self.home.did_not_start(" / ".join(done.stdout.split("\n")[-6:]).strip(" /"))
+            raise self.home.did_not_start(done.stdout)
 
     def _set_password(self) -> str:
         password = secrets.token_urlsafe(24)
