@@ -250,6 +250,8 @@ class Errors:
     """Codes that mean the credentials are gone for good."""
     stale: Sequence[str] = ()
     """Codes that mean somebody else changed it first."""
+    missing: Sequence[str] = ()
+    """Codes that mean there is no such record; empty: a 404 alone says so."""
 
 
 @fact

@@ -1,0 +1,71 @@
+"""Conversations with providers, as generators that yield requests and receive responses. No I/O."""
+
+from collections.abc import Generator
+from datetime import datetime
+from typing import Any
+
+from landbridge.protocols import rest
+from landbridge.protocols.values import Account, Fetched, Page, Place, Unreadable, Written
+from landbridge.spec import Provider, Resource
+from landbridge.wire import Request, Response
+
+
+def pull(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    cursor: dict[str, Any] | None,
+    now: datetime,
+) -> Generator[Request | Page, Response | None, None]:
+    """What changed since the cursor, page by page; without a cursor, everything.
+
+    Each `Page` carries the cursor that continues right after it: stored together with its records,
+    a pull that stops anywhere goes on without loss. A page is answered with None, a request with
+    its response. Raises what `resilience.expect` raises.
+    """
+    return rest.pull(provider, resource, place, cursor, now)
+
+
+def fetch(
+    provider: Provider, resource: Resource, place: Place, key: str
+) -> Generator[Request, Response, Fetched | None]:
+    """One record as it is now; None if it is gone."""
+    return rest.fetch(provider, resource, place, key)
+
+
+def write(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    action: str,
+    key: str,
+    changes: dict[str, Any],
+    base_raw: bytes | None,
+    intent: str,
+) -> Generator[Request, Response, Written]:
+    """Creates, updates or deletes one record; what it is then at the provider.
+
+    `action` is `create`, `update` or `delete`; `changes` is what the mapping wrote; `base_raw` the
+    record that it was written against; `intent` the id that makes a repetition harmless and marks
+    the record, as far as the provider can. A deletion of what is gone succeeds.
+    """
+    return rest.write(provider, resource, place, action, key, changes, base_raw, intent)
+
+
+def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:
+    """Whose account the credentials open, and what the connection should keep."""
+    return rest.identify(provider, place)
+
+
+__all__ = [
+    "Account",
+    "Fetched",
+    "Page",
+    "Place",
+    "Unreadable",
+    "Written",
+    "fetch",
+    "identify",
+    "pull",
+    "write",
+]

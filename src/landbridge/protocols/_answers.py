@@ -1,0 +1,88 @@
+"""Reading a provider's JSON answers without losing the bytes of the records in them."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from landbridge.errors import RecordError, Unreachable
+from landbridge.formats import parse_json
+from landbridge.protocols.values import Fetched, Unreadable
+from landbridge.spec import Provider, Resource, find
+from landbridge.wire import Response
+
+
+def records(
+    provider: Provider, resource: Resource, response: Response, path: str
+) -> tuple[list[Fetched], list[Unreadable]]:
+    """The records that a listing holds at `path`, each with its own bytes as they were sent.
+
+    An item without a key is unreadable, and the others are not touched by it.
+    """
+    fetched: list[Fetched] = []
+    unreadable: list[Unreadable] = []
+    for raw in pluck(provider, response, path, list[msgspec.Raw]) or []:
+        one = record(resource, bytes(raw))
+        if isinstance(one, Fetched):
+            fetched.append(one)
+        else:
+            unreadable.append(one)
+    return fetched, unreadable
+
+
+def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
+    """One record from its bytes."""
+    try:
+        value = parse_json(raw)
+    except RecordError as error:
+        return Unreadable(key=None, raw=raw, reason=str(error), field=None)
+    key = text_at(value, resource.key)
+    if not key:
+        reason = f"{resource.name}: no key at {resource.key}"
+        return Unreadable(key=None, raw=raw, reason=reason, field=resource.key)
+    return Fetched(
+        key=key,
+        raw=raw,
+        value=value,
+        version=text_at(value, resource.version) if resource.version else None,
+        deleted=bool(resource.deleted) and find(value, resource.deleted) is True,
+    )
+
+
+def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:
+    """What is at a path of an answer, as `kind`; None if nothing is there.
+
+    An answer of another form (a maintenance page, say) is `Unreachable`: it will pass.
+    """
+    try:
+        found = msgspec.json.decode(response.body, type=_envelope(path, kind))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreachable(
+            f"{provider.name} answered {response.status} in a form that its page does not know"
+            f" ({error}); it is tried again later",
+            status=response.status,
+        ) from None
+    for _ in path.split(".") if path else ():
+        if found is None:
+            return None
+        found = found.inner
+    return found
+
+
+def text_at(value: Any, path: str) -> str | None:
+    """A text or a number at a path, as text; None if there is neither."""
+    found = find(value, path)
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return None
+    return str(found) or None
+
+
+@cache
+def _envelope(path: str, kind: Any) -> Any:
+    """A type that reads only what is at the path, and skips everything else."""
+    expected = kind
+    for name in reversed(path.split(".") if path else ()):
+        expected = msgspec.defstruct(
+            "Answer", [("inner", expected | None, None)], rename={"inner": name}
+        )
+    return expected

@@ -1,0 +1,137 @@
+"""REST: the pull of a resource, one record written, and an account asked for its name.
+
+A pull is a full listing first (`_listing`), then what changed since (`_following`). The cursor says
+which of the two goes on: `listing` is in it while a listing is under way, `since` once it is over.
+"""
+
+from collections.abc import Generator
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from landbridge.errors import InvalidInput
+from landbridge.formats import codec
+from landbridge.protocols._answers import pluck, record, text_at
+from landbridge.protocols._calls import call, fetch
+from landbridge.protocols._following import follow_created, follow_events, too_old
+from landbridge.protocols._listing import list_all
+from landbridge.protocols.values import Account, Fetched, Page, Place, Written
+from landbridge.resilience import Gone, Ok, classify, expect
+from landbridge.spec import CreatedSince, EventFeed, Provider, Resource, Write
+from landbridge.wire import Request, Response
+
+__all__ = ["fetch", "identify", "pull", "write"]
+
+
+def pull(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    cursor: dict[str, Any] | None,
+    now: datetime,
+) -> Generator[Request | Page, Response | None, None]:
+    """What changed since the cursor, page by page; without a cursor, everything.
+
+    A cursor that is older than what the provider remembers leads to a full listing, to be merged.
+    Where the page names no way to follow changes, every pull is a full listing.
+    """
+    since = resource.since
+    state = cursor or {}
+    follows = isinstance(state.get("since"), int)
+    if follows and isinstance(since, EventFeed) and too_old(state, since, now):
+        state, follows = {}, False
+    if not follows:
+        state = yield from list_all(provider, resource, place, state, now)
+    if isinstance(since, EventFeed):
+        yield from follow_events(provider, resource, place, state, now)
+    elif isinstance(since, CreatedSince):
+        yield from follow_created(provider, resource, place, state, now)
+
+
+def write(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    action: str,
+    key: str,
+    changes: dict[str, Any],
+    base_raw: bytes | None,
+    intent: str,
+) -> Generator[Request, Response, Written]:
+    """Creates, updates or deletes one record; what it is then at the provider.
+
+    The intent's id goes into the page's idempotency header and marker. A call by PUT sends the
+    whole record: `base_raw` with the changes in it. Deleting what is gone succeeds.
+    """
+    step = _step(resource, action)
+    headers = {resource.idempotency: intent} if resource.idempotency else {}
+    if action == "delete":
+        request = call(provider, place, step.method, step.path, key=key, headers=headers)
+        response = yield request
+        if not isinstance(classify(provider.errors, request, response, None), Gone):
+            expect(provider, request, response)
+        return Written(key=key, raw=None)
+    body = _marked(changes, resource.marker, intent)
+    if step.method == "PUT" and base_raw is not None and resource.maps is not None:
+        body = resource.maps.apply(codec(resource.format).parse(base_raw), body)
+    content_type, content = codec(provider.body).render(body, base_raw)
+    request = call(
+        provider,
+        place,
+        step.method,
+        step.path,
+        key=key,
+        headers={**headers, "Content-Type": content_type},
+        body=content,
+    )
+    response = yield request
+    expect(provider, request, response)
+    told = record(resource, response.body)
+    if isinstance(told, Fetched):
+        return Written(key=told.key, raw=told.raw, version=told.version)
+    return Written(key=key, raw=None)
+
+
+def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:
+    """Whose account the credentials open; without a place to ask, the address is its name."""
+    accounts = provider.accounts
+    if accounts is None:
+        host = urlsplit(place.base).netloc
+        return Account(id=host, name=host, live=None)
+    request = call(provider, place, "GET", accounts.path)
+    response = yield request
+    expect(provider, request, response)
+    told = pluck(provider, response, "", Any)
+    identity = text_at(told, accounts.id)
+    if identity is None:
+        raise InvalidInput(f"{provider.name} names no account at {accounts.id}: it cannot be kept")
+    name = text_at(told, accounts.name) if accounts.name else None
+    live = None
+    if accounts.live and accounts.live_path:
+        request = call(provider, place, "GET", accounts.live_path)
+        response = yield request
+        if isinstance(classify(provider.errors, request, response, None), Ok):
+            live = pluck(provider, response, accounts.live, bool)
+    elif accounts.live:
+        live = pluck(provider, response, accounts.live, bool)
+    return Account(id=identity, name=name or identity, live=live)
+
+
+def _step(resource: Resource, action: str) -> Write:
+    steps = {"create": resource.create, "update": resource.update, "delete": resource.delete}
+    step = steps.get(action)
+    if step is None:
+        can = ", ".join(name for name, one in steps.items() if one) or "nothing"
+        raise InvalidInput(f"{resource.name}: cannot {action} it; the provider allows {can}")
+    return step
+
+
+def _marked(changes: dict[str, Any], marker: str, intent: str) -> dict[str, Any]:
+    """The changes with the intent's id at the marker's path; the given ones stay as they are."""
+    if not marker:
+        return changes
+    name, _, rest = marker.partition(".")
+    if not rest:
+        return {**changes, name: intent}
+    inner = changes.get(name)
+    return {**changes, name: _marked(inner if isinstance(inner, dict) else {}, rest, intent)}

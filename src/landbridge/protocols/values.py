@@ -1,0 +1,82 @@
+"""What conversations with providers give and take, as plain values."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """One record as the provider has it."""
+
+    key: str
+    raw: bytes
+    """The record as it was sent."""
+    value: Any
+    """The record parsed, for the mapping."""
+    version: str | None
+    """What changes with each edit, where the provider says so."""
+    deleted: bool = False
+    """A record that only says that it was deleted."""
+    scope: str = ""
+    """The part of the resource that it is in (a calendar's href)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """Something in a listing that is no record; it is kept with the reason."""
+
+    key: str | None
+    raw: bytes
+    reason: str
+    field: str | None
+    """The provider's path at fault."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One step of a pull: what came, and the cursor that continues right after it."""
+
+    records: tuple[Fetched, ...]
+    cursor: dict[str, Any]
+    """JSON, below 64 KB."""
+    gone: tuple[str, ...] = ()
+    """Keys that the provider says are deleted."""
+    listing: str | None = None
+    """Set while a full listing goes on: the id of that listing."""
+    listed_all: bool = False
+    """This page ends the listing: what it did not meet (in `scope`) is missing at the provider."""
+    unreadable: tuple[Unreadable, ...] = ()
+    scope: str = ""
+    """The part of the resource that the listing covers; empty: all of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a connection lives."""
+
+    base: str
+    """The API's address, without a slash at its end."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the connection keeps: what was typed in, and what `identify` found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What a write left at the provider."""
+
+    key: str
+    raw: bytes | None
+    """The record after the write, as sent; None: the provider does not show it, or it is gone."""
+    version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Whose account a credential opens."""
+
+    id: str
+    name: str
+    live: bool | None
+    """Whether it moves real money; None: the provider does not say."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the connection should keep, such as where its calendars were found."""
