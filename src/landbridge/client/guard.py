@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from landbridge.errors import Forbidden, InvalidInput, SettingsError, Unreachable
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """All addresses of a name, as text; OSError when there is none."""
@@ -77,23 +76,14 @@ async def system_lookup(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def networks(text: str) -> tuple[Network, ...]:
-    """The networks of LANDBRIDGE_ALLOW_NETWORKS, parted by commas: `127.0.0.0/8,10.1.0.0/16`."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        return tuple(ipaddress.ip_network(part) for part in parts)
-    except ValueError as error:
-        raise SettingsError(
-            f"LANDBRIDGE_ALLOW_NETWORKS: {error}; write networks such as 10.1.0.0/16, parted by"
-            " commas"
-        ) from None
-
-
 class Guard:
-    """Lets global addresses through, and those in the `allow` networks."""
+    """Lets global addresses through, and those in the `allow` networks such as `10.1.0.0/16`.
 
-    def __init__(self, allow: Sequence[Network] = (), *, lookup: Lookup = system_lookup):
-        self._allow = tuple(allow)
+    SettingsError for a network that is none.
+    """
+
+    def __init__(self, allow: Sequence[str] = (), *, lookup: Lookup = system_lookup):
+        self._allow = _networks(allow)
         self._lookup = lookup
 
     def __repr__(self) -> str:
@@ -165,6 +155,15 @@ class Guard:
         if address.version == 6 and address not in _GLOBAL_V6:
             return "reserved"
         return ""
+
+
+def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise SettingsError(
+            f"LANDBRIDGE_ALLOW_NETWORKS: {error}; write networks such as 10.1.0.0/16"
+        ) from None
 
 
 def _parsed(url: str) -> Target:

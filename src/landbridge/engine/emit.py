@@ -56,17 +56,7 @@ def emit(
     raises at once, before anything is awaited. `more` is as in `prepare`.
     """
     event, statement, binds = prepare(event_type, data, **more)
-    if isinstance(session, Blocking):
-        session.run(statement, binds)
-        return event
-    return _awaited(session, event, statement, binds)
-
-
-async def _awaited(
-    session: Awaiting, event: EventId, statement: Sql, binds: dict[str, Any]
-) -> EventId:
-    await session.run(statement, binds)
-    return event
+    return session.execute(statement, binds, event)
 
 
 def prepare(

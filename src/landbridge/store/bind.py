@@ -11,13 +11,20 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 
 from landbridge.errors import InvalidInput
 from landbridge.store.database import Tx
 from landbridge.store.sql import Sql
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SyncConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
+
+R = TypeVar("R")
 
 _BIND = re.compile(r"\$(\d+)")
 
@@ -44,9 +51,10 @@ class Blocking:
 
     _run: Callable[[Sql, dict[str, Any]], None]
 
-    def run(self, statement: Sql, binds: dict[str, Any]) -> None:
-        """Runs a writing statement in the session's transaction."""
+    def execute(self, statement: Sql, binds: dict[str, Any], result: R) -> R:
+        """Runs a writing statement in the session's transaction, and gives `result` back."""
         self._run(statement, binds)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +63,21 @@ class Awaiting:
 
     _run: Callable[[Sql, dict[str, Any]], Awaitable[None]]
 
-    async def run(self, statement: Sql, binds: dict[str, Any]) -> None:
-        """Runs a writing statement in the session's transaction."""
+    async def execute(self, statement: Sql, binds: dict[str, Any], result: R) -> R:
+        """Runs a writing statement in the session's transaction, and gives `result` back."""
         await self._run(statement, binds)
+        return result
 
 
 Bound = Blocking | Awaiting
 
+# What a type checker knows of the sessions whose packages come with ours.
+AsyncBound: TypeAlias = "Tx | AsyncSession | AsyncConnection"
+BlockingBound: TypeAlias = "Session | SyncConnection"
+
 
 def bind(session: Any, schema: str) -> Bound:
-    """The session with a `run` for our statements, in its own transaction.
+    """The session with an `execute` for our statements, in its own transaction.
 
     The session must be in a transaction, or be of a kind that begins one by itself; else the
     statement raises InvalidInput: it would be committed at once, whatever becomes of the rest. So
@@ -165,7 +178,7 @@ def _alchemy_async(kind: Callable[[Any, str], Blocking]) -> Callable[[Any, str],
     def bound(session: Any, schema: str) -> Awaiting:
         async def run(statement: Sql, binds: dict[str, Any]) -> None:
             def within(beneath: Any) -> None:
-                kind(beneath, schema).run(statement, binds)
+                kind(beneath, schema).execute(statement, binds, None)
 
             await session.run_sync(within)
 
