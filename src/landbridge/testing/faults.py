@@ -13,13 +13,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
 
-from landbridge.testing.asgi import BadCall
+from landbridge.testing.asgi import Answer, BadCall, Drop
+from landbridge.wire import Response
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,3 +98,47 @@ class FaultPlan:
             {"id": each.id, "seen": each.seen, "done": each.done} | msgspec.to_builtins(each.fault)
             for each in self._orders
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the caller gets, and the response that stands on the server (None: nothing happened)."""
+
+    answer: Answer
+    kept: Response | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoiler:
+    """Commits faults in one simulator's manner: its error response, its empty list."""
+
+    failure: Callable[[Fault], Response]
+    emptied: Callable[[Response], Response]
+
+    async def carried_out(self, fault: Fault | None, work: Callable[[], Response]) -> Outcome:
+        """Does the work, with the fault before, after or instead of it.
+
+        An ordered 500 after the commit is what stands: the server believes in it too.
+        """
+        if fault is None:
+            real = work()
+            return Outcome(answer=real, kept=real)
+        if fault.kind == "delay" and not fault.after:
+            await asyncio.sleep(fault.seconds)
+        if fault.kind in {"status", "drop"} and not fault.after:
+            instead = Drop() if fault.kind == "drop" else self.failure(fault)
+            return Outcome(answer=instead, kept=None)
+        real = work()
+        if fault.kind == "delay" and fault.after:
+            await asyncio.sleep(fault.seconds)
+        if fault.kind == "status":
+            failed = self.failure(fault)
+            return Outcome(answer=failed, kept=failed if fault.status == 500 else real)
+        return Outcome(answer=self._spoiled(fault, real), kept=real)
+
+    def _spoiled(self, fault: Fault, real: Response) -> Answer:
+        if fault.kind == "drop":
+            return Drop()
+        if fault.kind == "truncate":
+            return replace(real, body=real.body[: len(real.body) // 2])
+        return self.emptied(real) if fault.kind == "empty" else real

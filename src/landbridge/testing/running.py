@@ -97,14 +97,18 @@ def run_here(app: App, listener: socket.socket, ready: dict[str, Any], *, on_eof
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)
         if on_eof:
-            threading.Thread(
-                target=lambda: (sys.stdin.buffer.read(), loop.call_soon_threadsafe(stop)),
-                daemon=True,
-            ).start()
+            threading.Thread(target=_at_eof, args=(loop, stop), daemon=True).start()
         await server.serve(sockets=[listener])
 
     with _loop() as runner:
         runner.run(main())
+
+
+def _at_eof(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """Unbuffered: a daemon thread inside a buffered read aborts the interpreter's exit."""
+    while os.read(0, 4096):
+        pass
+    loop.call_soon_threadsafe(stop)
 
 
 def _loop() -> asyncio.Runner:

@@ -7,7 +7,6 @@ subscriptions without the canceled ones, events of the last 30 days, ten lines p
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, Router, application
-from landbridge.testing.faults import Fault
+from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.stage import Stage
 from landbridge.testing.stripe.api import Operation, create_endpoint, operations
 from landbridge.testing.stripe.control import Control
@@ -54,14 +53,6 @@ class Settings:
     webhook_retries: tuple[float, ...] = RETRIES
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """What the caller gets, and what stays under the idempotency key (None: nothing happened)."""
-
-    answer: Answer
-    kept: Response | None
-
-
 class Simulator:
     """One simulated account with its API (`.app`) and control plane."""
 
@@ -76,6 +67,7 @@ class Simulator:
         )
         self.keys = Keys(self.stage.clock.now)
         self.accepted = set(settings.keys)
+        self._spoiler = Spoiler(failure=_failure, emptied=_emptied)
         self._router = Router()
         self._operations: dict[str, tuple[Operation, dict[str, Any]]] = {}
         for name, operation in operations(self.world, self.dispatcher).items():
@@ -98,7 +90,7 @@ class Simulator:
         try:
             outcome = await self._respond(call, request_id, fault, noted)
         except Problem as problem:
-            outcome = _Outcome(answer=_refusal(problem), kept=None)
+            outcome = Outcome(answer=_refusal(problem), kept=None)
         answer = outcome.answer
         status = None if isinstance(answer, Drop) else _plain(answer).status
         self.stage.journal.write(
@@ -120,7 +112,7 @@ class Simulator:
 
     async def _respond(
         self, call: Call, request_id: str, fault: Fault | None, noted: dict[str, Any]
-    ) -> _Outcome:
+    ) -> Outcome:
         params = self._params(call)
         noted["params"] = params
         self._authenticate(call)
@@ -134,14 +126,14 @@ class Simulator:
                 return self._run(operation, object_id, values)
 
         if not key:
-            return await _carried_out(fault, work)
+            return await self._spoiler.carried_out(fault, work)
         stored = self.keys.begin(key, call.path, params, request_id)
         if stored is not None:
             noted["replayed"] = True
-            return await _carried_out(fault, lambda: _replayed(*stored))
+            return await self._spoiler.carried_out(fault, lambda: _replayed(*stored))
         outcome = None
         try:
-            outcome = await _carried_out(fault, work)
+            outcome = await self._spoiler.carried_out(fault, work)
         finally:
             self.keys.settle(key, None if outcome is None else outcome.kept)
         return outcome
@@ -251,37 +243,12 @@ def _headed(response: Response, call: Call, request_id: str) -> Response:
     return replace(response, headers=response.headers.having(more))
 
 
-async def _carried_out(fault: Fault | None, work: Callable[[], Response]) -> _Outcome:
-    """Does the work with the fault before, after or instead of it."""
-    if fault is None:
-        real = work()
-        return _Outcome(answer=real, kept=real)
-    if fault.kind == "delay" and not fault.after:
-        await asyncio.sleep(fault.seconds)
-    if fault.kind in {"status", "drop"} and not fault.after:
-        return _Outcome(answer=_failed(fault), kept=None)
-    real = work()
-    if fault.kind == "delay" and fault.after:
-        await asyncio.sleep(fault.seconds)
-    if fault.kind == "status":
-        failed = _failure(fault)
-        return _Outcome(answer=failed, kept=failed if fault.status == 500 else real)
-    return _Outcome(answer=_spoiled(fault, real), kept=real)
-
-
-def _failed(fault: Fault) -> Answer:
-    return Drop() if fault.kind == "drop" else _failure(fault)
-
-
-def _spoiled(fault: Fault, real: Response) -> Answer:
-    if fault.kind == "drop":
-        return Drop()
-    if fault.kind == "truncate":
-        return replace(real, body=real.body[: len(real.body) // 2])
-    if fault.kind == "empty":
-        emptied = msgspec.json.decode(real.body) | {"data": [], "has_more": False}
-        return replace(real, body=msgspec.json.encode(emptied))
-    return real
+def _emptied(page: Response) -> Response:
+    """A list page without its records; anything else as it is."""
+    read = msgspec.json.decode(page.body)
+    if read.get("object") != "list":
+        return page
+    return replace(page, body=msgspec.json.encode(read | {"data": [], "has_more": False}))
 
 
 def _failure(fault: Fault) -> Response:

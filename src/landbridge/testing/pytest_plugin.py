@@ -1,0 +1,104 @@
+"""pytest fixtures: a fresh simulator per test, running, with its control client.
+
+Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
+Override `stripe_settings`, `caldav_settings` or `receiver_settings` to begin otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from landbridge.testing import caldav, receiver, stripe
+from landbridge.testing.control import Control
+from landbridge.testing.running import in_thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripeSimulator:
+    """A Stripe account at `url` that accepts `key`."""
+
+    url: str
+    key: str
+    control: Control
+    simulator: stripe.Simulator
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalDAVSimulator:
+    """A CalDAV server at `url` with one calendar at `calendar_url`."""
+
+    url: str
+    user: str
+    password: str
+    calendar_url: str
+    control: Control
+    simulator: caldav.Simulator
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookReceiver:
+    """A receiver at `url`; `hook(name)` adds an endpoint."""
+
+    url: str
+    control: Control
+    receiver: receiver.Receiver
+
+    def hook(self, name: str, secret: str | None = None) -> tuple[str, str]:
+        """The address and the secret of an endpoint, made now."""
+        return f"{self.url}/hook/{name}", self.receiver.add(name, secret)
+
+
+@pytest.fixture
+def stripe_settings() -> stripe.Settings:
+    """How `stripe_simulator` begins."""
+    return stripe.Settings()
+
+
+@pytest.fixture
+def caldav_settings() -> caldav.Settings:
+    """How `caldav_simulator` begins."""
+    return caldav.Settings()
+
+
+@pytest.fixture
+def receiver_settings() -> receiver.Settings:
+    """How `webhook_receiver` begins."""
+    return receiver.Settings()
+
+
+@pytest.fixture
+def stripe_simulator(stripe_settings: stripe.Settings) -> Iterator[StripeSimulator]:
+    """A running Stripe simulator, new for each test."""
+    simulator = stripe.Simulator(stripe_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        key = stripe_settings.keys[0]
+        yield StripeSimulator(url=url, key=key, control=control, simulator=simulator)
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def caldav_simulator(caldav_settings: caldav.Settings) -> Iterator[CalDAVSimulator]:
+    """A running CalDAV simulator, new for each test."""
+    simulator = caldav.Simulator(caldav_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield CalDAVSimulator(
+            url=url,
+            user=caldav_settings.user,
+            password=caldav_settings.password,
+            calendar_url=url + simulator.calendar,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def webhook_receiver(receiver_settings: receiver.Settings) -> Iterator[WebhookReceiver]:
+    """A running receiver of webhooks, new for each test."""
+    one = receiver.Receiver(receiver_settings)
+    with in_thread(one.app) as url, Control(url) as control:
+        yield WebhookReceiver(url=url, control=control, receiver=one)
+    one.stage.journal.close()
