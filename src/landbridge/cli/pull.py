@@ -1,0 +1,212 @@
+"""`landbridge pull`: pulls a connection now, in this process, and shows how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landbridge.cli.session import AsJson, Environment
+
+if TYPE_CHECKING:
+    from landbridge.app.bridge import Landbridge
+    from landbridge.engine.pull import Totals
+    from landbridge.store.connections import Connection
+
+Watch = Callable[[str, "Totals"], None]
+
+_PATIENCE = 10.0
+"""Seconds that a page may take to its end after Ctrl-C."""
+
+
+class _StoppedByHand(BaseException):
+    """Ctrl-C came; the page before this is committed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """How the pull of one resource ended. `state` is done, failed or stopped."""
+
+    resource: str
+    state: str
+    reason: str = ""
+    seconds: float
+    pages: int = 0
+    seen: int = 0
+    changed: int = 0
+    gone: int = 0
+    parked: int = 0
+    missing: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.seen / self.seconds if self.seconds else 0.0
+
+
+def pull(
+    connection: Annotated[str, typer.Argument(help="con_...; `landbridge connections list`.")],
+    resources: Annotated[
+        list[str] | None,
+        typer.Argument(help="The vendor's names, such as invoice; none: all.", metavar="RESOURCE"),
+    ] = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pull resources of a connection now, each from where its last page ended.
+
+    Waits for its turn while a worker pulls the same resource. Ctrl-C stops after the page under
+    way; the next pull goes on from there. Exit 1 if a resource could not be pulled to its end.
+    """
+    from landbridge.cli.output import print_json
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> tuple[Connection, list[Pulled]]:
+        from landbridge.cli.connections import find
+        from landbridge.cli.signals import stop_on_signals
+
+        found = await find(bridge, connection)
+        names = _names(bridge, found, resources or [])
+        with stop_on_signals() as stop, _watching(as_json=as_json) as watch:
+            return found, await _pull_each(bridge, found, names, watch, stop)
+
+    found, done = on_bridge(work, environment=environment)
+    if as_json:
+        rows = [{**asdict(each), "rows_per_second": round(each.rate, 1)} for each in done]
+        print_json({"connection": found.id, "provider": found.provider, "resources": rows})
+    else:
+        for each in done:
+            _tell(each)
+    if any(each.state == "stopped" for each in done):
+        raise typer.Exit(130)
+    if any(each.state == "failed" for each in done):
+        raise typer.Exit(1)
+
+
+def _names(bridge: Landbridge, connection: Connection, wanted: Sequence[str]) -> list[str]:
+    from landbridge.errors import InvalidInput
+    from landbridge.spec import can_pull
+
+    if connection.state in {"paused", "revoked"}:
+        way = (
+            f"landbridge connections resume {connection.id}"
+            if connection.state == "paused"
+            else f"landbridge connect {connection.provider} --tenant {connection.tenant}"
+        )
+        raise InvalidInput(f"{connection.id} is {connection.state}; first: {way}")
+    page = bridge.provider(connection.provider)
+    if wanted:
+        return [page.resource(name).name for name in dict.fromkeys(wanted)]
+    return [resource.name for resource in page.resources if can_pull(resource)]
+
+
+async def _pull_each(
+    bridge: Landbridge,
+    connection: Connection,
+    names: Sequence[str],
+    watch: Watch,
+    stop: asyncio.Event,
+) -> list[Pulled]:
+    from landbridge.errors import DatabaseUnavailable, ReconnectRequired, VaultError
+
+    done: list[Pulled] = []
+    for name in names:
+        pulled, error = await _pull_one(bridge, connection, name, watch, stop)
+        done.append(pulled)
+        # What is wrong with the connection or our own house is wrong for every other resource too.
+        if stop.is_set() or isinstance(error, DatabaseUnavailable | ReconnectRequired | VaultError):
+            break
+    return done
+
+
+async def _pull_one(
+    bridge: Landbridge, connection: Connection, name: str, watch: Watch, stop: asyncio.Event
+) -> tuple[Pulled, Exception | None]:
+    from landbridge.engine.pull import Totals
+    from landbridge.errors import LandbridgeError
+
+    latest = Totals()
+
+    def on_progress(resource: str, totals: Totals) -> None:
+        nonlocal latest
+        latest = totals
+        watch(resource, totals)
+        if stop.is_set():
+            raise _StoppedByHand
+
+    def ended(state: str, reason: str = "") -> Pulled:
+        seconds = round(time.perf_counter() - begun, 3)
+        return Pulled(resource=name, state=state, reason=reason, seconds=seconds, **asdict(latest))
+
+    begun = time.perf_counter()
+    pulling = asyncio.ensure_future(bridge.pull(connection, [name], on_progress))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([pulling, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not pulling.done():
+        await asyncio.wait([pulling], timeout=_PATIENCE)
+        pulling.cancel()
+    try:
+        latest = (await pulling)[name]
+    except (_StoppedByHand, asyncio.CancelledError):
+        if not stop.is_set():
+            raise
+        return ended("stopped", "stopped by hand; the next pull goes on from here"), None
+    except LandbridgeError as error:
+        return ended("failed", str(error)), error
+    return ended("done"), None
+
+
+@contextmanager
+def _watching(*, as_json: bool) -> Iterator[Watch]:
+    """Shows pages as they come, on a terminal."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _resource, _totals: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[pages]} pages"),
+        TextColumn("{task.fields[parked]} parked"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def watch(resource: str, totals: Totals) -> None:
+            if resource not in tasks:
+                tasks[resource] = bar.add_task(resource, total=None, rate="", pages=0, parked=0)
+            task = tasks[resource]
+            speed = bar.tasks[task].speed
+            bar.update(
+                task,
+                completed=totals.seen,
+                pages=totals.pages,
+                parked=totals.parked,
+                rate=f"{speed:,.0f} rows/s" if speed else "",
+            )
+
+        yield watch
+
+
+def _tell(pulled: Pulled) -> None:
+    told = (
+        f"{pulled.resource}: {pulled.seen:,} rows in {pulled.pages:,} pages,"
+        f" {pulled.rate:,.0f} rows/s; {pulled.changed:,} changed, {pulled.gone:,} gone,"
+        f" {pulled.parked:,} parked"
+    )
+    if pulled.missing:
+        told += f", {pulled.missing:,} missing from the listing and looked up one by one"
+    typer.echo(told if pulled.state == "done" else f"{told}; {pulled.state}: {pulled.reason}")

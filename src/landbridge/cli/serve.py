@@ -1,0 +1,114 @@
+"""`landbridge serve`: the webhook intake and health as a server of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landbridge.cli.session import App, AsJson
+from landbridge.errors import SettingsError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from landbridge.app.bridge import Landbridge
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 8700,
+    work: Annotated[
+        bool, typer.Option("--work", help="Also do what `landbridge worker` does.")
+    ] = False,
+    app: App = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the webhook intake (/in/...) and /health until SIGTERM or Ctrl-C.
+
+    Prints the address once requests are answered. Any number of such processes may run over one
+    database; put a proxy with TLS before them and its address into LANDBRIDGE_PUBLIC_URL.
+    """
+    from landbridge.app.bridge import Landbridge
+    from landbridge.cli.session import load_bridge
+
+    bridge = load_bridge(app) if app else Landbridge.from_env()
+    with _listening(host, port) as listener:
+        address = _address(listener)
+        asyncio.run(
+            _serve(bridge, listener, lambda: _say_ready(address, as_json=as_json), work=work)
+        )
+
+
+async def _serve(
+    bridge: Landbridge, listener: socket.socket, on_up: Callable[[], None], *, work: bool
+) -> None:
+    from landbridge.cli.signals import stop_on_signals
+
+    server = _server(bridge, on_up)
+    async with bridge.lifespan(work=work):
+        with stop_on_signals() as stop:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            server.should_exit = True
+            stopping.cancel()
+            await serving
+
+
+def _server(bridge: Landbridge, on_up: Callable[[], None]) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it is up, and leaves signals to the command."""
+
+        def capture_signals(self) -> Any:
+            return nullcontext()
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                on_up()
+
+    return Server(
+        uvicorn.Config(
+            bridge.asgi(),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=20,
+        )
+    )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror or error});"
+            " --port 0 takes a free port"
+        ) from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _say_ready(address: str, *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps({"serving": address, "pid": os.getpid()}))
+    else:
+        typer.echo(f"serving on {address} (pid {os.getpid()})")
