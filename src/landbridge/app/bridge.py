@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self, TypeVar, overload
 
 from landbridge import ids
@@ -17,12 +18,13 @@ from landbridge.clock import Clock, SystemClock
 from landbridge.engine import consume, emit, push
 from landbridge.engine.connect import Connected, base_of, connect
 from landbridge.engine.endpoints import Endpoints
-from landbridge.engine.pull import Puller, stream_of
+from landbridge.engine.now import pull_now
+from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
-from landbridge.spec import Provider
+from landbridge.spec import Provider, can_pull
 from landbridge.store import connections, due, records
 from landbridge.store.bind import AsyncBound, bind
 from landbridge.store.connections import Connection
@@ -115,9 +117,12 @@ class Landbridge:
         """Only the webhook intake, so that no middleware of the host wraps it."""
         return intake_app(self._intake)
 
-    async def work(self, stop: asyncio.Event) -> None:
-        """Does what is due until `stop` is set, then lets running work end."""
-        await Work(self._open, self._handlers, self.settings).run(stop)
+    async def work(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
+        """Does what is due until `stop` is set, then lets running work end.
+
+        `lanes` limits it to these; handlers and the dispatcher run where none is named.
+        """
+        await Work(self._open, self._handlers).run(stop, lanes=lanes)
 
     async def health(self) -> None:
         """Returns when the database answers; raises DatabaseUnavailable when it does not."""
@@ -296,6 +301,26 @@ class Landbridge:
         """The connections of an environment, oldest first; of one tenant if it is named."""
         where = environment or self.settings.environment
         return await connections.every(self.db, environment=where, tenant=tenant)
+
+    async def pull(
+        self,
+        connection: Connection,
+        resources: Sequence[str] = (),
+        on_progress: Callable[[str, Totals], None] | None = None,
+    ) -> dict[str, Totals]:
+        """Pulls these resources (none named: all that can be) now, one after the other.
+
+        Runs in this process under the workers' own leases: while a worker pulls a resource, this
+        waits for its turn. `on_progress` gets a resource's name and its totals after each page.
+        Raises what stopped a pull; pages that were pulled before are kept.
+        """
+        provider = self.provider(connection.provider)
+        named = [provider.resource(name).name for name in resources]
+        done: dict[str, Totals] = {}
+        for name in named or [one.name for one in provider.resources if can_pull(one)]:
+            watch = partial(on_progress, name) if on_progress else lambda _totals: None
+            done[name] = await pull_now(self.db, self._open.puller, connection, name, on_page=watch)
+        return done
 
     async def records(
         self, connection: Connection, resource: str, *, deleted: bool = False

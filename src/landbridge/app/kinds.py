@@ -8,7 +8,6 @@ from datetime import timedelta
 import structlog
 
 from landbridge.app.opening import Parts
-from landbridge.engine.push import Pusher
 from landbridge.engine.sort import sort
 from landbridge.errors import NotFound, ReconnectRequired
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
@@ -28,19 +27,19 @@ _DORMANT = timedelta(hours=1)
 class Kinds:
     """The kinds of one process, over its open parts."""
 
-    def __init__(self, parts: Parts, pusher: Pusher):
+    def __init__(self, parts: Parts):
         self._parts = parts
-        self._pusher = pusher
         self._log = structlog.get_logger("landbridge.work")
 
     def table(self) -> Mapping[str, Kind]:
-        """Every kind by its name, deliveries apart."""
+        """Every kind by its name."""
         kinds = [
             Kind(name="pull", run=self.pull),
             Kind(name="fetch", run=self.fetch),
             Kind(name="receive", run=self.receive, backoff=_soon),
             Kind(name="push", run=self.push),
             Kind(name="upkeep", run=self.upkeep),
+            self._parts.deliveries.kind(),
         ]
         return {kind.name: kind for kind in kinds}
 
@@ -98,7 +97,7 @@ class Kinds:
         if intent is None:
             return Cancel(reason="the intent is gone")
         try:
-            await self._pusher.run(intent, hold=lease.hold)
+            await self._parts.pusher.run(intent, hold=lease.hold)
         except ReconnectRequired as error:
             return Snooze(after=_DORMANT, error=str(error))
         return Done()
@@ -122,7 +121,7 @@ class Kinds:
 
 
 def _soon(attempt: int) -> timedelta:
-    return min(timedelta(seconds=0.5) * 2**attempt, timedelta(minutes=1))
+    return min(timedelta(seconds=0.5 * 2.0 ** min(attempt, 10)), timedelta(minutes=1))
 
 
 async def order_upkeep(db: Database) -> None:

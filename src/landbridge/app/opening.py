@@ -12,8 +12,10 @@ from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.guard import Guard
 from landbridge.clock import Clock
+from landbridge.engine.deliver import Deliveries
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.pull import Puller
+from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.errors import NotFound, SettingsError
 from landbridge.spec import Provider
@@ -35,6 +37,8 @@ class Parts:
     guard: Guard
     client: Client
     puller: Puller
+    pusher: Pusher
+    deliveries: Deliveries
     intake: Intake
     endpoints: Endpoints
     provider: Callable[[str], Provider]
@@ -87,6 +91,8 @@ async def open_parts(
         guard=guard,
         client=client,
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
+        pusher=Pusher(db, client, provider=provider, base=base),
+        deliveries=Deliveries(db, vault, guard),
         intake=intake,
         endpoints=Endpoints(db, vault, guard),
         provider=provider,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import structlog
 
 from landbridge.app.kinds import Kinds, order_upkeep
 from landbridge.app.opening import Parts
-from landbridge.engine import consume
-from landbridge.engine.consume import Handler
-from landbridge.engine.deliver import delivery_kind
+from landbridge.engine.consume import Handler, consume, join
 from landbridge.engine.dispatch import Dispatcher
-from landbridge.engine.push import Pusher
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
 from landbridge.store import changes
@@ -31,34 +29,89 @@ LANES: Mapping[str, int] = {
 POLL = 0.25
 """Seconds after which work is found also when no notification came through."""
 
+_PAUSE = 1.0
+
 
 class Work:
     """Runs until it is told to stop; any number of processes may do so at once."""
 
-    def __init__(self, parts: Parts, handlers: Sequence[Handler], pusher: Pusher):
+    def __init__(self, parts: Parts, handlers: Sequence[Handler]):
         self._parts = parts
         self._handlers = handlers
-        self._pusher = pusher
+        self._woken: list[asyncio.Event] = []
         self._log = structlog.get_logger("landbridge.work")
 
     async def run(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
-        """Works in these lanes (none named: in all) until `stop` is set, then drains."""
+        """Works in these lanes (none named: in all) until `stop` is set, then drains.
+
+        The dispatcher and the users' handlers run where no lane is named. Raises what ended one of
+        its parts; DatabaseUnavailable ends none, they wait and try again.
+        """
         db = self._parts.db
         await order_upkeep(db)
-        kinds = dict(Kinds(self._parts, self._pusher).table())
-        kinds["deliver"] = delivery_kind(self._parts)
         chosen = {name: LANES[name] for name in lanes or LANES}
-        worker = Worker(db, new_owner(), kinds, chosen)
-        woken = asyncio.Event()
-        tasks = [
-            asyncio.create_task(worker.run(stop)),
-            asyncio.create_task(listen(db, woken.set)),
-        ]
+        worker = Worker(db, new_owner(), Kinds(self._parts).table(), chosen)
+        ended = asyncio.Event()
+        tasks = [asyncio.create_task(worker.run(ended))]
         if not lanes:
-            dispatcher = Dispatcher(db)
-            tasks.append(asyncio.create_task(self._loop(stop, woken, dispatcher.step)))
-            tasks += [
-                asyncio.create_task(self._consume(stop, handler)) for handler in self._handlers
-            ]
+            tasks += [asyncio.create_task(loop) for loop in self._loops(ended)]
+        listening = asyncio.create_task(listen(db, self._wake))
         halted = asyncio.create_task(stop.wait())
-        await asyncio.wait([halted, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait([halted, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.set()
+            self._wake()
+            halted.cancel()
+            listening.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _loops(self, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        loops = [self._loop(ended, Dispatcher(self._parts.db).step)]
+        loops += [self._loop(ended, self._consumer(handler)) for handler in self._handlers]
+        return loops
+
+    def _consumer(self, handler: Handler) -> Callable[[], Awaitable[bool]]:
+        joined: set[str] = set()
+
+        async def step() -> bool:
+            passed = 0
+            for environment in await changes.environments(self._parts.db):
+                if environment not in joined:
+                    await join(self._parts.db, [handler], environment=environment)
+                    joined.add(environment)
+                passed += await consume(self._parts.db, handler, environment=environment)
+            return passed > 0
+
+        return step
+
+    async def _loop(self, ended: asyncio.Event, step: Callable[[], Awaitable[bool]]) -> None:
+        """Steps as long as there is something to do, then waits for a wake-up or the poll."""
+        woken = asyncio.Event()
+        self._woken.append(woken)
+        while not ended.is_set():
+            woken.clear()
+            try:
+                moved = await step()
+            except DatabaseUnavailable as error:
+                self._log.warning("work.waits", reason=str(error))
+                await _first(ended, _PAUSE)
+                continue
+            if not moved:
+                await _first(woken, POLL)
+
+    def _wake(self) -> None:
+        for event in self._woken:
+            event.set()
+
+
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Returns when the event is set, at the latest after these seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -216,8 +216,10 @@ def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> du
     )
 
 
-def pull_job(stream: Stream, *, every: timedelta | None = None) -> due.Job:
-    """The work of pulling a resource, now and then `every` so often."""
+def pull_job(
+    stream: Stream, *, every: timedelta | None = None, after: timedelta = timedelta()
+) -> due.Job:
+    """The work of pulling a resource, now (or `after` a delay) and then `every` so often."""
     return due.Job(
         environment=stream.environment,
         tenant=stream.tenant,
@@ -227,4 +229,5 @@ def pull_job(stream: Stream, *, every: timedelta | None = None) -> due.Job:
         key=f"{stream.connection}/{stream.resource}",
         args={"resource": stream.resource},
         repeat=f"every {int(every.total_seconds())}s" if every else None,
+        after=after,
     )

@@ -46,6 +46,10 @@ class Totals:
         )
 
 
+def _unwatched(_totals: Totals) -> None:
+    """Nobody watches."""
+
+
 class Puller:
     """Runs pulls and single fetches for any connection."""
 
@@ -64,8 +68,17 @@ class Puller:
         self._base = base
         self._clock = clock
 
-    async def run(self, connection: Connection, resource_name: str, *, hold: Hold) -> Totals:
+    async def run(
+        self,
+        connection: Connection,
+        resource_name: str,
+        *,
+        hold: Hold,
+        on_page: Callable[[Totals], None] = _unwatched,
+    ) -> Totals:
         """Pulls one resource from its cursor to the end; the run is in the database as it goes.
+
+        `on_page` is called with the totals so far after each page's commit.
 
         Raises what stopped it, after writing it into the run. What was pulled before stays.
         """
@@ -74,7 +87,7 @@ class Puller:
         stream = stream_of(connection, resource_name)
         run = await syncs.start(self._db, stream)
         try:
-            totals = await self._pages(connection, provider, resource, stream, run, hold)
+            totals = await self._pages(connection, provider, resource, stream, run, hold, on_page)
         except ReconnectRequired as error:
             await connections.set_state(self._db, connection, "needs_reauth", str(error))
             await syncs.end(self._db, stream, run, state="failed", reason=str(error))
@@ -96,6 +109,7 @@ class Puller:
         stream: Stream,
         run: str,
         hold: Hold,
+        on_page: Callable[[Totals], None],
     ) -> Totals:
         cursor = await syncs.cursor(self._db, stream)
         totals = Totals()
@@ -116,6 +130,7 @@ class Puller:
             totals = totals.plus(
                 await apply_page(self._db, stream, resource, step, run=run, hold=hold)
             )
+            on_page(totals)
         await syncs.finished(self._db, stream)
         return totals
 

@@ -183,7 +183,7 @@ class Pusher:
                 resource,
                 self._place(provider, connection),
                 intent.action,
-                intent.key,
+                intent.key or "",
                 changes,
                 base_raw,
                 intent.id,

@@ -112,13 +112,15 @@ class Depth(msgspec.Struct, frozen=True, kw_only=True):
 _PUT = Sql(
     "due.put",
     """
-    WITH job AS (
-        SELECT j.*, coalesce(j.at, (SELECT lb.now()) + j.after) AS due_at
-        FROM unnest(:ids::text[], :environments::text[], :tenants::text[], :lanes::text[],
+    WITH moment AS MATERIALIZED (SELECT lb.now() AS now),
+    job AS (
+        SELECT j.*, coalesce(j.at, m.now + j.after) AS due_at
+        FROM moment AS m,
+             unnest(:ids::text[], :environments::text[], :tenants::text[], :lanes::text[],
                     :kinds::text[], :refs::text[], :targets::text[], :keys::text[],
                     :args::jsonb[], :ats::timestamptz[], :afters::interval[], :repeats::text[])
-            AS j(id, environment, tenant, lane, kind, ref, target, key,
-                 args, at, after, repeat)
+                 AS j(id, environment, tenant, lane, kind, ref, target, key,
+                      args, at, after, repeat)
     )
     INSERT INTO lb.due AS d (environment, tenant, id, lane, kind, shard, due_at,
                              ref, target, key, args, repeat)
@@ -136,7 +138,8 @@ _PUT = Sql(
         due_at = CASE WHEN d.owner IS NULL THEN least(d.due_at, excluded.due_at)
                       ELSE d.due_at END,
         woken = d.owner IS NOT NULL
-                AND (d.woken OR excluded.repeat IS NULL OR excluded.due_at <= lb.now())
+                AND (d.woken OR excluded.repeat IS NULL
+                     OR excluded.due_at <= (SELECT m.now FROM moment AS m))
     RETURNING d.id, d.environment, d.tenant, d.kind, d.key
     """,
 )
@@ -144,7 +147,8 @@ _PUT = Sql(
 _CLAIM = Sql(
     "due.claim",
     """
-    WITH place AS MATERIALIZED (
+    WITH moment AS MATERIALIZED (SELECT lb.now() AS now),
+    place AS MATERIALIZED (
         SELECT l.lane, s.shard::smallint AS shard
         FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank),
              generate_series(0, 63) AS s(shard)
@@ -154,7 +158,8 @@ _CLAIM = Sql(
         SELECT d.id
         FROM place AS p, LATERAL (
             SELECT r.id FROM lb.due AS r
-            WHERE r.lane = p.lane AND r.shard = p.shard AND r.due_at <= (SELECT lb.now())
+            WHERE r.lane = p.lane AND r.shard = p.shard
+              AND r.due_at <= (SELECT m.now FROM moment AS m)
             ORDER BY r.due_at
             LIMIT :per_shard
             FOR UPDATE SKIP LOCKED
@@ -164,12 +169,25 @@ _CLAIM = Sql(
     UPDATE lb.due AS d
     SET owner = :owner, fence = d.fence + 1, woken = false,
         due_at = m.now + :lease::interval
-    FROM (SELECT lb.now() AS now) AS m
+    FROM moment AS m
     WHERE d.id = ANY (ARRAY(SELECT r.id FROM ready AS r))
     RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
               d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
     """,
     across="a worker takes whatever is due next, in turns over the tenants' shards",
+)
+
+_TAKE = Sql(
+    "due.take",
+    """
+    UPDATE lb.due AS d
+    SET owner = :owner, fence = d.fence + 1, woken = false, due_at = m.now + :lease::interval
+    FROM (SELECT lb.now() AS now) AS m
+    WHERE d.environment = :environment AND d.tenant = :tenant AND d.kind = :kind AND d.key = :key
+      AND (d.owner IS NULL OR d.due_at <= m.now)
+    RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
+              d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
+    """,
 )
 
 _READY = Sql(
@@ -236,7 +254,8 @@ _HOLD = Sql(
 _SETTLE = Sql(
     "due.settle",
     """
-    WITH word AS MATERIALIZED (
+    WITH moment AS MATERIALIZED (SELECT lb.now() AS now),
+    word AS MATERIALIZED (
         SELECT i.*
         FROM unnest(:ids::text[], :environments::text[], :tenants::text[], :fences::bigint[],
                     :ends::bool[], :ats::timestamptz[], :afters::interval[], :attempts::int[],
@@ -264,7 +283,7 @@ _SETTLE = Sql(
         SET owner = NULL, woken = false, attempt = h.attempt, error = h.error,
             lane = coalesce(h.lane, d.lane),
             due_at = CASE WHEN h.woken THEN m.now ELSE coalesce(h.at, m.now + h.after) END
-        FROM held AS h, (SELECT lb.now() AS now) AS m
+        FROM held AS h, moment AS m
         WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
           AND (h.woken OR NOT h.ends)
     )
@@ -383,6 +402,29 @@ async def claim(
     if per_shard <= len(rows) and left:
         rows += await db.fetch(_CLAIM, limit=left, per_shard=left, **binds)
     return [_claimed(row) for row in rows]
+
+
+async def take(
+    db: Tx | Database,
+    *,
+    owner: str,
+    environment: str,
+    tenant: str,
+    kind: str,
+    key: str,
+    lease: timedelta,
+) -> Claimed | None:
+    """The row of this key, leased to `owner` before its time; None while another holds it."""
+    row = await db.row(
+        _TAKE,
+        owner=owner,
+        environment=environment,
+        tenant=tenant,
+        kind=kind,
+        key=key,
+        lease=lease,
+    )
+    return None if row is None else _claimed(row)
 
 
 async def ready(db: Tx | Database, lanes: Sequence[str]) -> set[str]:

@@ -1,0 +1,100 @@
+"""Pulls at once, in this process, under the same lease as the workers, so nothing runs twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import count
+
+from landbridge.engine.page import pull_job
+from landbridge.engine.pull import Puller, Totals, stream_of
+from landbridge.errors import DatabaseUnavailable
+from landbridge.jobs import new_owner
+from landbridge.store import due
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database, Tx
+from landbridge.store.due import Claimed
+
+LEASE = timedelta(seconds=15)
+_PUT_EVERY = 50
+
+
+async def pull_now(
+    db: Database,
+    puller: Puller,
+    connection: Connection,
+    resource: str,
+    *,
+    on_page: Callable[[Totals], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Totals:
+    """Pulls a resource to its end; waits while a worker pulls it.
+
+    The schedule stays as it is. LeaseLost when this process was paused so long that a worker took
+    over; what was pulled before stays, and the worker goes on from there.
+    """
+    async with _turn(db, connection, resource, sleep) as hold:
+        return await puller.run(connection, resource, hold=hold, on_page=on_page)
+
+
+@asynccontextmanager
+async def _turn(
+    db: Database,
+    connection: Connection,
+    resource: str,
+    sleep: Callable[[float], Awaitable[None]],
+) -> AsyncIterator[Callable[[Tx], Awaitable[None]]]:
+    owner = new_owner()
+    claim = await _take(db, owner, connection, resource, sleep)
+
+    async def hold(tx: Tx) -> None:
+        await due.hold(tx, owner, claim)
+
+    renewing = asyncio.create_task(_renew(db, owner, claim, sleep))
+    try:
+        yield hold
+    finally:
+        renewing.cancel()
+        await due.settle(db, owner, done=[claim], again=[])
+
+
+async def _take(
+    db: Database,
+    owner: str,
+    connection: Connection,
+    resource: str,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Claimed:
+    job = pull_job(stream_of(connection, resource))
+    assert job.key is not None
+    for turn in count():
+        if turn % _PUT_EVERY == 0:
+            # Far off, so that no worker is woken by it; a row that is there keeps its time.
+            await due.put(db, [pull_job(stream_of(connection, resource), after=timedelta(days=1))])
+        claim = await due.take(
+            db,
+            owner=owner,
+            environment=job.environment,
+            tenant=job.tenant,
+            kind=job.kind,
+            key=job.key,
+            lease=LEASE,
+        )
+        if claim is not None:
+            return claim
+        await sleep(0.2)
+    raise AssertionError("count() has no end")
+
+
+async def _renew(
+    db: Database, owner: str, claim: Claimed, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    while True:
+        await sleep(LEASE.total_seconds() / 3)
+        try:
+            if not await due.heartbeat(db, owner, [claim], LEASE):
+                return  # the next page's hold says so
+        except DatabaseUnavailable:
+            continue
