@@ -1,13 +1,17 @@
 """The requests of REST conversations, and one record read by itself."""
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
-from landbridge.errors import Refused
-from landbridge.protocols._answers import record
+from landbridge.errors import Refused, Unreachable
+from landbridge.formats import parse_json
+from landbridge.formats.canonical import canonical
+from landbridge.protocols._answers import pluck, record, text_at
 from landbridge.protocols.values import Fetched, Place, Unreadable
 from landbridge.resilience import Gone, classify, expect
-from landbridge.spec import AfterLast, Provider, Resource
+from landbridge.spec import AfterLast, Continued, Provider, Resource, find, nested_at, patched
 from landbridge.wire import Headers, Request, Response
 
 
@@ -55,4 +59,48 @@ def fetch(
     found = record(resource, response.body)
     if isinstance(found, Unreadable):
         raise Refused(f"{provider.name} answered with no {resource.name}: {found.reason}")
-    return None if found.deleted else found
+    if found.deleted:
+        return None
+    return (yield from completed(provider, resource, place, found))
+
+
+def completed(
+    provider: Provider, resource: Resource, place: Place, found: Fetched
+) -> Generator[Request, Response | None, Fetched]:
+    """The record with the lists in it read to their end, as if the provider had sent them whole.
+
+    Its raw form is then no longer byte for byte what was sent: keys are sorted.
+    """
+    value = found.value
+    for inner in resource.continued:
+        if find(value, inner.more) is True:
+            items = yield from _whole_list(provider, resource, place, found, inner)
+            value = patched(value, nested_at(inner.path, items))
+            value = patched(value, nested_at(inner.more, False))
+    return found if value is found.value else replace(found, value=value, raw=canonical(value))
+
+
+def _whole_list(
+    provider: Provider, resource: Resource, place: Place, found: Fetched, inner: Continued
+) -> Generator[Request, Response | None, list[Any]]:
+    """The items that the record holds, and those behind them."""
+    items: list[Any] = list(find(found.value, inner.path) or [])
+    query = [(name, text.replace("{id}", found.key)) for name, text in inner.query.items()]
+    after: str | None = None
+    more = True
+    while more:
+        last, after = after, text_at(items[-1], inner.key) if items else None
+        if items and after in (None, last):
+            raise Unreachable(
+                f"{provider.name} does not give the rest of {inner.path} of {resource.name}"
+                f" {found.key}; it is tried again later"
+            )
+        page = [*query, *page_query(inner.page, after)]
+        request = call(provider, place, "GET", inner.at, key=found.key, query=page)
+        response = yield request
+        assert response is not None
+        expect(provider, request, response)
+        added = find(parse_json(response.body), inner.records) or []
+        items += added
+        more = bool(added) and pluck(provider, response, inner.page.more, bool) is True
+    return items

@@ -11,7 +11,7 @@ from typing import Any
 
 from landbridge.errors import Unreachable
 from landbridge.protocols._answers import pluck, records
-from landbridge.protocols._calls import call, page_query
+from landbridge.protocols._calls import call, completed, page_query
 from landbridge.protocols.values import Fetched, Page, Place
 from landbridge.resilience import expect
 from landbridge.spec import AfterLast, EventFeed, Provider, Resource
@@ -47,6 +47,8 @@ def list_all(
             began = provider_time(response, now)
         found, unreadable = records(provider, resource, response, resource.records)
         following = next_after(provider, resource, response, found, after)
+        for place_in_page, one in enumerate(found):
+            found[place_in_page] = yield from completed(provider, resource, place, one)
         last = following is None
         after = following
         state: dict[str, Any] = {"listing": listing, "after": after, "began": began}

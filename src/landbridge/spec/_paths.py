@@ -6,6 +6,8 @@ from typing import Any
 
 __all__ = [
     "find",
+    "nested_at",
+    "patched",
 ]
 
 _PATH = re.compile(r"[^.\s\[\]{}^]+(\.[^.\s\[\]{}^]+)*")
@@ -61,6 +63,13 @@ def put(changes: dict[str, Any], path: str, value: Any) -> None:
     for key in way:
         changes = changes.setdefault(key, {})
     changes[last] = value
+
+
+def nested_at(path: str, value: Any) -> dict[str, Any]:
+    """The value inside nested objects, at the path."""
+    changes: dict[str, Any] = {}
+    put(changes, path, value)
+    return changes
 
 
 def patched(value: Any, changes: Any) -> Any:

@@ -2,7 +2,8 @@
 
 `currency` is the path of the amount's currency, from the record or part that the row is in, or
 from the outermost record when `^` stands before it. `exponents` lists the currencies for which the
-provider leaves ISO 4217's number of decimals; models always hold ISO 4217's.
+provider leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency
+is nothing; any other amount without a currency is a `RecordError`.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,25 +93,28 @@ def _amount(
         if found is None:
             return None
         code = currency_at(scope.around if outermost else record)
-        if type(code) is not str:
-            raise Fault(f"an amount at {{path}} without a currency at {place}")
-        try:
-            return into(found, code)
-        except InvalidInput as error:
-            raise Fault(f"{{path}}: {error}") from None
+        if type(code) is str:
+            return _converted(into, found, code)
+        if found == 0:
+            return ours(0)
+        raise Fault(f"an amount at {{path}} without a currency at {place}")
 
     def write(value: Any, code: Any, _scope: Scope) -> Any:
         if value is None:
             return None
-        if type(code) is not str:
-            raise Fault("an amount without a currency: set the currency too")
-        try:
-            return back(value, code)
-        except InvalidInput as error:
-            raise Fault(str(error)) from None
+        if type(code) is str:
+            return _converted(back, value, code)
+        raise Fault("an amount without a currency: set the currency too")
 
     row = scalar(word, path, (ours,), _unused)
     return replace(row, read=read, write=write, currency=currency)
+
+
+def _converted(convert: Callable[[Any, str], Any], value: Any, code: str) -> Any:
+    try:
+        return convert(value, code)
+    except InvalidInput as error:
+        raise Fault(f"{{path}}: {error}") from None
 
 
 def _unused(found: Any) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "AfterLast",
     "ApiKey",
     "Basic",
+    "Continued",
     "CreatedSince",
     "Errors",
     "EventFeed",
@@ -42,6 +43,7 @@ __all__ = [
     "can_pull",
     "holes",
     "topic_matches",
+    "topics_of",
 ]
 
 
@@ -255,6 +257,25 @@ class Errors:
 
 
 @fact
+class Continued:
+    """A list inside a record that may hold only its first items, and where the others are."""
+
+    path: Path
+    """Path to the items in the record."""
+    more: Path
+    """Path to a flag in the record: are there more?"""
+    at: Template
+    """Where the list is by itself; `{id}` is the record's key."""
+    records: Path
+    """Path to the items in that list."""
+    page: AfterLast
+    key: Path = "id"
+    """Path to an item's id."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of that list; `{id}` in a value is the record's key."""
+
+
+@fact
 class Write:
     """One writing call. `path` names its holes: `{id}` is the record's key."""
 
@@ -294,6 +315,8 @@ class Resource:
     """Path to the id of the person a record is about, for erasure."""
     deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
+    continued: Sequence[Continued] = ()
+    """Lists inside a record that may be cut off; they are read to their end."""
     topics: Sequence[str] = ()
     """Webhook and event topics about it; `customer.*` matches one more word."""
     deletes: Sequence[str] = ()
@@ -407,6 +430,11 @@ def topic_matches(pattern: str, topic: str) -> bool:
     return len(wanted) == len(words) and all(
         one in ("*", word) for one, word in zip(wanted, words, strict=True)
     )
+
+
+def topics_of(about: str, words: str) -> tuple[str, ...]:
+    """The topics that begin with `about`: `topics_of("price", "created updated")`."""
+    return tuple(f"{about}.{word}" for word in words.split())
 
 
 def can_pull(resource: Resource) -> bool:

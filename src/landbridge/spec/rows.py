@@ -22,6 +22,7 @@ __all__ = [
     "constant",
     "date",
     "decimal",
+    "first_of",
     "flag",
     "instant",
     "integer",
@@ -106,13 +107,20 @@ def flag(path: str, *, inverted: bool = False) -> Row:
     return scalar("flag", path, (bool,), lambda found: not _flag(found), lambda ours: not ours)
 
 
-def date(path: str, *, unix: bool = False) -> Row:
+def date(path: str, *, unix: bool = False, at_end: bool = False) -> Row:
     """A date, from ISO text (a time behind it is cut off).
 
-    With `unix`, from an instant in unix seconds: its day in UTC; written as that day's begin.
+    With `unix`, from an instant in unix seconds: its day in UTC; written as the first second of
+    that day, or the last one if `at_end`.
     """
     if unix:
-        return scalar("date", path, (dt.date,), lambda found: _unix(found).date(), _day_begins)
+        last = 86_399 if at_end else 0
+
+        def write(ours: dt.date) -> int:
+            begin = dt.datetime(ours.year, ours.month, ours.day, tzinfo=dt.UTC)
+            return int(begin.timestamp()) + last
+
+        return scalar("date", path, (dt.date,), lambda found: _unix(found).date(), write)
     return scalar("date", path, (dt.date,), _date, dt.date.isoformat)
 
 
@@ -163,6 +171,25 @@ def one_of(path: str, pairs: Mapping[str, Any], *, never: Sequence[Any] = ()) ->
 
     row = scalar("one_of", path, (kind,), read, write)
     return replace(row, unreached=unreached, shown=dict(pairs))
+
+
+def first_of(*rows: Row) -> Row:
+    """What the first of these rows has that has anything; never written."""
+
+    def read(record: Any, scope: Scope) -> Any:
+        return next((found for row in rows if (found := row.read(record, scope)) is not None), None)
+
+    if not rows:
+        raise SpecError("first_of(): name at least one row")
+    return Row(
+        word="first_of",
+        path=rows[0].path,
+        ours=rows[0].ours,
+        read=read,
+        write=None,
+        access=Access.READ,
+        paths=tuple(row.path for row in rows),
+    )
 
 
 def constant(value: Any) -> Row:
@@ -294,10 +321,6 @@ def _date(found: Any) -> dt.date:
         except ValueError:
             pass
     raise Fault(f"expected a date like 2026-11-22 at {{path}}, found {shape(found)}")
-
-
-def _day_begins(ours: dt.date) -> int:
-    return int(dt.datetime(ours.year, ours.month, ours.day, tzinfo=dt.UTC).timestamp())
 
 
 def _unix(found: Any) -> dt.datetime:

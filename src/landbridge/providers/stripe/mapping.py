@@ -1,0 +1,334 @@
+"""Stripe's objects in our words, in the shape of API version 2026-05-27.dahlia.
+
+https://docs.stripe.com/api has the fields. Amounts are minor units; prices are decimals of them.
+"""
+
+from functools import partial
+from typing import Any
+
+from landbridge.models.base import Address
+from landbridge.models.payments import (
+    BalanceEntry,
+    Collection,
+    Customer,
+    Interval,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+    Price,
+    Product,
+    Recurrence,
+    Refund,
+    RefundStatus,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+    Tax,
+    TaxBehavior,
+)
+from landbridge.spec import (
+    currency,
+    date,
+    decimal,
+    entries,
+    first_of,
+    flag,
+    instant,
+    integer,
+    many,
+    map_from,
+    map_to,
+    minor,
+    minor_price,
+    nested,
+    on_create,
+    one_of,
+    read_only,
+    ref,
+    text,
+    via,
+)
+
+EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
+"""Where Stripe leaves ISO 4217: https://docs.stripe.com/currencies (UGX is unsure)."""
+MARKER = "landbridge"
+"""The key in an object's metadata that names our write."""
+
+amount = partial(minor, currency="currency", exponents=EXPONENTS)
+amount_of_invoice = partial(minor, currency="^currency", exponents=EXPONENTS)
+price_of_unit = partial(minor_price, currency="currency", exponents=EXPONENTS)
+code = currency("currency", lower=True)
+created = read_only(instant("created", unix=True))
+metadata = entries("metadata", without=[MARKER])
+collection = one_of(
+    "collection_method",
+    {"charge_automatically": Collection.AUTOMATIC, "send_invoice": Collection.SENT},
+)
+
+customer = map_to(
+    Customer,
+    id=read_only(text("id")),
+    name=text("name"),
+    email=text("email"),
+    phone=text("phone"),
+    description=text("description"),
+    address=nested(
+        "address",
+        map_to(
+            Address,
+            line1=text("line1"),
+            line2=text("line2"),
+            city=text("city"),
+            region=text("state"),
+            postal_code=text("postal_code"),
+            country=text("country"),
+        ),
+    ),
+    currency=read_only(code),
+    balance=read_only(amount("balance")),
+    delinquent=read_only(flag("delinquent")),
+    created_at=created,
+    extra=metadata,
+)
+
+product = map_from(
+    Product,
+    id=text("id"),
+    name=text("name"),
+    description=text("description"),
+    active=flag("active"),
+    unit_label=text("unit_label"),
+    tax_code=text("tax_code"),
+    created_at=created,
+    updated_at=instant("updated", unix=True),
+    extra=metadata,
+)
+
+price = map_from(
+    Price,
+    id=text("id"),
+    product=ref("product", to="product"),
+    currency=code,
+    name=text("nickname"),
+    unit_price=price_of_unit("unit_amount_decimal"),
+    tax=one_of(
+        "tax_behavior",
+        {
+            "inclusive": TaxBehavior.INCLUSIVE,
+            "exclusive": TaxBehavior.EXCLUSIVE,
+            "unspecified": TaxBehavior.UNSPECIFIED,
+        },
+    ),
+    recurrence=nested(
+        "recurring",
+        map_from(
+            Recurrence,
+            interval=one_of("interval", {interval.value: interval for interval in Interval}),
+            count=integer("interval_count"),
+            metered=one_of("usage_type", {"licensed": False, "metered": True}),
+        ),
+    ),
+    active=flag("active"),
+    created_at=created,
+    extra=metadata,
+)
+
+subscription = map_from(
+    Subscription,
+    id=text("id"),
+    customer=ref("customer", to="customer"),
+    status=one_of(
+        "status",
+        {
+            "incomplete": SubscriptionStatus.PENDING,
+            "incomplete_expired": SubscriptionStatus.EXPIRED,
+            "trialing": SubscriptionStatus.TRIALING,
+            "active": SubscriptionStatus.ACTIVE,
+            "past_due": SubscriptionStatus.PAST_DUE,
+            "unpaid": SubscriptionStatus.UNPAID,
+            "paused": SubscriptionStatus.PAUSED,
+            "canceled": SubscriptionStatus.CANCELED,
+        },
+    ),
+    currency=code,
+    items=many(
+        "items.data",
+        map_from(
+            SubscriptionItem,
+            id=text("id"),
+            price=ref("price.id", to="price"),
+            quantity=decimal("quantity"),
+            period_start=instant("current_period_start", unix=True),
+            period_end=instant("current_period_end", unix=True),
+        ),
+        key="id",
+    ),
+    description=text("description"),
+    collection=collection,
+    latest_invoice=ref("latest_invoice", to="invoice"),
+    started_at=instant("start_date", unix=True),
+    trial_ends_at=instant("trial_end", unix=True),
+    cancel_at=instant("cancel_at", unix=True),
+    cancels_at_period_end=flag("cancel_at_period_end"),
+    canceled_at=instant("canceled_at", unix=True),
+    ended_at=instant("ended_at", unix=True),
+    created_at=created,
+    extra=metadata,
+)
+
+tax = map_from(
+    Tax,
+    amount=amount_of_invoice("amount"),
+    inclusive=one_of("tax_behavior", {"inclusive": True, "exclusive": False}),
+    taxable=amount_of_invoice("taxable_amount"),
+    rate=text("tax_rate_details.tax_rate"),
+)
+
+invoice_line = map_from(
+    InvoiceLine,
+    id=text("id"),
+    description=text("description"),
+    amount=amount("amount"),
+    quantity=first_of(decimal("quantity_decimal"), decimal("quantity")),
+    unit_price=price_of_unit("pricing.unit_amount_decimal"),
+    price=ref("pricing.price_details.price", to="price"),
+    product=ref("pricing.price_details.product", to="product"),
+    period_start=instant("period.start", unix=True),
+    period_end=instant("period.end", unix=True),
+    taxes=many("taxes", tax),
+)
+
+invoice = map_to(
+    Invoice,
+    id=read_only(text("id")),
+    number=text("number"),
+    customer=on_create(ref("customer", to="customer")),
+    subscription=read_only(ref("parent.subscription_details.subscription", to="subscription")),
+    status=read_only(one_of("status", {status.value: status for status in InvoiceStatus})),
+    currency=on_create(code),
+    collection=collection,
+    issued_on=date("effective_at", unix=True),
+    due_on=date("due_date", unix=True, at_end=True),
+    description=text("description"),
+    footer=text("footer"),
+    lines=read_only(many("lines.data", invoice_line, key="id")),
+    taxes=read_only(many("total_taxes", tax)),
+    subtotal=read_only(amount("subtotal")),
+    total=read_only(amount("total")),
+    amount_due=read_only(amount("amount_due")),
+    amount_paid=read_only(amount("amount_paid")),
+    amount_remaining=read_only(amount("amount_remaining")),
+    period_start=read_only(instant("period_start", unix=True)),
+    period_end=read_only(instant("period_end", unix=True)),
+    url=read_only(text("hosted_invoice_url")),
+    pdf_url=read_only(text("invoice_pdf")),
+    finalized_at=read_only(instant("status_transitions.finalized_at", unix=True)),
+    paid_at=read_only(instant("status_transitions.paid_at", unix=True)),
+    voided_at=read_only(instant("status_transitions.voided_at", unix=True)),
+    created_at=created,
+    extra=metadata,
+)
+
+payment_intent = map_from(
+    Payment,
+    id=text("id"),
+    customer=ref("customer", to="customer"),
+    status=one_of(
+        "status",
+        {
+            "requires_payment_method": PaymentStatus.PENDING,
+            "requires_confirmation": PaymentStatus.PENDING,
+            "requires_action": PaymentStatus.NEEDS_ACTION,
+            "processing": PaymentStatus.PROCESSING,
+            "requires_capture": PaymentStatus.AUTHORIZED,
+            "succeeded": PaymentStatus.SUCCEEDED,
+            "canceled": PaymentStatus.CANCELED,
+        },
+        never=[PaymentStatus.FAILED],
+    ),
+    currency=code,
+    amount=amount("amount"),
+    amount_received=amount("amount_received"),
+    description=text("description"),
+    statement_descriptor=text("statement_descriptor"),
+    receipt_email=text("receipt_email"),
+    failure_code=text("last_payment_error.code"),
+    failure_message=text("last_payment_error.message"),
+    canceled_at=instant("canceled_at", unix=True),
+    created_at=created,
+    extra=metadata,
+)
+
+
+def charge_status(record: dict[str, Any]) -> PaymentStatus:
+    """A charge that succeeded without being captured has only reserved the money."""
+    words = {
+        "pending": PaymentStatus.PROCESSING,
+        "failed": PaymentStatus.FAILED,
+        "succeeded": PaymentStatus.SUCCEEDED,
+    }
+    status = words[record["status"]]
+    reserved = status is PaymentStatus.SUCCEEDED and record["captured"] is False
+    return PaymentStatus.AUTHORIZED if reserved else status
+
+
+charge = map_from(
+    Payment,
+    id=text("id"),
+    customer=ref("customer", to="customer"),
+    status=via(read=charge_status, paths=["status", "captured"]),
+    currency=code,
+    amount=amount("amount"),
+    amount_received=amount("amount_captured"),
+    amount_refunded=amount("amount_refunded"),
+    attempt_of=ref("payment_intent", to="payment_intent"),
+    description=text("description"),
+    statement_descriptor=text("statement_descriptor"),
+    receipt_email=text("receipt_email"),
+    method=text("payment_method_details.type"),
+    failure_code=text("failure_code"),
+    failure_message=text("failure_message"),
+    created_at=created,
+    extra=metadata,
+)
+
+refund = map_to(
+    Refund,
+    id=read_only(text("id")),
+    payment=on_create(ref("payment_intent", to="payment_intent")),
+    attempt=on_create(ref("charge", to="charge")),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "pending": RefundStatus.PENDING,
+                "requires_action": RefundStatus.NEEDS_ACTION,
+                "succeeded": RefundStatus.SUCCEEDED,
+                "failed": RefundStatus.FAILED,
+                "canceled": RefundStatus.CANCELED,
+            },
+        )
+    ),
+    currency=read_only(code),
+    amount=on_create(amount("amount")),
+    reason=on_create(text("reason")),
+    failure_reason=read_only(text("failure_reason")),
+    created_at=created,
+    extra=metadata,
+)
+
+balance_transaction = map_from(
+    BalanceEntry,
+    id=text("id"),
+    type=text("type"),
+    source=text("source"),
+    currency=code,
+    amount=amount("amount"),
+    fee=amount("fee"),
+    net=amount("net"),
+    description=text("description"),
+    available_at=instant("available_on", unix=True),
+    created_at=created,
+)

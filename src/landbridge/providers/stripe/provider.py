@@ -1,0 +1,253 @@
+"""Stripe, API version 2026-05-27.dahlia, with a secret or restricted key.
+
+Held against Stripe's OpenAPI file and its Python SDK 16.1.0. Facts that neither of them states are
+marked unsure.
+"""
+
+from datetime import timedelta
+from functools import partial
+
+from landbridge.providers.stripe import mapping
+from landbridge.spec import (
+    Accounts,
+    AfterLast,
+    ApiKey,
+    Continued,
+    CreatedSince,
+    Errors,
+    EventFeed,
+    Field,
+    Format,
+    Provider,
+    Quota,
+    Resource,
+    TimestampedHmac,
+    Webhook,
+    Write,
+    topics_of,
+)
+
+# Lists come newest first, 1 to 100 a page, and say whether there is more.
+PAGE = AfterLast(param="starting_after", more="has_more", size_param="limit", size=100)
+# Objects have no time of their last change; events do, and are kept for 30 days.
+EVENTS = EventFeed(
+    path="/v1/events",
+    records="data",
+    key="id",
+    stamp="created",
+    since_param="created[gte]",
+    topic="type",
+    types_param="types[]",
+    types_limit=20,
+    object_key="data.object.id",
+    page=PAGE,
+    reach=timedelta(days=30),
+)
+NEW = CreatedSince(param="created[gte]", stamp="created")
+
+listed = partial(Resource, records="data", key="id", page=PAGE)
+# Kept by Stripe for 24 hours, and longer than that only by luck (unsure).
+written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
+
+customer = written(
+    name="customer",
+    path="/v1/customers",
+    one="/v1/customers/{id}",
+    subject="id",
+    deleted="deleted",
+    since=EVENTS,
+    topics=topics_of("customer", "created updated"),
+    deletes=["customer.deleted"],
+    create=Write(path="/v1/customers"),
+    update=Write(path="/v1/customers/{id}"),
+    delete=Write(path="/v1/customers/{id}", method="DELETE"),
+    maps=mapping.customer,
+)
+
+product = listed(
+    name="product",
+    path="/v1/products",
+    one="/v1/products/{id}",
+    since=EVENTS,
+    topics=topics_of("product", "created updated"),
+    deletes=["product.deleted"],
+    maps=mapping.product,
+)
+
+price = listed(
+    name="price",
+    path="/v1/prices",
+    one="/v1/prices/{id}",
+    since=EVENTS,
+    topics=topics_of("price", "created updated"),
+    deletes=["price.deleted"],
+    maps=mapping.price,
+)
+
+subscription = listed(
+    name="subscription",
+    path="/v1/subscriptions",
+    one="/v1/subscriptions/{id}",
+    query={"status": "all"},  # else the canceled ones are left out
+    subject="customer",
+    since=EVENTS,
+    # `deleted` only means canceled: the object stays.
+    topics=topics_of(
+        "customer.subscription",
+        "created updated deleted paused resumed trial_will_end"
+        " pending_update_applied pending_update_expired",
+    ),
+    continued=[
+        Continued(
+            path="items.data",
+            more="items.has_more",
+            at="/v1/subscription_items",
+            query={"subscription": "{id}"},
+            records="data",
+            page=PAGE,
+        )
+    ],
+    maps=mapping.subscription,
+)
+
+invoice = written(
+    name="invoice",
+    path="/v1/invoices",
+    one="/v1/invoices/{id}",
+    subject="customer",
+    since=EVENTS,
+    topics=topics_of(
+        "invoice",
+        "created updated finalized finalization_failed sent paid payment_succeeded payment_failed"
+        " payment_action_required payment_attempt_required overdue overpaid will_be_due"
+        " marked_uncollectible voided",
+    ),
+    deletes=["invoice.deleted"],
+    # An invoice holds its first 10 lines (unsure: some older versions hold more).
+    continued=[
+        Continued(
+            path="lines.data",
+            more="lines.has_more",
+            at="/v1/invoices/{id}/lines",
+            records="data",
+            page=PAGE,
+        )
+    ],
+    create=Write(path="/v1/invoices"),
+    update=Write(path="/v1/invoices/{id}"),
+    delete=Write(path="/v1/invoices/{id}", method="DELETE"),  # drafts only
+    maps=mapping.invoice,
+)
+
+payment_intent = listed(
+    name="payment_intent",
+    path="/v1/payment_intents",
+    one="/v1/payment_intents/{id}",
+    subject="customer",
+    since=EVENTS,
+    topics=topics_of(
+        "payment_intent",
+        "created processing requires_action succeeded payment_failed canceled"
+        " amount_capturable_updated partially_funded",
+    ),
+    maps=mapping.payment_intent,
+)
+
+charge = listed(
+    name="charge",
+    path="/v1/charges",
+    one="/v1/charges/{id}",
+    subject="customer",
+    since=EVENTS,
+    topics=topics_of("charge", "pending succeeded failed captured expired refunded updated"),
+    maps=mapping.charge,
+)
+
+refund = written(
+    name="refund",
+    path="/v1/refunds",
+    one="/v1/refunds/{id}",
+    since=EVENTS,
+    # The object of charge.refund.updated is the refund.
+    topics=[*topics_of("refund", "created updated failed"), "charge.refund.updated"],
+    create=Write(path="/v1/refunds"),
+    update=Write(path="/v1/refunds/{id}"),
+    maps=mapping.refund,
+)
+
+# Its status moves from pending to available without an event; no model holds it.
+balance_transaction = listed(
+    name="balance_transaction",
+    path="/v1/balance_transactions",
+    one="/v1/balance_transactions/{id}",
+    since=NEW,
+    maps=mapping.balance_transaction,
+)
+
+# Rendered in the API version of their day: kept raw, their objects are read by id.
+event = listed(name="event", path="/v1/events", one="/v1/events/{id}", since=NEW)
+
+stripe = Provider(
+    slug="stripe",
+    name="Stripe",
+    docs="https://docs.stripe.com/api",
+    checked="2026-11-22",
+    base="https://api.stripe.com",
+    headers={"Stripe-Version": "2026-05-27.dahlia"},
+    body=Format.FORM,
+    auth=ApiKey(
+        fields=[
+            Field(
+                name="key",
+                label="Secret or restricted key",
+                secret=True,
+                hint="rk_live_... from Developers > API keys, with read access to what you sync",
+                pattern=r"(sk|rk)_\S+",  # prefixes: unsure
+            )
+        ]
+    ),
+    accounts=Accounts(
+        path="/v1/account",
+        id="id",
+        name="settings.dashboard.display_name",
+        live_path="/v1/balance",
+        live="livemode",
+    ),
+    # From other people's pages, unsure; Stripe answers 429 without saying how much is left.
+    quotas=[
+        Quota(limit=100, per="second", environment="live"),
+        Quota(limit=25, per="second", environment="test"),
+    ],
+    webhook=Webhook(
+        signature=TimestampedHmac(header="Stripe-Signature"),
+        id="id",
+        topic="type",
+        object_key="data.object.id",
+        object="data.object",
+        account="account",
+        stamp="created",
+    ),
+    errors=Errors(
+        message="error.message",
+        code="error.code",
+        field="error.param",
+        request_id="Request-Id",
+        retry_hint="Stripe-Should-Retry",
+        throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
+        dead=["api_key_expired"],
+        missing=["resource_missing"],
+    ),
+    currency_exponents=mapping.EXPONENTS,
+    resources=[
+        customer,
+        product,
+        price,
+        subscription,
+        invoice,
+        payment_intent,
+        charge,
+        refund,
+        balance_transaction,
+        event,
+    ],
+)
