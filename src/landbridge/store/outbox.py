@@ -3,7 +3,8 @@
 `emitted` is small and never partitioned: nothing that maintains our tables can hold a caller's
 commit up. Only `move` takes rows out of it. It numbers events in the order in which it finds them
 committed, one mover at a time, so that who reads a feed by number misses none: a row that commits
-late gets a late number.
+late gets a late number. Among those it finds together the place decides, which the database gives
+when the row is written: of two emits under one lock of the caller's the first stays the first.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ _MOVE = Sql(
         DELETE FROM lb.emitted AS e
         WHERE e.ctid = ANY (ARRAY(
             SELECT n.ctid FROM lb.emitted AS n
-            WHERE (SELECT t.mine FROM turn AS t) AND n.id >= :since
-            ORDER BY n.id LIMIT :most))
+            WHERE (SELECT t.mine FROM turn AS t) AND n.place > :after
+            ORDER BY n.place LIMIT :most))
         RETURNING e.*
     ),
     keyed AS (
@@ -56,17 +57,17 @@ _MOVE = Sql(
                t.environment, t.tenant, t.idempotency_key, t.id, lb.now() + :key_lives::interval
         FROM taken AS t
         WHERE t.idempotency_key IS NOT NULL
-        ORDER BY t.environment, t.tenant, t.idempotency_key, t.id
+        ORDER BY t.environment, t.tenant, t.idempotency_key, t.place
         ON CONFLICT (environment, tenant, key) DO UPDATE
             SET event = excluded.event, expires_at = excluded.expires_at
             WHERE k.expires_at <= lb.now()
         RETURNING k.event
     ),
     fresh AS MATERIALIZED (
-        SELECT s.*, nextval('lb.event_counter') AS number
+        SELECT nextval('lb.event_counter') AS number, s.*
         FROM (SELECT t.* FROM taken AS t
               WHERE t.idempotency_key IS NULL OR t.id IN (SELECT k.event FROM keyed AS k)
-              ORDER BY t.id) AS s
+              ORDER BY t.place) AS s
     ),
     stored AS (
         INSERT INTO lb.event (environment, tenant, id, number, type, schema_version, content_type,
@@ -94,7 +95,7 @@ _MOVE = Sql(
     )
     SELECT (SELECT t.mine FROM turn AS t) AS mine,
            (SELECT count(*) FROM taken) AS taken,
-           (SELECT max(t.id) FROM taken AS t) AS last,
+           (SELECT max(t.place) FROM taken AS t) AS last,
            (SELECT count(*) FROM stored) AS stored,
            (SELECT count(*) FROM fanned) AS fanned
     """,
@@ -127,15 +128,20 @@ _WAITING = Sql(
 class Moved:
     """What one move did. `mine` is False when another process was moving: nothing was done.
 
-    `taken` rows left the outbox, `last` is the highest id of them; `events` of them became events,
+    `taken` rows left the outbox, `last` is the highest place among them; `events` became events,
     the others' idempotency keys were there already; `deliveries` became due.
     """
 
     mine: bool
     taken: int
-    last: str
+    last: int
     events: int
     deliveries: int
+
+    @property
+    def written(self) -> int:
+        """Rows that it wrote."""
+        return self.events + self.deliveries
 
 
 def insert_event(
@@ -167,19 +173,19 @@ def insert_event(
 
 
 async def move(
-    db: Database | Tx, *, limit: int, since: str = "", key_lives: timedelta = KEY_LIVES
+    db: Database | Tx, *, limit: int, after: int = 0, key_lives: timedelta = KEY_LIVES
 ) -> Moved:
-    """Makes events and due deliveries of up to `limit` committed rows, oldest ids first.
+    """Makes events and due deliveries of up to `limit` committed rows, in order of their places.
 
-    `since` leaves rows with smaller ids for another time: the rows that were moved a while ago
-    are then passed over, which matters when a snapshot somewhere keeps them from being vacuumed.
+    Places up to `after` are left for another time: the rows that were moved a while ago are then
+    passed over, which matters when a snapshot somewhere keeps them from being vacuumed.
     """
-    row = await db.row(_MOVE, most=limit, since=since, key_lives=key_lives)
+    row = await db.row(_MOVE, most=limit, after=after, key_lives=key_lives)
     assert row is not None
     return Moved(
         mine=row["mine"],
         taken=row["taken"],
-        last=row["last"] or since,
+        last=row["last"] or after,
         events=row["stored"],
         deliveries=row["fanned"],
     )

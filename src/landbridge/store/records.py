@@ -98,8 +98,8 @@ _APPLY = Sql(
                OR earlier.unified IS DISTINCT FROM incoming.unified::jsonb)
         RETURNING id
     ), pointed AS (
-        INSERT INTO lb.change_new (id, changes)
-        SELECT min(changed.id), array_agg(changed.id ORDER BY changed.id) FROM changed
+        INSERT INTO lb.change_new (changes)
+        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
         HAVING count(*) > 0
     )
     SELECT count(*) FROM changed
@@ -144,8 +144,8 @@ _DELETE = Sql(
         FROM doomed WHERE doomed.kind IS NOT NULL
         RETURNING id
     ), pointed AS (
-        INSERT INTO lb.change_new (id, changes)
-        SELECT min(changed.id), array_agg(changed.id ORDER BY changed.id) FROM changed
+        INSERT INTO lb.change_new (changes)
+        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
         HAVING count(*) > 0
     )
     SELECT count(*) FROM doomed

@@ -196,12 +196,12 @@ CREATE INDEX change_id ON lb.change (id)
 CREATE INDEX change_of_record ON lb.change (environment, tenant, connection, resource, key, id)
 
 CREATE TABLE lb.change_new (
-    id      text COLLATE "C" NOT NULL PRIMARY KEY,
+    place   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     changes text[] NOT NULL
-)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)
 
 COMMENT ON TABLE lb.change_new IS
-'Committed changes that have no number yet; a row per transaction. The sequencer empties it.'
+'Committed changes that have no number yet; a row per transaction. The sequencer empties it. place: who waited for another transaction''s lock comes after it.'
 
 CREATE TABLE lb.change_order (
     number      bigint NOT NULL,
@@ -264,9 +264,10 @@ CREATE TABLE lb.inbox_key (
 CREATE INDEX inbox_key_expiry ON lb.inbox_key (expires_at)
 
 CREATE TABLE lb.emitted (
+    place           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     environment     text NOT NULL,
     tenant          text NOT NULL,
-    id              text COLLATE "C" NOT NULL PRIMARY KEY,
+    id              text COLLATE "C" NOT NULL,
     type            text NOT NULL,
     schema_version  int NOT NULL DEFAULT 1,
     content_type    text NOT NULL DEFAULT 'application/json',
@@ -275,10 +276,10 @@ CREATE TABLE lb.emitted (
     subject         text,
     payload         bytea NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT lb.now()
-)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)
 
 COMMENT ON TABLE lb.emitted IS
-'What bridge.emit() writes into the caller''s transaction. The dispatcher moves committed rows on; nothing else touches it.'
+'What bridge.emit() writes into the caller''s transaction. The dispatcher moves committed rows on; nothing else touches it. place: who waited for another transaction''s lock comes after it.'
 
 CREATE TABLE lb.event (
     environment     text NOT NULL,
@@ -376,7 +377,7 @@ CREATE TABLE lb.attempt (
 
 CREATE INDEX attempt_id ON lb.attempt (environment, tenant, id)
 
-CREATE INDEX attempt_event ON lb.attempt (event)
+CREATE INDEX attempt_delivery ON lb.attempt (delivery)
 
 CREATE TABLE lb.intent (
     environment text NOT NULL,

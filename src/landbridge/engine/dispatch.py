@@ -1,0 +1,84 @@
+"""Moves what was committed on: events to their endpoints, changes into the feed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from landbridge.store import ordering, outbox
+from landbridge.store.database import Database
+
+_RECENT = 2000
+_SLOW_LOOK, _SLOW_ROW = 0.05, 0.00005
+_SPARED = 10
+
+
+class _Moved(Protocol):
+    """What one call took out, up to which place, and how many rows it wrote for that."""
+
+    @property
+    def taken(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+    @property
+    def written(self) -> int: ...
+
+
+class _Mover(Protocol):
+    async def __call__(self, db: Database, *, limit: int, after: int) -> _Moved: ...
+
+
+@dataclass(kw_only=True)
+class _Feed:
+    move: _Mover
+    seen: int = 0
+    next_whole: float = 0.0
+
+
+class Dispatcher:
+    """Any number of these, in any number of processes: they take turns.
+
+    Each move looks at all that is there, so that what was written first is moved first. Where a
+    snapshot that somebody holds keeps thousands of moved rows from being vacuumed, such a look
+    takes long; then most moves look at the latest places only, and one in ten parts of the time
+    goes into looking at the rest, where rows lie that committed long after they were written.
+    """
+
+    def __init__(
+        self, db: Database, *, batch: int = 1000, monotonic: Callable[[], float] = time.monotonic
+    ):
+        self._db = db
+        self._batch = batch
+        self._monotonic = monotonic
+        self._feeds = (_Feed(move=outbox.move), _Feed(move=ordering.sequence))
+
+    async def step(self) -> bool:
+        """Whether anything was moved. Moves all that is there, and wakes workers after it.
+
+        Raises DatabaseUnavailable; nothing is lost then, the next step moves it.
+        """
+        moved = [await self._drain(feed) for feed in self._feeds]
+        if any(moved):
+            await self._db.notify()
+        return any(moved)
+
+    async def _drain(self, feed: _Feed) -> bool:
+        """Moves batch after batch until one is not full; whether anything was moved."""
+        any_taken = False
+        while True:
+            began = self._monotonic()
+            whole = began >= feed.next_whole
+            moved = await feed.move(
+                self._db, limit=self._batch, after=0 if whole else feed.seen - _RECENT
+            )
+            took = self._monotonic() - began
+            if whole and took > _SLOW_LOOK + moved.written * _SLOW_ROW:
+                feed.next_whole = began + took * _SPARED
+            feed.seen = max(feed.seen, moved.last)
+            any_taken = any_taken or moved.taken > 0
+            if moved.taken < self._batch:
+                return any_taken
