@@ -27,13 +27,15 @@ GUARD_LEAST = 20
 @dataclass(frozen=True, kw_only=True)
 class Applied:
     """What a page did. `missing` were held by us and not met by a full listing: they get asked
-    for one by one, and only an answer that they are gone deletes them."""
+    for one by one, and only an answer that they are gone deletes them. `wanted` answers a page
+    that lists members: those that we hold in another version or not at all."""
 
     seen: int = 0
     changed: int = 0
     gone: int = 0
     parked: int = 0
     missing: int = 0
+    wanted: frozenset[str] | None = None
 
 
 async def apply_page(
@@ -50,9 +52,14 @@ async def apply_page(
         await hold(tx)
         applied = await _records(tx, stream, resource, page)
         missing = 0
+        same: list[str] = []
+        if page.members is not None:
+            held = await records.versions(tx, stream, scope=page.scope)
+            same = [key for key, told in page.members.items() if told and held.get(key) == told]
         if page.listing:
             met = [fetched.key for fetched in page.records if not fetched.deleted]
             met += [unreadable.key for unreadable in page.unreadable if unreadable.key]
+            met += same
             if met:
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
@@ -67,7 +74,8 @@ async def apply_page(
             gone=applied.gone,
             parked=applied.parked,
         )
-    return replace(applied, missing=missing)
+    wanted = None if page.members is None else frozenset(page.members).difference(same)
+    return replace(applied, missing=missing, wanted=wanted)
 
 
 async def apply_one(

@@ -117,7 +117,7 @@ class Puller:
         conversation = pull(
             provider, resource, self._place(provider, connection), cursor, self._clock.now()
         )
-        reply: Response | None = None
+        reply: Response | frozenset[str] | None = None
         while True:
             try:
                 step: Request | Page = conversation.send(reply)
@@ -126,10 +126,9 @@ class Puller:
             if isinstance(step, Request):
                 reply = await signed.send(step)
                 continue
-            reply = None
-            totals = totals.plus(
-                await apply_page(self._db, stream, resource, step, run=run, hold=hold)
-            )
+            applied = await apply_page(self._db, stream, resource, step, run=run, hold=hold)
+            reply = applied.wanted
+            totals = totals.plus(applied)
             on_page(totals)
         await syncs.finished(self._db, stream)
         return totals

@@ -4,9 +4,9 @@ from collections.abc import Generator
 from datetime import datetime
 from typing import Any
 
-from landbridge.protocols import rest
+from landbridge.protocols import dav, rest
 from landbridge.protocols.values import Account, Fetched, Page, Place, Unreadable, Written
-from landbridge.spec import Provider, Resource
+from landbridge.spec import Format, Provider, Resource
 from landbridge.wire import Request, Response
 
 
@@ -16,13 +16,16 @@ def pull(
     place: Place,
     cursor: dict[str, Any] | None,
     now: datetime,
-) -> Generator[Request | Page, Response | None, None]:
+) -> Generator[Request | Page, Any, None]:
     """What changed since the cursor, page by page; without a cursor, everything.
 
     Each `Page` carries the cursor that continues right after it: stored together with its records,
-    a pull that stops anywhere goes on without loss. A page is answered with None, a request with
-    its response. Raises what `resilience.expect` raises.
+    a pull that stops anywhere goes on without loss. A page is answered with None (one with
+    `members`: with the keys to fetch), a request with its response. Raises what
+    `resilience.expect` raises.
     """
+    if provider.body is Format.DAV:
+        return dav.pull(provider, resource, place, cursor, now)
     return rest.pull(provider, resource, place, cursor, now)
 
 
@@ -30,6 +33,8 @@ def fetch(
     provider: Provider, resource: Resource, place: Place, key: str
 ) -> Generator[Request, Response, Fetched | None]:
     """One record as it is now; None if it is gone."""
+    if provider.body is Format.DAV:
+        return dav.fetch(provider, resource, place, key)
     return rest.fetch(provider, resource, place, key)
 
 
@@ -49,11 +54,15 @@ def write(
     record that it was written against; `intent` the id that makes a repetition harmless and marks
     the record, as far as the provider can. A deletion of what is gone succeeds.
     """
+    if provider.body is Format.DAV:
+        return dav.write(provider, resource, place, action, key, changes, base_raw, intent)
     return rest.write(provider, resource, place, action, key, changes, base_raw, intent)
 
 
 def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:
     """Whose account the credentials open, and what the connection should keep."""
+    if provider.body is Format.DAV:
+        return dav.identify(provider, place)
     return rest.identify(provider, place)
 
 

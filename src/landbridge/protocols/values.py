@@ -1,5 +1,6 @@
 """What conversations with providers give and take, as plain values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,10 @@ class Page:
     unreadable: tuple[Unreadable, ...] = ()
     scope: str = ""
     """The part of the resource that the listing covers; empty: all of it."""
+    members: Mapping[str, str | None] | None = None
+    """Members of `scope` by key, with their versions, before any is fetched. The page is answered
+    with the keys that are held in another version or not at all (None: all of them); those that are
+    held in this version count as met by the listing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

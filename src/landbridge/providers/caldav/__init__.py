@@ -1,0 +1,5 @@
+"""CalDAV: calendars on any server that speaks RFC 4791."""
+
+from landbridge.providers.caldav.provider import caldav
+
+__all__ = ["caldav"]
