@@ -17,10 +17,12 @@ from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine import consume, emit, push
 from landbridge.engine.connect import Connected, base_of, connect
+from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.now import pull_now
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
+from landbridge.engine.replay import replay
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
@@ -29,6 +31,7 @@ from landbridge.store import connections, due, records
 from landbridge.store.bind import AsyncBound, bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
+from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
 from landbridge.vault import Vault
 from landbridge.web import ASGI, intake_app, site
@@ -321,6 +324,14 @@ class Landbridge:
             watch = partial(on_progress, name) if on_progress else lambda _totals: None
             done[name] = await pull_now(self.db, self._open.puller, connection, name, on_page=watch)
         return done
+
+    async def disconnect(self, connection: Connection) -> Disconnected:
+        """Ends a connection: forgets its credentials, cancels what waits for it. Records stay."""
+        return await disconnect(self.db, connection)
+
+    async def replay(self, stopped: Parked) -> str:
+        """Does a parked thing again and says what came of it; a change needs its handler here."""
+        return await replay(self.db, self._open.puller, self._handlers, stopped)
 
     async def records(
         self, connection: Connection, resource: str, *, deleted: bool = False

@@ -93,9 +93,7 @@ def disconnect(connection: Id, environment: Environment = None, as_json: AsJson 
     """End a connection: forget its credentials and cancel what waits for it. Its records stay."""
 
     async def work(bridge: Landbridge, found: Connection) -> dict[str, Any]:
-        from landbridge.engine.disconnect import disconnect
-
-        ended = await disconnect(bridge.db, found)
+        ended = await bridge.disconnect(found)
         name = bridge.provider(found.provider).name
         return {
             "cancelled_reads": ended.reads,

@@ -49,7 +49,16 @@ def show(
     _section("to connect")
     print_rows("fields", facts["fields"], columns, as_json=False)
     _section("resources")
-    columns = ["resource", "model", "incremental", "deletes", "webhooks", "write", "two_way"]
+    columns = [
+        "resource",
+        "model",
+        "pull",
+        "incremental",
+        "deletes",
+        "webhooks",
+        "write",
+        "two_way",
+    ]
     print_rows("resources", facts["resources"], columns, as_json=False)
     _section("limits")
     print_rows("limits", facts["limits"], ["limit", "scope", "environment"], as_json=False)
