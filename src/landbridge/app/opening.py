@@ -11,6 +11,7 @@ from pathlib import Path
 from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.guard import Guard
+from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.endpoints import Endpoints
@@ -81,6 +82,7 @@ async def open_parts(
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
+    sender = await stack.enter_async_context(Sender(guard))
     intake = Intake(db, vault, provider=provider, clock=clock)
     stack.push_async_callback(intake.settle)
     return Parts(
@@ -92,9 +94,9 @@ async def open_parts(
         client=client,
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
-        deliveries=Deliveries(db, vault, guard),
+        deliveries=Deliveries(db, vault, sender, clock=clock),
         intake=intake,
-        endpoints=Endpoints(db, vault, guard),
+        endpoints=Endpoints(db, vault, guard, clock=clock),
         provider=provider,
         embedded=embedded,
     )

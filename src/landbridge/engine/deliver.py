@@ -70,7 +70,7 @@ class _Abandoned(Cancel):
 
 
 class Deliveries:
-    """What a worker does with deliveries. `kind` goes into its table of kinds.
+    """What a worker does with deliveries. `kind()` goes into its table of kinds.
 
     `each` is how many posts to one endpoint may be under way in this process. What is over it is
     given back for as long as the endpoint will need for those before, so that one that hangs keeps
@@ -95,7 +95,6 @@ class Deliveries:
         self._turns = _Turns(each=each, clock=clock)
         self._log = structlog.get_logger("landbridge.deliver")
 
-    @property
     def kind(self) -> Kind:
         """The kind of due rows that `store.outbox.move` makes."""
         return Kind(
