@@ -10,8 +10,6 @@ from typing import Any
 from landbridge.errors import SettingsError
 from landbridge.store.embedded._home import WAY_OUT
 
-_LEND = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
@@ -51,10 +49,11 @@ class Account:
 
     @property
     def as_user(self) -> dict[str, Any]:
-        """The arguments that make `subprocess` start a program as this user, lending it nothing
-        of our environment that could be a secret."""
-        environment = {name: os.environ[name] for name in _LEND if name in os.environ}
-        common: dict[str, Any] = {"env": environment | {"LC_ALL": "C"}, "cwd": "/"}
+        """The arguments that make `subprocess` start a program as this user, speaking English.
+
+        Only the supervisor starts programs, and was lent no environment that could be a secret.
+        """
+        common: dict[str, Any] = {"env": os.environ | {"LC_ALL": "C"}, "cwd": "/"}
         if self.switch:
             common |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         return common

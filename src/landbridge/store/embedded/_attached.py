@@ -28,6 +28,7 @@ from landbridge.store.embedded._locks import (
 )
 
 _PAUSE = 0.01
+# What the supervisor gets of our environment: no secret is among it.
 _LEND = ("HOME", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "PYTHONHOME", "TMPDIR")
 
 

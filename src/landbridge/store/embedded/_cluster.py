@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,7 @@ from landbridge.store.embedded._locks import EXCLUSIVE, PATIENCE, opened, take
 USER = "owner"
 DATABASE = "landbridge"
 PORT = 5432
-_SOCKET_PATH_BYTES = (
-    107  # sockaddr_un on Linux; 103 elsewhere, which the longest port leaves room for
-)
+_SOCKET_PATH_BYTES = 107 if sys.platform.startswith("linux") else 103  # sockaddr_un
 _ACCESS = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 

@@ -10,6 +10,7 @@ from landbridge.errors import SettingsError
 
 WAY_OUT = "or set LANDBRIDGE_DATABASE_URL to a Postgres server of your own"
 _LOG_CAP = 1_000_000  # bytes
+_NO_SPACE = "No space left on device"  # the server speaks English: LC_ALL=C
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,31 +120,40 @@ class Home:
         return os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def last_words(self, since: int = 0) -> str:
-        """The last lines of the log after its byte `since`, as one line."""
+        """The end of the log, of what was written after its byte `since`."""
         try:
             with self.log.open("rb") as log:
-                log.seek(max(since, log.seek(0, os.SEEK_END) - 4_000))
-                lines = log.read().decode(errors="replace").split("\n")
+                log.seek(max(since, log.seek(0, os.SEEK_END) - 8_000))
+                return log.read().decode(errors="replace")
         except FileNotFoundError:
-            lines = []
-        return " / ".join(line.strip() for line in lines if line.strip()).strip()[-900:]
+            return ""
 
-    def did_not_start(self, words: str) -> SettingsError:
-        """The error of a server that ended before it was ready, with its last words."""
-        if os.strerror(errno.ENOSPC) in words:
-            return _full(self.root, words)
+    def did_not_start(self, said: str) -> SettingsError:
+        """The error of a program that ended before the server was ready, from what it said."""
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        for line in lines:
+            if _NO_SPACE in line:
+                return self._full(line)
+        words = " / ".join(lines[-6:]) or "it said nothing"
         return SettingsError(
-            f"the embedded Postgres in {self.root} did not start: {words or 'it said nothing'}."
-            f" The whole log is {self.log}. Mend what it names, {WAY_OUT}"
+            f"the embedded Postgres in {self.root} did not start: {words}. The whole log is"
+            f" {self.log}. Mend what it names, {WAY_OUT}"
         )
 
     def explained(self, error: OSError) -> SettingsError:
         """The sentence for a directory that cannot be used."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _full(self.root, str(error))
+            return self._full(str(error))
         return SettingsError(
             f"the embedded Postgres cannot use the directory {self.root} ({error}): choose one that"
             f" this user owns and may write to with LANDBRIDGE_HOME, {WAY_OUT}"
+        )
+
+    def _full(self, words: str) -> SettingsError:
+        return SettingsError(
+            f"the disk of the embedded Postgres in {self.root} is full ({words}): free some space"
+            f" (a new database needs 100 MB), choose another directory with LANDBRIDGE_HOME,"
+            f" {WAY_OUT}"
         )
 
 
@@ -155,10 +165,3 @@ def write_privately(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
-
-
-def _full(root: Path, words: str) -> SettingsError:
-    return SettingsError(
-        f"the disk of the embedded Postgres in {root} is full ({words}): free some space (a new"
-        f" database needs 100 MB), choose another directory with LANDBRIDGE_HOME, {WAY_OUT}"
-    )

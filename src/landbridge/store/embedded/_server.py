@@ -85,10 +85,8 @@ class Server:
                 raise self._home.did_not_start(self._home.last_words(since))
             if time.monotonic() > deadline:
                 self.stop()
-                raise self._home.did_not_start(
-                    f"it was not ready within {PATIENCE:.0f} seconds, last it said: "
-                    + self._home.last_words(since)
-                )
+                late = f"it was not ready within {PATIENCE:.0f} seconds"
+                raise self._home.did_not_start(f"{self._home.last_words(since)}\n{late}")
             time.sleep(_PAUSE)
         return Running(
             sockets=str(sockets),
