@@ -57,7 +57,7 @@ async def connect(
     """
     if not tenant or "\x00" in tenant:
         raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
-    checked_fields(provider, credentials)
+    credentials, settings = parted_fields(provider, credentials, settings)
     place = Place(base=base_of(provider, settings), settings=dict(settings))
     account = await _whose(client, provider, place, credentials)
     _check_environment(provider, environment, account)
@@ -114,9 +114,16 @@ async def connect(
     return Connected(connection=connection, new=new)
 
 
-def checked_fields(provider: Provider, given: Mapping[str, str]) -> None:
-    """InvalidInput unless exactly the page's declared fields are given, each in its shape."""
+def parted_fields(
+    provider: Provider, credentials: Mapping[str, str], settings: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The credentials, which are sealed, and the settings, which are not, checked.
+
+    A field that fills a hole of the page's address (`url`) is a setting, wherever it was given.
+    InvalidInput unless exactly the page's declared fields are given, each in its shape.
+    """
     wanted = {field.name: field for field in provider.auth.fields}
+    given = {**{name: settings[name] for name in wanted if name in settings}, **credentials}
     for name in given:
         if name not in wanted:
             raise InvalidInput(
@@ -129,6 +136,10 @@ def checked_fields(provider: Provider, given: Mapping[str, str]) -> None:
             raise InvalidInput(f"{field.name}: {_wanted(field)} is missing")
         if field.pattern and not re.fullmatch(field.pattern, value):
             raise InvalidInput(f"{field.name}: this is not {_wanted(field)}")
+    open_ones = set(re.findall(r"\{(\w+)\}", provider.base))
+    secret = {name: value for name, value in given.items() if name not in open_ones}
+    shown = {name: value.strip() for name, value in given.items() if name in open_ones}
+    return secret, {**settings, **shown}
 
 
 def _wanted(field: Field) -> str:

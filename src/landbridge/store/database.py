@@ -229,7 +229,7 @@ def unavailable() -> Iterator[None]:
             f"the database lacks our schema ({error}); run: landbridge db upgrade"
         ) from error
     except asyncpg.InterfaceError as error:
-        if "closed" not in str(error) and "released" not in str(error):
+        if not any(word in str(error) for word in ("closed", "closing", "released")):
             raise
         raise DatabaseUnavailable("the connection to Postgres broke; try again") from error
     except _AWAY as error:
