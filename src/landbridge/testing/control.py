@@ -61,7 +61,7 @@ class Control:
         answer = self._http.request(
             method,
             f"/_sim/{path}",
-            params={name: str(value) for name, value in args.items()},
+            params={name: str(value) for name, value in args.items()} or None,
             json=asked,
         )
         content = answer.json()

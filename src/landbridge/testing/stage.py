@@ -70,7 +70,7 @@ class Stage:
         """The control plane's answer; None for a call that is none of its business."""
         if call.path != "/_sim" and not call.path.startswith("/_sim/"):
             return None
-        found = self.control.find(call.method, call.path)
+        found = self.control.find(call.method, call.path.rstrip("/"))
         if found is None:
             error = f"no control call {call.method} {call.path}; GET /_sim lists them"
             return as_json({"error": error}, 404)

@@ -1,5 +1,8 @@
 """The receiver as an ASGI application.
 
+`/raw/{name}?first=503,500` checks nothing: it keeps headers and body of whatever comes and
+answers by these statuses in turn, then 200. It serves to look at other senders.
+
 Every delivery is in the journal, durably, before it is answered: endpoint, webhook_id, type,
 verified, reason, tries (of this message at this endpoint), status, body_sha256, received_at. A
 receiver that starts on an existing journal goes on counting from it.
@@ -59,7 +62,8 @@ class Receiver:
         self._tries: Counter[tuple[str, str]] = Counter()
         self._accepted: Counter[tuple[str, str]] = Counter()
         for entry in self.stage.journal.entries:
-            self._count(entry)
+            if entry["kind"] == "delivery":
+                self._count(entry)
         for each in settings.endpoints:
             name, _, secret = each.partition("=")
             self.add(name, secret or None)
@@ -94,9 +98,30 @@ class Receiver:
         if controlled is not None:
             return controlled
         hook, _, name = call.path.removeprefix("/").partition("/")
-        if hook != "hook" or call.method != "POST":
-            return as_json({"error": "deliveries are POSTed to /hook/{name}"}, 404)
-        return self._receive(call, name)
+        if call.method == "POST" and hook == "hook":
+            return self._receive(call, name)
+        if call.method == "POST" and hook == "raw":
+            return self._record(call)
+        return as_json({"error": "deliveries are POSTed to /hook/{name} or /raw/{name}"}, 404)
+
+    def _record(self, call: Call) -> Answer:
+        """Keeps a request as it is; answers by the statuses of `?first=`, in turn, then 200."""
+        before = sum(
+            each["kind"] == "raw" and each["path"] == call.path
+            for each in self.stage.journal.entries
+        )
+        first = [each for each in call.args().get("first", "").split(",") if each]
+        status = int(first[before]) if before < len(first) else 200
+        self.stage.journal.write(
+            kind="raw",
+            received_at=self.stage.clock.now(),
+            method=call.method,
+            path=call.path,
+            headers=dict(call.headers),
+            body=call.body.decode(errors="replace"),
+            status=status,
+        )
+        return as_json({"recorded": True}, status)
 
     def _receive(self, call: Call, name: str) -> Answer:
         now = self.stage.clock.now()
@@ -168,7 +193,7 @@ class Receiver:
 
     def _stats(self, _: Call) -> Answer:
         """What arrived, counted; `messages` were accepted at least once, per endpoint."""
-        entries = self.stage.journal.entries
+        entries = [each for each in self.stage.journal.entries if each["kind"] == "delivery"]
         return as_json(
             {
                 "deliveries": len(entries),

@@ -41,18 +41,18 @@ def new_line(
         "quantity": quantity,
         "quantity_decimal": str(quantity),
         "subtotal": amount,
-        "taxes": [_tax(amount, rate) for rate in rates],
+        "taxes": [_tax(amount, invoice["currency"], rate) for rate in rates],
     }
     return line
 
 
-def _tax(amount: int, rate: Obj) -> dict[str, Any]:
+def _tax(amount: int, currency: str, rate: Obj) -> dict[str, Any]:
     share = Decimal(str(rate["percentage"])) / 100
     if rate["inclusive"]:
-        taxable = rounded(Decimal(amount) / (1 + share))
+        taxable = rounded(Decimal(amount) / (1 + share), currency)
         tax = amount - taxable
     else:
-        taxable, tax = amount, rounded(Decimal(amount) * share)
+        taxable, tax = amount, rounded(Decimal(amount) * share, currency)
     return {
         "amount": tax,
         "tax_behavior": "inclusive" if rate["inclusive"] else "exclusive",
@@ -195,7 +195,7 @@ def _charged(world: World, params: dict[str, Any], currency: str | None) -> dict
         }
     else:
         raise missing("amount")
-    amount = rounded(Decimal(unit) * quantity)
+    amount = rounded(Decimal(unit) * quantity, currency)
     return {
         "amount": amount,
         "currency": currency,

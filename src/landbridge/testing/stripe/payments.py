@@ -17,14 +17,20 @@ _IN_USD = {"jpy": Decimal("0.0067"), "kwd": Decimal("3.2516"), "chf": Decimal("1
 _BRANDS = (("visa", "4242"), ("mastercard", "4444"), ("amex", "0005"))
 
 
-def rounded(amount: Decimal) -> int:
-    """To whole minor units, halves away from zero."""
-    return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
+def rounded(amount: Decimal, currency: str) -> int:
+    """To an amount that can be charged, halves away from zero."""
+    step = _step(currency)
+    return int((amount / step).quantize(Decimal(1), ROUND_HALF_UP)) * step
+
+
+def _step(currency: str) -> int:
+    """Amounts of three-decimal currencies end in 0 (docs.stripe.com/currencies)."""
+    return 10 if _DECIMALS.get(currency) == 3 else 1
 
 
 def check_amount(amount: int, currency: str, param: str = "amount") -> None:
-    """Amounts of three-decimal currencies end in 0 (docs.stripe.com/currencies)."""
-    if _DECIMALS.get(currency) == 3 and amount % 10:
+    """Refuses an amount that the currency does not have."""
+    if amount % _step(currency):
         message = f"Invalid amount: the last digit of an amount in {currency} must be 0."
         raise Problem(message, param=param)
 
@@ -113,8 +119,8 @@ def new_balance_transaction(
     currency, rate = source["currency"], _IN_USD.get(source["currency"])
     if rate is not None:
         whole = Decimal(amount).scaleb(2 - _DECIMALS.get(currency, 2))
-        amount, currency = rounded(whole * rate), "usd"
-    fee = rounded(Decimal(amount) * Decimal("0.029")) + 30 if type_ == "charge" else 0
+        amount, currency = rounded(whole * rate, "usd"), "usd"
+    fee = rounded(Decimal(amount) * Decimal("0.029"), currency) + 30 if type_ == "charge" else 0
     details = {
         "amount": fee,
         "application": None,

@@ -1,0 +1,10 @@
+"""The simulators as fixtures, as users get them."""
+
+from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are found by name
+    caldav_settings,
+    caldav_simulator,
+    receiver_settings,
+    stripe_settings,
+    stripe_simulator,
+    webhook_receiver,
+)
