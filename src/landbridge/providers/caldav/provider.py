@@ -37,7 +37,7 @@ caldav = Provider(
     body=Format.DAV,
     parallel=2,
     resources=[
-        Resource(name="calendar", path="", key="href", maps=calendar),
+        Resource(name="calendar", path="", key="href", format=Format.DAV, maps=calendar),
         Resource(
             name="VEVENT",
             path="",
