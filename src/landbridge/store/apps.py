@@ -46,7 +46,6 @@ _FIND = Sql(
     WHERE environment = :environment AND provider = :provider
       AND tenant IS NOT DISTINCT FROM :tenant AND name = :name
     """,
-    across="An app is the installation's own unless a tenant brought one; both are found here.",
 )
 
 _BY_ID = Sql(

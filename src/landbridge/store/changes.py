@@ -95,7 +95,6 @@ _ADVANCE = Sql(
 _LAST = Sql(
     "changes.last",
     "SELECT coalesce(max(number), 0) FROM lb.change_order WHERE environment = :environment",
-    across="The end of the feed is one number for all tenants.",
 )
 
 _ENVIRONMENTS = Sql(

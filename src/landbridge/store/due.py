@@ -174,7 +174,7 @@ _CLAIM = Sql(
     RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
               d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
     """,
-    across="a worker takes whatever is due next, in turns over the tenants' shards",
+    across="A worker takes whatever is due next, in turns over the tenants.",
 )
 
 _TAKE = Sql(
@@ -205,7 +205,7 @@ _READY = Sql(
         ) AS one
     )
     """,
-    across="which lanes have anything to claim; names of lanes only, no tenant's content",
+    across="A worker asks which lanes have work; it is told their names alone.",
 )
 
 _HEARTBEAT = Sql(
@@ -337,7 +337,7 @@ _DEPTH = Sql(
          ) AS c
     GROUP BY l.lane
     """,
-    across="the operator's view of each lane; counts only, no tenant's content",
+    across="The operator's view of the lanes has counts and no tenant's content.",
 )
 
 

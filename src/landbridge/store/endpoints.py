@@ -48,7 +48,11 @@ _ONE = Sql(
     """,
 )
 
-_LOCK = Sql("endpoints.lock", f"{_ONE.text} FOR UPDATE")
+_LOCK = Sql(
+    "endpoints.lock",
+    f"SELECT {_COLUMNS} FROM lb.endpoint"
+    " WHERE environment = :environment AND tenant = :tenant AND id = :id FOR UPDATE",
+)
 
 _BY_ID = Sql(
     "endpoints.by_id",

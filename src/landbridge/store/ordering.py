@@ -40,7 +40,7 @@ _SEQUENCE = Sql(
            (SELECT max(t.place) FROM taken AS t) AS last,
            (SELECT count(*) FROM numbered) AS numbered
     """,
-    across="the feed of changes has one order for all tenants; each entry keeps its own tenant",
+    across="The feed of changes has one order for all tenants; each entry keeps its own.",
 )
 
 

@@ -49,7 +49,9 @@ _MOVE = Sql(
             SELECT n.ctid FROM lb.emitted AS n
             WHERE (SELECT t.mine FROM turn AS t) AND n.place > :after
             ORDER BY n.place LIMIT :most))
-        RETURNING e.*
+        RETURNING e.environment, e.tenant, e.id, e.place, e.type, e.schema_version,
+                  e.content_type, e.idempotency_key, e.ordering_key, e.subject, e.payload,
+                  e.created_at
     ),
     keyed AS (
         INSERT INTO lb.emit_key AS k (environment, tenant, key, event, expires_at)
@@ -99,7 +101,7 @@ _MOVE = Sql(
            (SELECT count(*) FROM stored) AS stored,
            (SELECT count(*) FROM fanned) AS fanned
     """,
-    across="the dispatcher moves every tenant's committed rows on; each keeps its own tenant",
+    across="The dispatcher moves every tenant's committed rows on; each keeps its own tenant.",
 )
 
 _FORGET = Sql(
@@ -112,7 +114,7 @@ _FORGET = Sql(
         ORDER BY o.expires_at LIMIT :most
         FOR UPDATE SKIP LOCKED)
     """,
-    across="idempotency keys run out by time, whosever they are",
+    across="Idempotency keys run out by time, whosever they are.",
 )
 
 _WAITING = Sql(
@@ -120,7 +122,7 @@ _WAITING = Sql(
     """
     SELECT count(*) FROM (SELECT FROM lb.emitted LIMIT :most) AS e
     """,
-    across="the operator's view of what is not dispatched yet; counts only, no tenant's content",
+    across="The operator's view of what is not dispatched yet counts and shows no content.",
 )
 
 
