@@ -187,7 +187,7 @@ def _change_overrides(
 
 def _record_error(error: ValueError) -> RecordError:
     sentence = str(error)
-    name, colon, _ = sentence.partition(":")
+    name, colon, _ = sentence.partition(": ")
     known = bool(colon) and (name in PROPERTIES or name.isupper())
     where = f"VEVENT.{sentence}" if known else f"VEVENT: {sentence}"
     return RecordError(where, field=name if known else None)
