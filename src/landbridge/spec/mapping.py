@@ -41,9 +41,9 @@ class Mapped(Generic[M]):
     def __init__(self, model: type[M], rows: Mapping[str, Row]):
         self.model = model
         self.rows = rows
+        self._ties = ties(model, rows)
         self.written = tuple(path for _, path in written(rows))
         """The provider's paths that are written; a list counts as one path."""
-        self._ties = ties(model, rows)
         self._readers: list[tuple[str, Callable[..., Any], bool, str]] = [
             (tie.name, tie.row.read, tie.required, tie.row.path)
             for tie in self._ties
