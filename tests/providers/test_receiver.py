@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 import pytest
@@ -39,11 +40,26 @@ def signed(
     }
 
 
-def post(url: str, headers: dict[str, str], body: bytes = BODY) -> httpx2.Response:
-    return httpx2.post(url, content=body, headers=headers, timeout=20, trust_env=False)
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(timeout=20, trust_env=False) as client:
+        yield client
 
 
-def test_what_the_public_package_signs_is_believed(webhook_receiver: WebhookReceiver) -> None:
+class Post(Protocol):
+    def __call__(
+        self, url: str, headers: dict[str, str], body: bytes = BODY
+    ) -> httpx2.Response: ...
+
+
+@pytest.fixture
+def post(http: httpx2.Client) -> Post:
+    return lambda url, headers, body=BODY: http.post(url, content=body, headers=headers)
+
+
+def test_what_the_public_package_signs_is_believed(
+    webhook_receiver: WebhookReceiver, post: Post
+) -> None:
     url, secret = webhook_receiver.hook("shop")
     assert post(url, signed(secret)).status_code == 200
     (entry,) = webhook_receiver.control.journal()
@@ -59,7 +75,7 @@ def test_what_the_public_package_signs_is_believed(webhook_receiver: WebhookRece
     assert (stats["messages"], stats["duplicates"], stats["refused"]) == (1, 0, 0)
 
 
-def test_nothing_else_is(webhook_receiver: WebhookReceiver) -> None:
+def test_nothing_else_is(webhook_receiver: WebhookReceiver, post: Post) -> None:
     url, secret = webhook_receiver.hook("shop")
     other, _ = webhook_receiver.hook("other")
     good = signed(secret)
@@ -99,6 +115,7 @@ def test_both_readings_of_the_scheme_agree(read: Any) -> None:
 
 def test_ed25519_signatures_are_checked_by_the_public_key(
     webhook_receiver: WebhookReceiver,
+    post: Post,
 ) -> None:
     key = Ed25519PrivateKey.generate()
     public = "whpk_" + base64.b64encode(key.public_key().public_bytes_raw()).decode()
@@ -111,7 +128,9 @@ def test_ed25519_signatures_are_checked_by_the_public_key(
     assert post(url, {**head, "webhook-signature": "v1a,AAAA"}).status_code == 400
 
 
-def test_the_first_tries_of_selected_messages_fail(webhook_receiver: WebhookReceiver) -> None:
+def test_the_first_tries_of_selected_messages_fail(
+    webhook_receiver: WebhookReceiver, post: Post
+) -> None:
     url, secret = webhook_receiver.hook("shop")
     control = webhook_receiver.control
     control.post("failures", tries=2, answer="503", retry_after="7", type="invoice.*")
@@ -129,7 +148,7 @@ def test_the_first_tries_of_selected_messages_fail(webhook_receiver: WebhookRece
 
 @pytest.mark.parametrize(("answer", "location"), [("410", None), ("302", "http://127.0.0.1:9/")])
 def test_it_answers_as_it_is_told(
-    webhook_receiver: WebhookReceiver, answer: str, location: str | None
+    webhook_receiver: WebhookReceiver, post: Post, answer: str, location: str | None
 ) -> None:
     url, secret = webhook_receiver.hook("shop")
     webhook_receiver.control.post("failures", answer=answer)
@@ -137,7 +156,7 @@ def test_it_answers_as_it_is_told(
     assert (got.status_code, got.headers.get("location")) == (int(answer), location)
 
 
-def test_it_hangs_up_without_an_answer(webhook_receiver: WebhookReceiver) -> None:
+def test_it_hangs_up_without_an_answer(webhook_receiver: WebhookReceiver, post: Post) -> None:
     url, secret = webhook_receiver.hook("shop")
     webhook_receiver.control.post("failures", answer="drop")
     with pytest.raises(httpx2.TransportError):
@@ -149,17 +168,21 @@ def test_it_hangs_up_without_an_answer(webhook_receiver: WebhookReceiver) -> Non
     assert [each["status"] for each in webhook_receiver.control.journal()] == [None, None]
 
 
-def test_it_spreads_its_answer_over_time(webhook_receiver: WebhookReceiver) -> None:
+def test_it_spreads_its_answer_over_time(
+    webhook_receiver: WebhookReceiver, http: httpx2.Client
+) -> None:
     url, secret = webhook_receiver.hook("shop")
     webhook_receiver.control.post("failures", answer="slow", seconds=0.5)
     head = signed(secret)
-    with httpx2.stream("POST", url, content=BODY, headers=head, trust_env=False) as answer:
+    with http.stream("POST", url, content=BODY, headers=head) as answer:
         pieces = list(answer.iter_raw())
     assert answer.status_code == 200
     assert len(pieces) > 3
 
 
-def test_one_message_in_ten_is_always_the_same(webhook_receiver: WebhookReceiver) -> None:
+def test_one_message_in_ten_is_always_the_same(
+    webhook_receiver: WebhookReceiver, post: Post
+) -> None:
     url, secret = webhook_receiver.hook("shop")
     webhook_receiver.control.post("failures", tries=1, every=10, answer="500")
     names = [f"msg_{number}" for number in range(60)]
@@ -169,7 +192,7 @@ def test_one_message_in_ten_is_always_the_same(webhook_receiver: WebhookReceiver
     assert set(again) == {200}
 
 
-def test_a_recorder_keeps_whatever_comes(webhook_receiver: WebhookReceiver) -> None:
+def test_a_recorder_keeps_whatever_comes(webhook_receiver: WebhookReceiver, post: Post) -> None:
     url = f"{webhook_receiver.url}/raw/any?first=500"
     assert [post(url, {"x-mark": "1"}, b"\xff{").status_code for _ in range(2)] == [500, 200]
     first, _ = webhook_receiver.control.journal(path="/raw/*")
@@ -177,7 +200,7 @@ def test_a_recorder_keeps_whatever_comes(webhook_receiver: WebhookReceiver) -> N
     assert webhook_receiver.control.get("stats")["deliveries"] == 0
 
 
-def test_the_journal_survives_a_kill_and_goes_on(tmp_path: Path) -> None:
+def test_the_journal_survives_a_kill_and_goes_on(tmp_path: Path, post: Post) -> None:
     journal = tmp_path / "journal.jsonl"
     asked = ["--journal", str(journal), "--endpoint", f"shop={SECRET}"]
     first = spawn("receiver", *asked, "--fail-first", "tries=2,answer=500")

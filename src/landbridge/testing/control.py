@@ -47,6 +47,10 @@ class Control:
         """`POST /_sim/{path}` with the named values as a JSON object."""
         return self._call("POST", path, {}, asked)
 
+    def put(self, path: str, /, **asked: Any) -> Any:
+        """`PUT /_sim/{path}` with the named values as a JSON object."""
+        return self._call("PUT", path, {}, asked)
+
     def patch(self, path: str, /, *, event: bool = True, **asked: Any) -> Any:
         """`PATCH /_sim/{path}`, telling of it by an event or not."""
         return self._call("PATCH", path, {"event": str(event).lower()}, asked)

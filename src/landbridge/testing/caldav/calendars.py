@@ -108,7 +108,7 @@ class Calendar:
     def since(self, token: str) -> tuple[list[Object], list[str]] | None:
         """What changed and what was removed since a token; None for one that is not valid.
 
-        An empty token asks for everything.
+        An empty token asks for everything. A token that is used stays valid for its whole age.
         """
         start = 0
         if token:
@@ -116,6 +116,7 @@ class Calendar:
             if known is None or known[1] < self.clock.now() - self.token_age:
                 return None
             start = known[0]
+            self._tokens[token] = (start, self.clock.now())
         touched = self._touched(start)
         changed = [self.objects[name] for name in touched if name in self.objects]
         removed = [
