@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from landbridge import ids
+from landbridge.client import Client
+from landbridge.client.guard import Guard
+from landbridge.clock import SystemClock
+from landbridge.engine.connect import base_of
+from landbridge.engine.pull import Puller
 from landbridge.models.payments import Customer
+from landbridge.providers import get
 from landbridge.spec import (
     AfterLast,
     ApiKey,
@@ -24,7 +30,7 @@ from landbridge.spec import (
 from landbridge.store import apps, connections
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database
+from landbridge.store.database import Database, Tx
 from landbridge.vault import LocalKey, Vault, new_key
 
 SHOP = Provider(
@@ -111,3 +117,29 @@ class Scene:
 @pytest.fixture
 async def scene(db: Database) -> Scene:
     return Scene(db=db, app=await apps.ensure(db, environment="test", provider="shop"))
+
+
+@pytest.fixture
+async def client(db: Database, vault: Vault) -> AsyncIterator[Client]:
+    async def at_once(_seconds: float) -> None: ...
+
+    made = Client(
+        db, vault, Guard(allow=["127.0.0.0/8"]), clock=SystemClock(), sleep=at_once, timeout=5
+    )
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def puller(db: Database, client: Client) -> Puller:
+    return Puller(
+        db,
+        client,
+        provider=get,
+        base=lambda provider, connection: base_of(provider, connection.settings),
+        clock=SystemClock(),
+    )
+
+
+async def free(_tx: Tx) -> None:
+    """No lease to hold."""

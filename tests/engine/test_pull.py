@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from landbridge.client import Client
-from landbridge.client.guard import Guard
-from landbridge.clock import SystemClock
-from landbridge.engine.connect import Connected, base_of, connect
+from landbridge.engine.connect import Connected, connect
 from landbridge.engine.now import pull_now
 from landbridge.engine.page import GUARD_LEAST
 from landbridge.engine.pull import Puller, stream_of
@@ -23,6 +21,7 @@ from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
 from landbridge.vault import Vault
+from tests.engine.conftest import free
 
 AMOUNTS = Amounts(
     customers=250, products=3, subscriptions=3, invoices=30, refunds=2, payment_intents=2
@@ -38,28 +37,6 @@ WRITES = Sql(
 def stripe() -> Iterator[Control]:
     with in_thread(Simulator(Settings(seed=7, amounts=AMOUNTS)).app) as url, Control(url) as sim:
         yield sim
-
-
-@pytest.fixture
-async def client(db: Database, vault: Vault) -> AsyncIterator[Client]:
-    async def at_once(_seconds: float) -> None: ...
-
-    made = Client(
-        db, vault, Guard(allow=["127.0.0.0/8"]), clock=SystemClock(), sleep=at_once, timeout=5
-    )
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-def puller(db: Database, client: Client) -> Puller:
-    return Puller(
-        db,
-        client,
-        provider=get,
-        base=lambda provider, connection: base_of(provider, connection.settings),
-        clock=SystemClock(),
-    )
 
 
 async def join(
@@ -86,10 +63,6 @@ async def join(
 @pytest.fixture
 async def joined(db: Database, vault: Vault, client: Client, stripe: Control) -> Connected:
     return await join(db, vault, client, stripe.url)
-
-
-async def free(_tx: Tx) -> None:
-    """No lease to hold."""
 
 
 async def present(db: Database, joined: Connected, resource: str) -> dict[str, object]:

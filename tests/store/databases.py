@@ -73,9 +73,24 @@ def migrated_template(server: str) -> str:
             connection.execute(f"CREATE DATABASE {draft}")
             with ThreadPoolExecutor(1) as thread:  # this one may already run an event loop
                 thread.submit(asyncio.run, upgrade(with_database(server, draft), SCHEMA)).result()
+            with connected(with_database(server, draft)) as inside:
+                _drop_far_partitions(inside)
             connection.execute(f"ALTER DATABASE {draft} ALLOW_CONNECTIONS false")
             connection.execute(f"ALTER DATABASE {draft} RENAME TO {_TEMPLATE}")
     return _TEMPLATE
+
+
+def _drop_far_partitions(connection: psycopg.Connection[Any]) -> None:
+    """Keeps yesterday's to tomorrow's: copying the others costs each test most of its time."""
+    found = connection.execute(
+        "SELECT format('DROP TABLE %%I.%%I', %s::text, c.relname) FROM pg_inherits AS i"
+        " JOIN pg_class AS c ON c.oid = i.inhrelid"
+        " WHERE c.relkind = 'r' AND c.relname ~ '_[0-9]{8}$'"
+        " AND right(c.relname, 8) > to_char(now() + interval '1 day', 'YYYYMMDD')",
+        [SCHEMA],
+    )
+    for (statement,) in found.fetchall():
+        connection.execute(statement)
 
 
 @contextmanager
@@ -83,7 +98,7 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
     """The address of a new copy of `template`, dropped at the end whoever is still connected."""
     name = f"t_{secrets.token_hex(6)}"
     with connected(server) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield with_database(server, name)
     with connected(server) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
