@@ -26,16 +26,16 @@ def binaries(*, wheel: str = _WHEEL, system: Path = _SYSTEM, major: int | None =
     `major` asks for that version and no other. `system` holds one directory per version, as on
     Debian. SettingsError when there is none, with what to install.
     """
-    seen: list[int] = []
+    seen: set[int] = set()
     for found in _installed(wheel, system):
         version = major_of(found)
         if version == major or (major is None and version >= OLDEST):
             return found
-        seen.append(version)
+        seen.add(version)
     if major is not None:
-        there = ", ".join(str(version) for version in seen) or "no version"
+        there = ", ".join(str(version) for version in sorted(seen)) or "no version"
         raise SettingsError(
-            f"this database was made by Postgres {major}, and {there} is installed here:"
+            f"this database was made by Postgres {major}, and installed here is {there}:"
             f" install Postgres {major} beside it (on Debian: apt-get install postgresql-{major}),"
             f" move the directory away to begin with an empty database, {WAY_OUT}"
         )

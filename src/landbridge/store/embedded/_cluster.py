@@ -222,11 +222,30 @@ def _remembered(home: Home) -> Path | None:
 def _elsewhere(home: Home, options: Options) -> Path:
     clusters = shared_place(options.shared) / "clusters"
     make_public(clusters)
+    for stale in clusters.iterdir():
+        _drop_if_orphaned(stale)
     place = Path(tempfile.mkdtemp(prefix=f"{home.root.name.strip('.')}-", dir=clusters))
     place.chmod(0o711)
     write_privately(place / "origin", str(home.root))
     write_privately(home.elsewhere, str(place))
     return place
+
+
+def _drop_if_orphaned(place: Path) -> None:
+    """Deletes the cluster of a temporary directory that is gone. Any other absent directory may be
+    on a disk that is not mounted at present, so its cluster stays."""
+    try:
+        origin = Path((place / "origin").read_text())
+    except FileNotFoundError:
+        return
+    if origin.exists() or Path(tempfile.gettempdir()) not in origin.parents:
+        return
+    lock = opened(place / "server.lock")
+    try:
+        if take(lock, EXCLUSIVE):
+            shutil.rmtree(place)
+    finally:
+        os.close(lock)
 
 
 def _fits(sockets: Path) -> bool:
