@@ -62,7 +62,6 @@ def connect(
     from landbridge.cli.output import print_facts
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import find_provider
-    from landbridge.spec.provider import holes
 
     if stdin and webhook_secret_stdin:
         raise WrongUsage(
@@ -74,7 +73,6 @@ def connect(
     known = {**lines, **{name: settings.pop(name) for name in field_names(page) & set(settings)}}
     webhook_secret = lines.get(WEBHOOK_SECRET) or _webhook_secret(asked=webhook_secret_stdin)
     credentials = {field.name: _value(page, field, known) for field in page.auth.fields}
-    settings |= {name: credentials[name] for name in holes(page.base) & set(credentials)}
 
     async def work(bridge: Landbridge) -> dict[str, Any]:
         from datetime import timedelta

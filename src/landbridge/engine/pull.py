@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from landbridge.client import Client, Signed, SignIn
@@ -18,6 +19,8 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
 from landbridge.store.syncs import Stream
 from landbridge.wire import Request, Response
+
+_STOPPED = "it was stopped; the next run goes on from its last page"
 
 Hold = Callable[[Tx], Awaitable[None]]
 """Fences a transaction: raises when the work was taken over by another process."""
@@ -97,6 +100,10 @@ class Puller:
             raise
         except Exception as error:
             await syncs.end(self._db, stream, run, state="failed", reason=reason_of(error))
+            raise
+        except BaseException:  # stopped from outside: by hand, by a drain, by a lost lease
+            with suppress(LandbridgeError):
+                await syncs.end(self._db, stream, run, state="cancelled", reason=_STOPPED)
             raise
         await syncs.end(self._db, stream, run, state="done")
         return totals

@@ -1,0 +1,115 @@
+"""docs/providers/*.md: what each provider's page says, for who connects it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from landbridge import providers
+from landbridge.cli.providers import describe, summary
+from landbridge.spec import Provider, Resource
+from tests.reference._markdown import code, flat, page, table
+
+_HEAD = """
+Each page here is computed from the provider's page of facts in `src/landbridge/providers`;
+`landbridge providers` and `landbridge provider show NAME` print the same. How to add one:
+[write a provider](../howto/write-a-provider.md).
+
+The grade is computed too. **bronze**: lists and maps something, knows whose account it is,
+reads refusals. **silver**: every mapped resource is followed without listing all of it.
+**gold**: the provider tells of changes by itself or by a token, and every write can be repeated
+without doing it twice.
+"""
+
+
+def provider_pages() -> Mapping[str, str]:
+    """Every page by its file name, the list of all among them."""
+    pages = [providers.get(slug) for slug in providers.names()]
+    rows = [
+        [
+            f"[{each.name}]({each.slug}.md)",
+            *(
+                summary(each)[name]
+                for name in ("grade", "resources", "incremental", "webhooks", "writes", "two_way")
+            ),
+            each.checked,
+        ]
+        for each in pages
+    ]
+    heads = ["provider", "grade", "pulled", "incremental", "webhooks", "written", "two-way"]
+    index = page("Providers", _HEAD, table([*heads, "checked"], rows))
+    return {"README.md": index} | {f"{each.slug}.md": _page(each) for each in pages}
+
+
+def _page(provider: Provider) -> str:
+    facts = describe(provider)
+    parts = [
+        f"Held against [the vendor's documentation]({provider.docs}) on {provider.checked}. Grade:"
+        f" **{facts['grade']}**."
+        + "".join(f"\nThe next grade lacks: {sentence}." for sentence in facts["missing"]),
+        "## Connecting",
+        f"Signs in by {facts['signs_in_by']}:",
+        table(
+            ["field", "", "secret", "hint"],
+            [[code(f["field"]), f["label"], _yes(f["secret"]), f["hint"]] for f in facts["fields"]],
+        ),
+        f"```console no-run\n$ landbridge connect {provider.slug} --tenant acme\n```",
+        "## Resources",
+        table(
+            ["resource", "model", "pulled", "changes by", "deletions by", "webhooks", "writes"],
+            [
+                [
+                    code(line["resource"]),
+                    code(line["model"]) or "raw only",
+                    _yes(line["pull"]),
+                    line["incremental"] or "listing",
+                    line["deletes"],
+                    _yes(line["webhooks"]),
+                    ", ".join(line["write"]),
+                ]
+                for line in facts["resources"]
+            ],
+        ),
+        "## Limits",
+        table(
+            ["calls", "counted for each", "environment"],
+            [[each["limit"], each["scope"], each["environment"]] for each in facts["limits"]],
+        )
+        if facts["limits"]
+        else "The provider states none.",
+        f"At most {facts['calls_at_once']} calls at once for a connection.",
+        *_webhooks(facts),
+        *(part for resource in provider.resources for part in _mapping(resource)),
+    ]
+    return page(provider.name, *parts)
+
+
+def _webhooks(facts: Mapping[str, object]) -> Iterator[str]:
+    webhook = facts["webhook"]
+    if not isinstance(webhook, dict):
+        yield "## Webhooks\n\nIt sends none: changes are found by pulling."
+        return
+    yield "## Webhooks"
+    yield (
+        "Give the provider the address that `landbridge connections show ID` prints, then tell us"
+        " the secret that it shows: `landbridge connections secret ID`."
+    )
+    rows = [[name.replace("_", " "), value] for name, value in webhook.items()]
+    yield table(["", ""], rows)
+
+
+def _mapping(resource: Resource) -> Iterator[str]:
+    if resource.maps is None:
+        return
+    yield f"## {code(resource.name)} as {code(resource.maps.model.kind)}"
+    yield flat(resource.maps.model.__doc__)
+    yield table(
+        ["ours", "theirs", "read as", "direction", ""],
+        [
+            [code(line.ours), code(line.theirs), line.word, line.access.value, line.note]
+            for line in resource.maps.fields
+        ],
+    )
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else ""
