@@ -116,3 +116,20 @@ def test_radicale_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises((SettingsError, OSError)):
         radicale.start(tmp_path, items=[])
     assert radicale.missing() is None
+
+
+def test_radicale_runs_from_the_command_line_until_its_input_ends() -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "landbridge.testing.radicale", "--events", "5"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    out, _ = server.communicate(input="")
+    ready = json.loads(out)
+    assert (server.returncode, ready["name"], ready["calendar"]) == (
+        0,
+        "radicale",
+        "/user/calendar/",
+    )
+    assert not Path(ready["storage"]).exists()

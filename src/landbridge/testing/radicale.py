@@ -3,12 +3,16 @@
     with running(events=2_000) as server:
         ...  # server.url, server.user, server.password
 
+`python -m landbridge.testing.radicale --events 2000` does the same until its standard input ends,
+and prints one line of JSON when the server answers.
+
 Events are written straight into Radicale's storage before it starts; `objects()` reads that
 storage back, so it is a journal that Radicale itself did not write for us.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -17,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -209,3 +213,36 @@ def _await_start(server: Radicale, http: httpx2.Client, log: Path) -> None:
     written = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = written[-1] if written else "it wrote nothing"
     raise SettingsError(f"Radicale did not start: {last}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when standard input ended, 2 when Radicale could not be started."""
+    parser = argparse.ArgumentParser(prog="python -m landbridge.testing.radicale")
+    parser.add_argument("--events", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-sync-token-age", type=int, default=2_592_000)
+    asked = parser.parse_args(arguments)
+    try:
+        with running(
+            events=asked.events, seed=asked.seed, max_sync_token_age=asked.max_sync_token_age
+        ) as server:
+            ready = {
+                "name": "radicale",
+                "url": server.url,
+                "user": server.user,
+                "password": server.password,
+                "calendar": server.calendar_path,
+                "storage": str(server.folder),
+            }
+            sys.stdout.write(json.dumps(ready) + "\n")
+            sys.stdout.flush()
+            while os.read(0, 4096):
+                pass
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

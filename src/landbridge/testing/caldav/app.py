@@ -18,7 +18,7 @@ from landbridge.errors import SettingsError
 from landbridge.testing.asgi import Answer, App, Call, Drop, application
 from landbridge.testing.caldav import properties
 from landbridge.testing.caldav.calendars import Calendar, Object
-from landbridge.testing.caldav.control import Control
+from landbridge.testing.caldav.control import ControlPlane
 from landbridge.testing.caldav.dialect import DIALECTS
 from landbridge.testing.caldav.events import events
 from landbridge.testing.caldav.ical import BadCalendar, stored
@@ -84,7 +84,7 @@ class Simulator:
         day = settings.day or datetime.fromtimestamp(self.stage.clock.now(), UTC)
         for item in events(settings.events, seed=settings.seed, day=day):
             first.put(item.name, item.text)
-        Control(self.stage, self.calendars)
+        ControlPlane(self.stage, self.calendars)
         self.app: App = application(self._answer)
 
     def make(self, path: str, settings: dict[str, str]) -> Calendar:

@@ -24,7 +24,7 @@ from landbridge.testing.caldav.events import events
 from landbridge.testing.stage import Stage, whole
 
 
-class Control:
+class ControlPlane:
     """The routes of the table above, added to the stage's."""
 
     def __init__(self, stage: Stage, calendars: dict[str, Calendar]):

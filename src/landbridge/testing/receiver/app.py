@@ -61,9 +61,12 @@ class Receiver:
         self._rules: list[Rule] = [parsed(each) for each in settings.fail_first]
         self._tries: Counter[tuple[str, str]] = Counter()
         self._accepted: Counter[tuple[str, str]] = Counter()
+        self._recorded: Counter[str] = Counter()
         for entry in self.stage.journal.entries:
             if entry["kind"] == "delivery":
                 self._count(entry)
+            else:
+                self._recorded[entry["path"]] += 1
         for each in settings.endpoints:
             name, _, secret = each.partition("=")
             self.add(name, secret or None)
@@ -106,12 +109,10 @@ class Receiver:
 
     def _record(self, call: Call) -> Answer:
         """Keeps a request as it is; answers by the statuses of `?first=`, in turn, then 200."""
-        before = sum(
-            each["kind"] == "raw" and each["path"] == call.path
-            for each in self.stage.journal.entries
-        )
         first = [each for each in call.args().get("first", "").split(",") if each]
+        before = self._recorded[call.path]
         status = int(first[before]) if before < len(first) else 200
+        self._recorded[call.path] += 1
         self.stage.journal.write(
             kind="raw",
             received_at=self.stage.clock.now(),

@@ -21,7 +21,7 @@ from landbridge.testing.asgi import Answer, App, Call, Drop, Router, application
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.stage import Stage
 from landbridge.testing.stripe.api import Operation, create_endpoint, operations
-from landbridge.testing.stripe.control import Control
+from landbridge.testing.stripe.control import ControlPlane
 from landbridge.testing.stripe.form import decoded, typed
 from landbridge.testing.stripe.idempotency import Keys
 from landbridge.testing.stripe.listing import expanded
@@ -74,7 +74,7 @@ class Simulator:
             method, path = name.split(" ")
             self._router.add(method, path, _unrouted)
             self._operations[name] = (operation, shapes()[name])
-        Control(self.stage, self.world, self.dispatcher, self.keys, self.accepted)
+        ControlPlane(self.stage, self.world, self.dispatcher, self.keys, self.accepted)
         if settings.webhook_url is not None:
             asked = {"url": settings.webhook_url, "enabled_events": ["*"]}
             create_endpoint(self.world, self.dispatcher, asked, settings.webhook_secret)
@@ -252,13 +252,15 @@ def _emptied(page: Response) -> Response:
 
 
 def _failure(fault: Fault) -> Response:
+    reason: dict[str, str] = {}
     if fault.status == 429:
         message = "Request rate limit exceeded. Learn more about rate limits at stripe.com/docs."
         problem = Problem(message, status=429, code="rate_limit")
+        reason = {"Stripe-Rate-Limited-Reason": "global-rate"}
     elif fault.status >= 500:
         message = "An unknown error occurred."
         problem = Problem(message, status=fault.status, type="api_error")
     else:
         problem = Problem("This request was refused on purpose.", status=fault.status)
     refused = _refusal(problem)
-    return replace(refused, headers=refused.headers.having(fault.headers))
+    return replace(refused, headers=refused.headers.having(reason | fault.headers))

@@ -4,7 +4,8 @@
 |---|---|
 | `GET /_sim/objects` | how many of each collection, and how many deleted |
 | `GET /_sim/objects/{collection}` | all of them with every line, oldest first; ids of the deleted |
-| `POST /_sim/objects/{collection} {..}` | creates by the other side: typed JSON parameters |
+| `POST /_sim/objects/{collection}[?created=UNIX] {..}` | creates by the other side: typed JSON |
+|  | parameters; with `created`, one that was begun then and is committed only now |
 | `PATCH /_sim/objects/{collection}/{id}[?event=false]` | `{"set": {"a.b": 1}, "unset": ["c"]}` |
 | `DELETE /_sim/objects/{collection}/{id}[?event=false]` | deletes anything, also without an event |
 | `POST /_sim/objects/{collection}/{id}/restore[?event=false]` | brings a deleted object back |
@@ -37,7 +38,7 @@ from landbridge.testing.stripe.webhooks import Dispatcher, Special
 from landbridge.testing.stripe.world import Collection, Obj, World, copied
 
 
-class Control:
+class ControlPlane:
     """The routes of the table above, added to the stage's."""
 
     def __init__(
@@ -93,8 +94,12 @@ class Control:
         create = creators(self._world, self._dispatcher).get(name)
         if create is None:
             raise BadCall(f"collection: {name!r} cannot be created into")
+        created = call.args().get("created")
         try:
-            return as_json(create(call.json()))
+            made = create(call.json())
+            if created is not None:
+                self._collection(call).backdate(made["id"], whole(call.args(), "created", 0))
+            return as_json(made)
         except Problem as problem:
             raise BadCall(str(problem)) from None
         except KeyError as absent:

@@ -86,6 +86,15 @@ class Collection:
         insort(self._ranks, self._rank_of[object_id])
         return obj
 
+    def backdate(self, object_id: str, created: int) -> None:
+        """Puts an object where it would stand had it been created then: a late commit."""
+        obj = self.items[object_id]
+        old = self._rank_of[object_id]
+        self._ranks.pop(bisect_left(self._ranks, old))
+        obj["created"] = created
+        self._rank_of[object_id] = (created, old[1], object_id)
+        insort(self._ranks, self._rank_of[object_id])
+
     def newest_first(self, *, after: str | None = None, before: str | None = None) -> Iterator[Obj]:
         """From the newest on, or from just after one object; `before` walks towards the newest."""
         if before is not None:
