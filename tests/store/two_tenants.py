@@ -1,0 +1,264 @@
+"""A database where two tenants have the same-looking rows in two environments, in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from landbridge.store.sql import Sql
+
+SCHEMA = "landbridge"
+OWN = ("test", "acme")
+OTHERS = (("test", "other"), ("live", "acme"), ("live", "other"))
+
+ID = "any_00000000000000000000000000"
+KEY = f"{ID}/invoice"
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+# Equal for everyone, so that a statement that forgets the tenant would meet the others' rows too.
+# By column, or table.column; a bind of the same name gets the same value, `names` gets [name].
+CELLS: dict[str, Any] = {
+    "access_grant": ID,
+    "account": "account",
+    "action": "create",
+    "app": ID,
+    "arrival": ID,
+    "attempt": 1,
+    "change": ID,
+    "connection": ID,
+    "day": date(2026, 1, 1),
+    "delivery": ID,
+    "due.attempt": 1,
+    "endpoint": ID,
+    "event": ID,
+    "expires_at": THEN + timedelta(days=3650),
+    "fence": 7,
+    "id": ID,
+    "idempotency_key": KEY,
+    "key": KEY,
+    "kind": "payments.invoice",
+    "due.kind": "deliver",
+    "label": "",
+    "lane": "deliver",
+    "listing": "listing",
+    "name": "name",
+    "number": 5,
+    "outcome": "failing",
+    "owner": "owner",
+    "page": 1,
+    "place": ID,
+    "provider": "stripe",
+    "ref": ID,
+    "resource": "invoice",
+    "run": ID,
+    "scope": "",
+    "seen.keys": [KEY],
+    "status": 500,
+    "target": ID,
+    "token": "token",
+    "type": "invoice.paid",
+    "types": ["*"],
+    "vendor_id": "vendor",
+    "version": 1,
+    "record.version": "1",
+    "what": "record",
+    "connection.state": "active",
+    "endpoint.state": "enabled",
+    "inbox_event.outcome": "pull",
+    "intent.state": "waiting",
+    "run.state": "running",
+    "deleted_at": None,
+    "settled_at": None,
+    "ended_at": None,
+    "repeat": None,
+}
+
+# More rows of a table, which differ from the first in this.
+MORE: dict[str, list[dict[str, Any]]] = {
+    "due": [
+        {"id": "any_pull", "kind": "pull", "lane": "pull", "owner": None, "due_at": LATER},
+        {"id": "any_push", "kind": "push", "lane": "push"},
+        {"id": "any_waiting", "key": None, "owner": None, "due_at": LATER},
+    ],
+    "attempt": [{"outcome": "delivered", "number": 6, "delivery": "any_done"}],
+    "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column, its type as Postgres calls it, and whether a row must not repeat another's."""
+
+    name: str
+    type: str
+    unique: bool
+
+
+async def columns(connection: asyncpg.Connection) -> dict[str, list[Column]]:
+    """The columns of every table that has an environment, generated ones left out.
+
+    `unique` is the last column of a unique index that has not both environment and tenant (or has
+    no tenant where the table has none): there the rows must differ.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT c.relname AS name, a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type,
+               a.attidentity <> '' AS generated,
+               EXISTS (
+                   SELECT FROM pg_index AS i
+                   WHERE i.indrelid = c.oid AND i.indisunique
+                     AND i.indkey[i.indnkeyatts - 1] = a.attnum
+                     AND NOT (SELECT array_agg(k.attname::text) FROM pg_attribute AS k
+                              WHERE k.attrelid = c.oid AND k.attnum = ANY (i.indkey))
+                             @> own.names
+               ) AS unique
+        FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        CROSS JOIN LATERAL (
+            SELECT array_agg(k.attname::text) AS names FROM pg_attribute AS k
+            WHERE k.attrelid = c.oid AND k.attname IN ('environment', 'tenant')
+        ) AS own
+        WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p')
+          AND NOT c.relispartition AND 'environment' = ANY (own.names)
+        ORDER BY c.relname, a.attnum
+        """,
+        SCHEMA,
+    )
+    found: dict[str, list[Column]] = {}
+    for row in rows:
+        if not row["generated"]:
+            found.setdefault(row["name"], []).append(
+                Column(
+                    name=row["column"],
+                    type=row["type"],
+                    unique=row["unique"],
+                )
+            )
+    return found
+
+
+async def fill(connection: asyncpg.Connection, *, everyone: bool) -> None:
+    """The rows of OWN, and with `everyone` the same-looking ones of the others."""
+    for table, its in (await columns(connection)).items():
+        tenanted = any(each.name == "tenant" for each in its)
+        for whose in (OWN, *OTHERS) if everyone else (OWN,):
+            if not tenanted and whose[1] != OWN[1]:
+                continue
+            for changed in ({}, *MORE.get(table, [])):
+                row = {each.name: _cell(table, each, whose, changed) for each in its}
+                binds = ", ".join(f"${number + 1}" for number in range(len(row)))
+                await connection.execute(
+                    f"INSERT INTO {SCHEMA}.{table} ({', '.join(row)}) VALUES ({binds})",
+                    *row.values(),
+                )
+
+
+def mark(whose: tuple[str, str]) -> str:
+    """What stands in the rows of this environment and tenant, and in no others'."""
+    return f"<<{whose[0]}:{whose[1]}>>"
+
+
+def _cell(table: str, column: Column, whose: tuple[str, str], changed: Mapping[str, Any]) -> object:
+    name = column.name
+    known = {"environment": whose[0], "tenant": whose[1], **changed}
+    for cells, key in ((known, name), (CELLS, f"{table}.{name}"), (CELLS, name)):
+        if key in cells:
+            value = cells[key]
+            distinct = column.unique and whose != OWN and isinstance(value, str)
+            return f"{value}{mark(whose)}" if distinct else value
+    return _of_type(column.type, whose)
+
+
+def _of_type(name: str, whose: tuple[str, str]) -> object:
+    place = (OWN, *OTHERS).index(whose)
+    values: dict[str, object] = {
+        "text": mark(whose),
+        "bytea": mark(whose).encode(),
+        "jsonb": f'{{"mark": "{mark(whose)}"}}',
+        "text[]": [mark(whose)],
+        "integer": 1000 + place,
+        "bigint": 1000 + place,
+        "smallint": place,
+        "boolean": False,
+        "interval": timedelta(minutes=place),
+        "timestamp with time zone": THEN + timedelta(days=place),
+    }
+    return values[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a statement did: the rows it gave, whose rows it changed, and what should not be."""
+
+    rows: list[tuple[Any, ...]]
+    met_own: bool
+    """Whether it gave or changed anything of OWN's: one that meets nothing proves nothing."""
+    others_changed: list[str]
+    foreign: list[str]
+    """What the given rows have of others."""
+
+
+async def look(
+    connection: asyncpg.Connection, statement: Sql, binds: Mapping[str, Any], *, tenant: bool
+) -> Seen:
+    """Runs a statement as OWN, sees what it did, and undoes it.
+
+    With `tenant` False everything in OWN's environment counts as its own.
+    """
+    sql = _fingerprints(await columns(connection), tenant=tenant)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        rows = await connection.fetch(statement.render(SCHEMA), *statement.arguments(dict(binds)))
+        wrote = await connection.fetchval("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        written = await connection.fetch(sql) if wrote else []
+    finally:
+        await transaction.rollback()
+    after = {row["name"]: row for row in written}
+    before = {row["name"]: row for row in await connection.fetch(sql)} if wrote else {}
+    own_changed = any(before[name]["own"] != after[name]["own"] for name in before)
+    return Seen(
+        rows=[tuple(_steady(value) for value in row.values()) for row in rows],
+        met_own=own_changed or any(any(row.values()) for row in rows),
+        others_changed=[name for name in before if before[name]["others"] != after[name]["others"]],
+        foreign=[
+            f"{name}={value!r}"
+            for row in rows
+            for name, value in row.items()
+            if _is_foreign(name, value, tenant=tenant)
+        ],
+    )
+
+
+def _fingerprints(its: Mapping[str, list[Column]], *, tenant: bool) -> str:
+    """Per table the digest of OWN's rows and that of everybody else's."""
+    parts = []
+    for table, those in its.items():
+        mine = f"t.environment = '{OWN[0]}'"
+        if tenant and any(each.name == "tenant" for each in those):
+            mine += f" AND t.tenant = '{OWN[1]}'"
+        digest = "md5(string_agg(t::text, '|' ORDER BY t::text) FILTER (WHERE {} ({})))"
+        parts.append(
+            f"SELECT '{table}' AS name, {digest.format('', mine)} AS own,"
+            f" {digest.format('NOT', mine)} AS others FROM {SCHEMA}.{table} AS t"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def _is_foreign(name: str, value: object, *, tenant: bool) -> bool:
+    if name == "environment":
+        return value != OWN[0]
+    if name == "tenant" and tenant:
+        return value != OWN[1]
+    return any(mark(each) in str(value) for each in OTHERS if tenant or each[0] != OWN[0])
+
+
+def _steady(value: object) -> object:
+    """The value, unless it is a moment of this test run."""
+    recent = isinstance(value, datetime) and abs(datetime.now(UTC) - value) < timedelta(days=2)
+    return "recently" if recent else value
