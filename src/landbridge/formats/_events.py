@@ -268,7 +268,8 @@ def _read_organizer(event: Component, _zones: Zones) -> dict[str, str] | None:
 
 def _write_organizer(event: Component, value: Any, _zones: Zones) -> None:
     old = event.line("ORGANIZER")
-    event.replace("ORGANIZER", [] if value is None else [_invited("ORGANIZER", value, old)])
+    person = value and {"email": None, "CN": None, **value}
+    event.replace("ORGANIZER", [_invited("ORGANIZER", person, old)] if person else [])
 
 
 def _read_attendees(event: Component, _zones: Zones) -> list[dict[str, str]] | None:

@@ -18,7 +18,8 @@ _DEEPEST = 20
 def encode(value: Mapping[str, Any]) -> bytes:
     """The form of nested values: True is `true`, None is empty (which clears a field).
 
-    Empty objects and lists leave no trace. A value that is no JSON value is `InvalidInput`.
+    Empty objects and lists leave no trace. A name with brackets, or a value that is no JSON value,
+    is `InvalidInput`.
     """
     return "&".join(f"{key}={quote_plus(text)}" for key, text in _pairs(value)).encode()
 
@@ -42,18 +43,25 @@ def decode(body: bytes | str) -> dict[str, Any]:
 
 def _pairs(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, item in value.items():
-        yield from _leaves(item, quote_plus(key))
+        yield from _leaves(item, _name(key))
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _leaves(item, f"{key}[{quote_plus(str(name))}]")
+            yield from _leaves(item, f"{key}[{_name(name)}]")
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from _leaves(item, f"{key}[{position}]")
     else:
         yield key, _text(value, key)
+
+
+def _name(name: Any) -> str:
+    text = str(name)
+    if "[" in text or "]" in text:
+        raise InvalidInput(f"{text[:40]!r}: a form cannot carry a name with brackets; rename it")
+    return quote_plus(text)
 
 
 def _text(value: Any, key: str) -> str:
