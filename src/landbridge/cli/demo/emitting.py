@@ -1,0 +1,136 @@
+"""Emits events inside transactions, and kills the worker while they are delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+from landbridge.cli.demo.inside import OTHER_TENANT, TENANT
+from landbridge.cli.demo.ledger import Deliveries, Emitted, Hook, deliveries
+from landbridge.cli.demo.scene import Scene
+
+HOOKS = (
+    Hook(name="everything", tenant=TENANT, types=("*",)),
+    Hook(name="billing", tenant=TENANT, types=("invoice.*",)),
+    Hook(name="crm", tenant=TENANT, types=("customer.created", "customer.updated")),
+    Hook(name="globex", tenant=OTHER_TENANT, types=("*",)),
+)
+"""The receiver's endpoints."""
+
+_FAILURES: tuple[dict[str, Any], ...] = (
+    {"endpoint": "billing", "answer": "503", "every": 4},
+    {"endpoint": "crm", "answer": "drop", "every": 5},
+    {"endpoint": "globex", "answer": "500", "every": 10},
+)
+"""What the receiver fails at the first try: one message in `every`."""
+
+_TYPES = ("invoice.created", "invoice.paid", "customer.created", "customer.updated", "order.placed")
+_TENANTS = (TENANT, OTHER_TENANT)
+_AT_ONCE = 10
+_DELIVER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """What was emitted, and when the worker was killed."""
+
+    committed: list[Emitted]
+    rolled_back: int
+    killed_at: int
+    """Deliveries that had arrived when the worker was killed."""
+
+
+class _ChangedItsMind(Exception):
+    """Rolls a transaction of the demonstration back."""
+
+
+async def subscribe(scene: Scene) -> None:
+    """Creates the endpoints and gives the receiver their secrets, as a customer would copy them."""
+    bridge, receiver = scene.ours.bridge, scene.theirs.receiver
+    for hook in HOOKS:
+        created = await bridge.endpoints.create(
+            environment=bridge.settings.environment,
+            tenant=hook.tenant,
+            url=f"{receiver.url}/hook/{hook.name}",
+            types=hook.types,
+        )
+        await asyncio.to_thread(receiver.post, "endpoints", name=hook.name, secret=created.secret)
+    for failure in _FAILURES:
+        await asyncio.to_thread(receiver.post, "failures", tries=1, **failure)
+
+
+async def emit_and_kill(scene: Scene) -> Spoken:
+    """Emits all, half of it before the worker is killed; waits until all of it has arrived."""
+    size, ours = scene.size, scene.ours
+    with scene.screen.step("emitting events, killing the worker") as step:
+        await subscribe(scene)
+        kinds = cycle((kind, tenant) for kind in _TYPES for tenant in _TENANTS)
+        half = size.emitted // 2
+        committed, rolled_back = await _emit(scene, kinds, half)
+        killed_at = await _some_arrived(scene, committed)
+        ours.kill_worker()
+        more, undone = await _emit(scene, kinds, size.emitted - half)
+        committed += more
+        ours.hire()
+        arrived = await _all_arrived(scene, committed)
+        step.said = (
+            f"emitted {len(committed):,} events and rolled {rolled_back + undone} more back;"
+            f" {arrived.failed} tries failed on purpose\n"
+            f"worker killed (SIGKILL) after {killed_at:,} of {arrived.promised:,} deliveries;"
+            " another one went on"
+        )
+    return Spoken(committed=committed, rolled_back=rolled_back + undone, killed_at=killed_at)
+
+
+async def _emit(
+    scene: Scene, kinds: Iterator[tuple[str, str]], count: int
+) -> tuple[list[Emitted], int]:
+    """So many committed events, a few to a transaction; and every fifth transaction undone."""
+    committed: list[Emitted] = []
+    rolled_back = 0
+    turn = 0
+    while len(committed) < count:
+        turn += 1
+        events: list[Emitted] = []
+        try:
+            async with scene.ours.bridge.transaction() as tx:
+                for _ in range(min(_AT_ONCE, count - len(committed))):
+                    kind, tenant = next(kinds)
+                    content = {"number": len(committed) + len(events), "note": "Grüße"}
+                    event = await scene.ours.bridge.emit(tx, kind, content, tenant=tenant)
+                    events.append(Emitted(id=str(event), type=kind, tenant=tenant))
+                if turn % 5 == 2:
+                    raise _ChangedItsMind
+        except _ChangedItsMind:
+            rolled_back += len(events)
+        else:
+            committed += events
+    return committed, rolled_back
+
+
+async def _some_arrived(scene: Scene, committed: list[Emitted]) -> int:
+    """Waits for a fair part of the deliveries; how many have arrived."""
+    promised = sum(hook.wants(event) for event in committed for hook in HOOKS)
+
+    async def enough() -> int | None:
+        count = sum(entry["status"] == 200 for entry in scene.theirs.deliveries())
+        return count if count >= promised // 5 else None
+
+    return await scene.children.until(
+        enough, what="the first delivery", blame=scene.ours.worker, pause=0.0
+    )
+
+
+async def _all_arrived(scene: Scene, committed: list[Emitted]) -> Deliveries:
+    """The receiver's side, once everything has arrived or too long a time is over."""
+    found = deliveries(scene.theirs.deliveries(), committed, HOOKS)
+    for _ in range(int(_DELIVER_SECONDS / 0.2)):
+        if not found.finding.lost:
+            break
+        scene.children.check()
+        await asyncio.sleep(0.2)
+        found = deliveries(scene.theirs.deliveries(), committed, HOOKS)
+    return found
