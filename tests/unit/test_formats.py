@@ -46,6 +46,8 @@ def test_nothing_clears_a_field_and_decimals_have_no_exponent() -> None:
         InvalidInput, match=r"a\[b\]: a form cannot hold bytes; give text or a numb"
     ):
         form.encode({"a": {"b": b"x"}})
+    with pytest.raises(InvalidInput, match=r"'b\[c\]': a form cannot carry a name with brackets"):
+        form.encode({"a": {"b[c]": "x"}})
 
 
 def test_forms_from_outside_are_read_with_care() -> None:

@@ -39,6 +39,7 @@ from landbridge.spec import (
     flag,
     instant,
     integer,
+    lasting,
     lookup,
     major,
     many,
@@ -284,6 +285,17 @@ def test_what_is_only_set_on_creation_is_not_changed_later() -> None:
     assert mapped.write(replace(made, description=None), base=made) == {"text": None}
     with pytest.raises(RecordError, match=r"Product.name: the provider takes it only when the rec"):
         mapped.write(replace(made, name="c"), base=made)
+
+
+def test_what_lasts_can_be_changed_but_not_cleared() -> None:
+    mapped = product(description=lasting(text("text")))
+    base = Product(name="a", description="b")
+    assert mapped.write(replace(base, description="c"), base=base) == {"text": "c"}
+    assert mapped.write(Product(name="a")) == {"name": "a"}
+    with pytest.raises(
+        RecordError, match=r"Product.description: the provider does not let it be cl"
+    ):
+        mapped.write(replace(base, description=None), base=base)
 
 
 def test_what_is_only_written_is_not_read() -> None:

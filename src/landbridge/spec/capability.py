@@ -58,9 +58,9 @@ def capabilities(provider: Provider) -> tuple[Capability, ...]:
 def grade(provider: Provider) -> Grade:
     """How complete the page is. Each grade also asks for what the grades below it ask.
 
-    bronze: lists and maps something, knows the account, reads errors and quotas. silver: every
-    mapped resource is followed, deletions included, without listing it all. gold: the provider
-    tells of changes by itself or by token, and every write can be repeated or found again.
+    bronze: lists and maps something, knows the account, reads refusals. silver: every mapped
+    resource is followed without listing it all, unless it only holds another one. gold: the
+    provider tells of changes by itself or by token, and every write can be repeated or found again.
     """
     name = "none"
     for step, rules in (("bronze", _bronze), ("silver", _silver), ("gold", _gold)):
@@ -120,8 +120,10 @@ def _bronze(provider: Provider) -> Iterator[str]:
 
 
 def _silver(provider: Provider) -> Iterator[str]:
+    containers = {resource.within for resource in provider.resources}
     for line in capabilities(provider):
-        if line.model and not line.incremental and line.pull:
+        few = line.resource in containers
+        if line.model and line.pull and not line.incremental and not few:
             yield f"{line.resource}: changes are only seen by listing everything"
 
 

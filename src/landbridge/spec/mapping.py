@@ -124,6 +124,19 @@ class Mapped(Generic[M]):
         return tuple(dict.fromkeys(owned))
 
     @property
+    def needed_paths(self) -> tuple[str, ...]:
+        """The paths without which a record, or an item of a list in it, cannot be read."""
+        needed: list[str] = []
+        for tie in self._ties:
+            row = tie.row
+            if tie.required:
+                needed.extend(row.paths or ((row.path,) if row.path else ()))
+            if row.part is not None:
+                mark = "[]" if row.word == "many" else ""
+                needed.extend(within(row.path + mark, path) for path in row.part.needed_paths)
+        return tuple(dict.fromkeys(needed))
+
+    @property
     def references(self) -> tuple[str, ...]:
         """The resources that its rows lead to."""
         inner = [to for tie in self._ties if tie.row.part for to in tie.row.part.references]
@@ -197,9 +210,7 @@ class Mapped(Generic[M]):
             if base is not None and not whole:
                 if ours == before:
                     continue
-                if tie.row.access is Access.CREATE:
-                    reason = "the provider takes it only when the record is made; make a new one"
-                    raise Fault(reason).in_field(tie.name, tie.row.path)
+                _allowed(tie, ours)
             try:
                 self._emit_one(changes, tie, (ours, before, model), scope, whole=whole)
             except Fault as fault:
@@ -288,6 +299,17 @@ def map_from(model: type[M], /, **rows: Row) -> Mapped[M]:
 
 def _closed(row: Any) -> Any:
     return replace(row, access=Access.READ) if isinstance(row, Row) else row
+
+
+def _allowed(tie: Tie, ours: Any) -> None:
+    """Raises what forbids a change to a record that is there."""
+    reason = ""
+    if tie.row.access is Access.CREATE:
+        reason = "the provider takes it only when the record is made; make a new one"
+    elif tie.row.lasting and _is_empty(ours):
+        reason = "the provider does not let it be cleared; give another value"
+    if reason:
+        raise Fault(reason).in_field(tie.name, tie.row.path)
 
 
 def _is_empty(value: Any) -> bool:

@@ -335,6 +335,9 @@ class Resource:
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
 
+    def __repr__(self) -> str:
+        return f"Resource({self.name!r})"
+
     def __post_init__(self) -> None:
         """Refuses what cannot be done with the other facts."""
         for problem in self._problems():
@@ -389,6 +392,9 @@ class Provider:
     """Calls at once that a connection bears."""
     currency_exponents: Mapping[str, int] = field(default_factory=dict)
     """Where the provider leaves ISO 4217's number of decimals."""
+
+    def __repr__(self) -> str:
+        return f"Provider({self.slug!r})"
 
     def __post_init__(self) -> None:
         """Refuses an address that is none, equal names, and references that lead nowhere."""

@@ -26,6 +26,7 @@ __all__ = [
     "flag",
     "instant",
     "integer",
+    "lasting",
     "on_create",
     "one_of",
     "read_only",
@@ -62,6 +63,8 @@ class Row:
     read: Reader
     write: Writer | None
     access: Access = Access.BOTH
+    lasting: bool = False
+    """Whether it can be changed but not cleared."""
     part: Any = None
     """The mapping of what is inside (`nested`, `many`)."""
     key: str = ""
@@ -241,6 +244,11 @@ def write_only(row: Row) -> Row:
 def on_create(row: Row) -> Row:
     """The row, written only when the record is made; changing it later is a `RecordError`."""
     return replace(row, access=Access.CREATE)
+
+
+def lasting(row: Row) -> Row:
+    """The row, never cleared: once set it can be changed, not taken away (a `RecordError`)."""
+    return replace(row, lasting=True)
 
 
 def scalar(

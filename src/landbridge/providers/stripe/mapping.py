@@ -37,6 +37,7 @@ from landbridge.spec import (
     flag,
     instant,
     integer,
+    lasting,
     many,
     map_from,
     map_to,
@@ -62,9 +63,11 @@ price_of_unit = partial(minor_price, currency="currency", exponents=EXPONENTS)
 code = currency("currency", lower=True)
 created = read_only(instant("created", unix=True))
 metadata = entries("metadata", without=[MARKER])
-collection = one_of(
-    "collection_method",
-    {"charge_automatically": Collection.AUTOMATIC, "send_invoice": Collection.SENT},
+collection = lasting(
+    one_of(
+        "collection_method",
+        {"charge_automatically": Collection.AUTOMATIC, "send_invoice": Collection.SENT},
+    )
 )
 
 customer = map_to(
@@ -210,7 +213,7 @@ invoice = map_to(
     currency=on_create(code),
     collection=collection,
     issued_on=date("effective_at", unix=True),
-    due_on=date("due_date", unix=True, at_end=True),
+    due_on=lasting(date("due_date", unix=True, at_end=True)),
     description=text("description"),
     footer=text("footer"),
     lines=read_only(many("lines.data", invoice_line, key="id")),

@@ -27,9 +27,16 @@ from landbridge.spec import (
     topics_of,
 )
 
-# Lists come newest first, 1 to 100 a page, and say whether there is more.
+KEY = Field(
+    name="key",
+    label="Secret or restricted key",
+    secret=True,
+    hint="rk_live_... from Developers > API keys, with read access to what you sync",
+    pattern=r"[sr]k_\S+",  # unsure
+)
+# Lists come newest first, and say whether there is more.
 PAGE = AfterLast(param="starting_after", more="has_more", size_param="limit", size=100)
-# Objects have no time of their last change; events do, and are kept for 30 days.
+# Most objects have no time of their last change; events do, and are kept for 30 days.
 EVENTS = EventFeed(
     path="/v1/events",
     records="data",
@@ -44,9 +51,8 @@ EVENTS = EventFeed(
     reach=timedelta(days=30),
 )
 NEW = CreatedSince(param="created[gte]", stamp="created")
-
 listed = partial(Resource, records="data", key="id", page=PAGE)
-# Kept by Stripe for 24 hours, and longer than that only by luck (unsure).
+# A key is kept for 24 hours at least (unsure).
 written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
 
 customer = written(
@@ -97,6 +103,7 @@ subscription = listed(
         "created updated deleted paused resumed trial_will_end"
         " pending_update_applied pending_update_expired",
     ),
+    # How many items come along is unsure.
     continued=[
         Continued(
             path="items.data",
@@ -123,7 +130,7 @@ invoice = written(
         " marked_uncollectible voided",
     ),
     deletes=["invoice.deleted"],
-    # An invoice holds its first 10 lines (unsure: some older versions hold more).
+    # The first 10 lines come along (unsure).
     continued=[
         Continued(
             path="lines.data",
@@ -195,17 +202,7 @@ stripe = Provider(
     base="https://api.stripe.com",
     headers={"Stripe-Version": "2026-05-27.dahlia"},
     body=Format.FORM,
-    auth=ApiKey(
-        fields=[
-            Field(
-                name="key",
-                label="Secret or restricted key",
-                secret=True,
-                hint="rk_live_... from Developers > API keys, with read access to what you sync",
-                pattern=r"(sk|rk)_\S+",  # prefixes: unsure
-            )
-        ]
-    ),
+    auth=ApiKey(fields=[KEY]),
     accounts=Accounts(
         path="/v1/account",
         id="id",
@@ -213,11 +210,8 @@ stripe = Provider(
         live_path="/v1/balance",
         live="livemode",
     ),
-    # From other people's pages, unsure; Stripe answers 429 without saying how much is left.
-    quotas=[
-        Quota(limit=100, per="second", environment="live"),
-        Quota(limit=25, per="second", environment="test"),
-    ],
+    # From other people's pages, unsure; a 429 does not say how much is left.
+    quotas=[Quota(limit=100, per="second"), Quota(limit=25, per="second", environment="test")],
     webhook=Webhook(
         signature=TimestampedHmac(header="Stripe-Signature"),
         id="id",
@@ -233,9 +227,9 @@ stripe = Provider(
         field="error.param",
         request_id="Request-Id",
         retry_hint="Stripe-Should-Retry",
-        throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
         dead=["api_key_expired"],
         missing=["resource_missing"],
+        throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
     ),
     currency_exponents=mapping.EXPONENTS,
     resources=[

@@ -1,0 +1,123 @@
+"""Records of every resource that a provider maps: made from the vendor's spec, and its examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from random import Random
+from typing import Any
+
+from hypothesis import strategies as st
+
+from landbridge.formats import codec
+from landbridge.formats.canonical import canonical
+from landbridge.spec import Provider, Resource
+from tests.specs import openapi
+from tests.specs.generate import Records
+
+FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
+# What Stripe's document leaves open. The status is a refund's: the others are enumerations.
+WORDS: Mapping[str, list[Any]] = {
+    "currency": ["usd", "eur", "jpy", "kwd", "isk", "mga"],
+    "status": ["pending", "requires_action", "succeeded", "failed", "canceled"],
+}
+
+
+def records(provider: Provider, resource: Resource) -> st.SearchStrategy[Any]:
+    """Values that the resource's mapping reads."""
+    return st.integers(0, 2**32).map(lambda seed: MAKERS[provider.slug](resource, seed))
+
+
+def _stripe(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    if seed % 10 == 0:
+        made = _examples()[resource.name]
+    else:
+        made = _document().make(
+            resource.name,
+            seed,
+            owned=resource.maps.owned_paths,
+            needed=[*resource.maps.needed_paths, "currency"],  # amounts are of a currency
+        )
+    return codec(resource.format).parse(canonical(made))
+
+
+@cache
+def _document() -> Records:
+    return Records(json.loads(openapi.STRIPE.read_bytes()), WORDS)
+
+
+@cache
+def _examples() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(FIXTURES.read_bytes())["resources"]
+    return found
+
+
+def _caldav(resource: Resource, seed: int) -> Any:
+    rng = Random(seed)
+    if resource.name == "calendar":
+        made: dict[str, Any] = {
+            "href": f"/dav/{seed}/",
+            "displayname": rng.choice(["Work", "Häusliches 😀", ""]),
+            "calendar-description": rng.choice([None, "all of it"]),
+            "calendar-color": rng.choice([None, "#ff0000"]),
+            "zone": rng.choice([None, "Europe/Vienna"]),
+            "writable": rng.random() < 0.5,
+            "sync-token": "s1",
+        }
+        return made
+    stored = {
+        "href": f"/dav/work/{seed}.ics",
+        "etag": f'"{seed}"',
+        "calendar": "/dav/work/",
+        "data": _calendar_object(rng, f"u{seed}@example.com"),
+    }
+    return codec(resource.format).parse(canonical(stored))
+
+
+def _calendar_object(rng: Random, uid: str) -> str:
+    """A calendar object with some of everything that RFC 5545 knows of events."""
+    day = rng.randint(1, 28)
+    zoned = [f";TZID=Europe/Vienna:202603{day:02}T023000", f";TZID=Europe/Vienna:202603{day:02}T05"]
+    starts, ends = rng.choice(
+        [
+            (zoned[0], zoned[1] + "0000"),
+            (f":202603{day:02}T080000Z", f":202603{day:02}T093000Z"),
+            (f":202603{day:02}T080000", f":202603{day:02}T093000"),
+            (f";VALUE=DATE:202603{day:02}", f";VALUE=DATE:202604{day:02}"),
+        ]
+    )
+    lines = [f"UID:{uid}", "DTSTAMP:20260101T000000Z", f"DTSTART{starts}"]
+    repeats = rng.random() < 0.5
+    if repeats:
+        lines += [f"RRULE:FREQ=DAILY;COUNT={rng.randint(3, 9)}"]
+    optional = [
+        f"DTEND{ends}",
+        "SUMMARY:Tee\\, Kuchen\\; und mehr\\n😀",
+        "DESCRIPTION:long " * 20,
+        "LOCATION:Graz",
+        "URL:https://example.com/a?b=c",
+        "STATUS:" + rng.choice(["CONFIRMED", "TENTATIVE", "CANCELLED"]),
+        "TRANSP:" + rng.choice(["OPAQUE", "TRANSPARENT"]),
+        "CLASS:" + rng.choice(["PUBLIC", "PRIVATE", "CONFIDENTIAL", "X-ODD"]),
+        "CATEGORIES:a,b\\,c",
+        "SEQUENCE:3",
+        "CREATED:20260101T000000Z",
+        "LAST-MODIFIED:20260102T000000Z",
+        "ORGANIZER;CN=Ann:mailto:ann@example.com",
+        'ATTENDEE;CN="B; C";ROLE=OPT-PARTICIPANT;PARTSTAT=ACCEPTED:mailto:bob@example.com',
+        "ATTENDEE;X-OWN=1;CUTYPE=ROOM;ROLE=NON-PARTICIPANT:mailto:room@example.com",
+        "X-UNKNOWN;X-P=1:kept",
+        "BEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT15M\r\nX-SNOOZE:1\r\nEND:VALARM",
+    ]
+    lines += [line for line in optional if rng.random() < 0.6]
+    event = ["BEGIN:VEVENT", *lines, "END:VEVENT"]
+    if repeats and rng.random() < 0.5:
+        event += ["BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20260101T000000Z", f"DTSTART{starts}"]
+        event += [f"RECURRENCE-ID{starts}", "SUMMARY:moved", "X-OWN:2", "END:VEVENT"]
+    head = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//y//EN", "X-WR-CALNAME:w"]
+    return "\r\n".join([*head, *event, "END:VCALENDAR", ""])
+
+
+MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {"stripe": _stripe, "caldav": _caldav}

@@ -1,0 +1,216 @@
+"""The laws of two-way mappings, for every mapping of every provider.
+
+GetPut: what was read and not changed writes nothing. PutGet: what was written is what is read then.
+And what no row owns stays as it was, byte for byte.
+"""
+
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import fields
+from msgspec.structs import replace as changed_copy
+
+from landbridge.formats.canonical import canonical
+from landbridge.models import Model, read_json, write_json
+from landbridge.models.payments import Product
+from landbridge.providers import get, names
+from landbridge.spec import (
+    Access,
+    Mapped,
+    Provider,
+    Resource,
+    entries,
+    find,
+    map_from,
+    map_to,
+    text,
+    via,
+)
+from tests.providers.records import MAKERS, records
+
+MAPPED = [
+    pytest.param(page, resource, id=f"{page.slug} {resource.name}")
+    for page in map(get, names())
+    for resource in page.resources
+    if resource.maps
+]
+every_mapping = pytest.mark.parametrize(("page", "resource"), MAPPED)
+
+
+def mapping_of(resource: Resource) -> Mapped[Any]:
+    assert resource.maps is not None
+    return resource.maps
+
+
+def test_every_provider_has_records_to_be_tested_with() -> None:
+    assert sorted(MAKERS) == sorted(names())
+    assert len(MAPPED) >= 11
+
+
+@every_mapping
+@settings(max_examples=60)
+@given(data=st.data())
+def test_what_was_not_changed_is_not_written(
+    page: Provider, resource: Resource, data: st.DataObject
+) -> None:
+    mapped = mapping_of(resource)
+    model = mapped.read(data.draw(records(page, resource)))
+    assert mapped.write(model, base=model) == {}
+
+
+@every_mapping
+@settings(max_examples=60)
+@given(data=st.data())
+def test_what_was_written_is_read_back_and_nothing_else_moved(
+    page: Provider, resource: Resource, data: st.DataObject
+) -> None:
+    mapped = mapping_of(resource)
+    value, other = data.draw(records(page, resource)), data.draw(records(page, resource))
+    sent = canonical(value)
+    model = mapped.read(value)
+    wanted = mixed(mapped, model, mapped.read(other), data.draw(st.randoms()))
+    changes = mapped.write(wanted, base=model)
+    after = mapped.apply(value, changes)
+    assert mapped.read(after) == wanted
+    assert canonical(value) == sent
+    assert moved(mapped, value, after) == []
+
+
+def test_a_mapping_that_breaks_the_laws_would_be_caught() -> None:
+    shouting = via(read=lambda record: record["a"], write=lambda ours: {"a": ours * 2}, paths=["a"])
+    meddling = via(
+        read=lambda record: record["a"], write=lambda ours: {"a": ours, "b": 1}, paths=["a"]
+    )
+    for row in (shouting, meddling):
+        mapped = map_to(Product, name=row)
+        value = {"a": "x", "b": 0, "items": [{"id": 1, "own": 2}]}
+        after = mapped.apply(value, mapped.write(Product(name="y"), base=mapped.read(value)))
+        read_back = mapped.read(after) == Product(name="y")
+        assert (read_back, moved(mapped, value, after) == []) in ((False, True), (True, False))
+    listed = map_from(Product, name=text("name"), extra=entries("meta"))
+    assert moved(listed, {"name": "a", "x": {"y": 1}}, {"name": "b", "x": {"y": 2}})
+    assert not moved(listed, {"name": "a", "x": {"y": 1}}, {"name": "b", "x": {"y": 1}})
+
+
+@every_mapping
+def test_records_differ_enough_for_the_laws_to_mean_something(
+    page: Provider, resource: Resource
+) -> None:
+    mapped = mapping_of(resource)
+    make = MAKERS[page.slug]
+    written = 0
+    for seed in range(1, 40):
+        model, other = (mapped.read(make(resource, seed * factor)) for factor in (1, 101))
+        wanted = mixed(mapped, model, other, Random(seed))
+        written += bool(mapped.write(wanted, base=model))
+    assert written >= 8 or not mapped.written
+
+
+@every_mapping
+@settings(max_examples=40)
+@given(data=st.data())
+def test_a_new_record_says_what_the_model_says(
+    page: Provider, resource: Resource, data: st.DataObject
+) -> None:
+    mapped = mapping_of(resource)
+    value = data.draw(records(page, resource))
+    model = mapped.read(value)
+    bare = without(value, mapped.written)
+    assert mapped.read(mapped.apply(bare, mapped.write(model))) == model
+
+
+@every_mapping
+@settings(max_examples=40)
+@given(data=st.data())
+def test_models_that_were_read_are_of_their_declared_types(
+    page: Provider, resource: Resource, data: st.DataObject
+) -> None:
+    mapped = mapping_of(resource)
+    model: Model = mapped.read(data.draw(records(page, resource)))
+    assert isinstance(model, Model)
+    assert read_json(type(model), write_json(model)) == model
+
+
+def mixed(mapped: Mapped[Any], model: Any, other: Any, rng: Random) -> Any:
+    """The model with some of the other's values where a row can write them."""
+    open_rows = {
+        name: row
+        for name, row in mapped.rows.items()
+        if row.access is Access.BOTH and name in {field.name for field in fields(type(model))}
+    }
+    taken = {}
+    for name, row in open_rows.items():
+        if not any(path for path in mapped.written if row.path == path or row.part or row.paths):
+            continue
+        ours, theirs = getattr(model, name), getattr(other, name)
+        if row.lasting and theirs is None:
+            continue
+        if row.word == "nested" and isinstance(ours, msgspec.Struct) and theirs is not None:
+            taken[name] = mixed(row.part, ours, theirs, rng)
+        elif rng.random() < 0.5:
+            taken[name] = written_part(row.part, theirs) if row.part else theirs
+    return changed_copy(model, **taken)
+
+
+def written_part(part: Mapped[Any], value: Any) -> Any:
+    """A part from elsewhere, as it is when only what can be written has arrived."""
+    if isinstance(value, tuple):
+        return tuple(written_part(part, item) for item in value)
+    if value is None:
+        return None
+    return part.read(part.apply({}, part.write(value)))
+
+
+def moved(mapped: Mapped[Any], before: Any, after: Any) -> list[str]:
+    """Where what no row owns differs, in objects and items that are there before and after."""
+    owned = tuple(row.path for row in mapped.rows.values() if row.path) + mapped.owned_paths
+    own, same = without(before, owned), without(after, owned)
+    found = [] if canonical(pruned(own)) == canonical(pruned(same)) else [f"{own} -> {same}"]
+    for row in mapped.rows.values():
+        old, new = find(before, row.path), find(after, row.path)
+        if row.word == "nested" and isinstance(old, dict) and isinstance(new, dict):
+            found += moved(row.part, old, new)
+        elif row.word == "many" and isinstance(old, list) and isinstance(new, list):
+            known = {
+                find(item, row.key) if row.key else place: item for place, item in enumerate(old)
+            }
+            for place, item in enumerate(new):
+                key = find(item, row.key) if row.key else place
+                if key in known:
+                    found += moved(row.part, known[key], item)
+    return found
+
+
+def pruned(value: Any) -> Any:
+    """Without objects that hold nothing, which come and go with what is in them."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: pruned(item) for name, item in value.items()}
+    return {name: item for name, item in kept.items() if item != {}}
+
+
+def without(value: Any, paths: tuple[str, ...]) -> Any:
+    """A copy of a record in which the paths are not there; `[]` stands for every item."""
+    for path in paths:
+        value = dropped(value, path.split("."))
+    return value
+
+
+def dropped(value: Any, steps: list[str]) -> Any:
+    step, *rest = steps
+    name = step.removesuffix("[]")
+    if not isinstance(value, dict) or name not in value:
+        return value
+    kept = dict(value)
+    if not rest:
+        del kept[name]
+    elif step != name:
+        items = kept[name] if isinstance(kept[name], list) else []
+        kept[name] = [dropped(item, rest) for item in items]
+    else:
+        kept[name] = dropped(kept[name], rest)
+    return kept
