@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import pytest
 
 from landbridge.cli import main
@@ -105,6 +107,21 @@ def connect(cli: Cli, shop: Shop, *more: str) -> str:
     )  # fmt: skip
     connection: str = done.json["connection"]
     return connection
+
+
+async def control(shop: Shop, method: str, path: str, body: Any = None) -> Any:
+    """A call to the simulator's control plane."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"{shop.url}/_sim/{path}", json=body) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
+def run(shop: Shop, method: str, path: str, body: Any = None) -> Any:
+    """The same, from a test that runs commands."""
+    return asyncio.run(control(shop, method, path, body))
 
 
 @contextmanager

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
 import time
 from dataclasses import replace
-from typing import Any
 
-import aiohttp
 import pytest
 
 from landbridge.testing.running import in_thread
 from landbridge.testing.stripe import Settings, Simulator
-from tests.cli.conftest import SMALL, Cli, Shop, connect, started
-
-
-async def control(shop: Shop, method: str, path: str, body: Any = None) -> Any:
-    """A call to the simulator's control plane."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(method, f"{shop.url}/_sim/{path}", json=body) as answer,
-    ):
-        assert answer.status == 200, await answer.text()
-        return await answer.json()
-
-
-def run(shop: Shop, method: str, path: str, body: Any = None) -> Any:
-    """The same, from a test that runs commands."""
-    return asyncio.run(control(shop, method, path, body))
+from tests.cli.conftest import SMALL, Cli, Shop, connect, run, started
 
 
 def counts(shop: Shop) -> dict[str, int]:

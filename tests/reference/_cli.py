@@ -19,8 +19,11 @@ _STATUSES = (
     ("0", "done"),
     (
         "1",
-        "failed, or found something wrong: one line `error: ...` on standard error says what, and"
-        ' the way out; with `--json` it is `{"error": {"type", "message"}}` on standard output',
+        (
+            "failed, or found something wrong: one line `error: ...` on standard error says what,"
+            ' and the way out; with `--json` it is `{"error": {"type", "message"}}` on standard'
+            " output"
+        ),
     ),
     ("2", "called wrongly; told in the same way"),
     ("130", "stopped by Ctrl-C"),

@@ -104,7 +104,7 @@ def _host(url: str) -> str:
 
 async def _database(db: Database, where: str) -> Check:
     found = await condition.server(db)
-    told = f"{where}, {found.database} as {found.role}, PostgreSQL {found.full_version}"
+    told = f"{where}, database {found.database} as {found.role}, PostgreSQL {found.full_version}"
     if found.version < condition.OLDEST_VERSION:
         return Check(
             name="database",
@@ -203,9 +203,10 @@ async def _partitions(db: Database) -> Check:
         told = ", ".join(f"{count} in {table}" for table, count in strays.items())
         said = f"rows fell into default partitions ({told}); {mend} and moves them"
         return Check(name="partitions", state=WARNING, said=said)
+    if ahead < 1:
+        return Check(name="partitions", state=FAILED, said=f"tomorrow's are missing; {mend}")
     if ahead < _DAYS_WARN:
-        state = WARNING if ahead >= 1 else FAILED
-        return Check(name="partitions", state=state, said=f"made for {ahead} days ahead; {mend}")
+        return Check(name="partitions", state=WARNING, said=f"made for {ahead} days ahead; {mend}")
     return Check(name="partitions", state=OK, said=f"made for {ahead} days ahead")
 
 
