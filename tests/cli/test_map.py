@@ -57,10 +57,10 @@ def test_an_event_is_written_whole_onto_its_base(bare_cli: Cli, tmp_path: Path) 
     new = bare_cli.ok("map", "caldav", "VEVENT", "--write", stdin=changed).out
     assert icalendar.parse(new)["SUMMARY"] == "Neu"
     assert "X-MARK" not in new
+    base = tmp_path / "base"
+    words = ("map", "caldav", "VEVENT", "--write", "--base", str(base))
     for text in (EVENT, CALENDAR, json.dumps({"data": CALENDAR})):
-        base = tmp_path / "base"
         base.write_text(text, encoding="utf-8")
-        words = ("map", "caldav", "VEVENT", "--write", "--base", str(base))
         out = bare_cli.ok(*words, stdin=changed).out
         assert icalendar.parse(out)["SUMMARY"] == "Neu"
         assert "X-MARK:kept\n" in out.replace("\r\n", "\n")

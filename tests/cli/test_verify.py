@@ -153,9 +153,9 @@ def test_a_wrong_call_ends_with_status_2(bare_cli: Cli, words: list[str], why: s
 def test_every_option_is_taken_for_every_provider(bare_cli: Cli, tmp_path: Path) -> None:
     cert = tmp_path / "cert.pem"
     cert.write_text("-----BEGIN CERTIFICATE-----", encoding="utf-8")
-    words = ("--url", "https://x/in/1", "--method", "POST", "--cert", str(cert))
-    words = ("stripe", "--secret", SECRET, "--header", stripe_header(), *words)
-    assert verify(bare_cli, *words) == (0, "valid")
+    more = ("--url", "https://x/in/1", "--method", "POST", "--cert", str(cert))
+    words = ("stripe", "--secret", SECRET, "--header", stripe_header())
+    assert verify(bare_cli, *words, *more) == (0, "valid")
 
 
 def test_any_bytes_are_taken_as_they_are() -> None:

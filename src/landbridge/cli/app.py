@@ -159,7 +159,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def group() -> LazyGroup:
     """The whole command line as a click group."""
+    names: dict[str, Any] = dict.fromkeys(COMMANDS)  # for "did you mean"; get_command loads them
     return LazyGroup(
+        commands=names,
         name="landbridge",
         help="Connect a SaaS to the services its customers use, on Postgres alone.",
         no_args_is_help=True,
