@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime
 
 import httpx2
@@ -214,7 +214,7 @@ def calendars() -> Iterator[Control]:
 @pytest.fixture
 async def diary(
     db: Database, vault: Vault, client: Client, puller: Puller, calendars: Control
-) -> AsyncIterator[Connection]:
+) -> Connection:
     joined = await connect(
         db,
         vault,
@@ -227,7 +227,7 @@ async def diary(
     )
     for resource in ("calendar", "VEVENT"):
         await puller.run(joined.connection, resource, hold=free)
-    yield joined.connection
+    return joined.connection
 
 
 async def test_an_event_lives_from_its_creation_to_its_deletion(
@@ -235,7 +235,8 @@ async def test_an_event_lives_from_its_creation_to_its_deletion(
 ) -> None:
     stream = stream_of(diary, "VEVENT")
     (calendar,) = await records.read(db, stream_of(diary, "calendar"))
-    at = Moment(local=datetime(2026, 3, 28, 9, 0), zone="Europe/Berlin")
+    nine = datetime(2026, 3, 28, 9, 0)  # noqa: DTZ001 - a wall clock's time, its zone beside it
+    at = Moment(local=nine, zone="Europe/Berlin")
     event = Event(title="Launch", start=at, uid="launch@example.com", calendar=calendar.key)
     made = await pusher.run(await promise(db, diary, event), hold=free)
     assert made.state == "done"

@@ -42,7 +42,7 @@ class Pulled:
     changed: int = 0
     gone: int = 0
     parked: int = 0
-    missing: int = 0
+    missing: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -208,5 +208,5 @@ def _tell(pulled: Pulled) -> None:
         f" {pulled.parked:,} parked"
     )
     if pulled.missing:
-        told += f", {pulled.missing:,} missing from the listing and looked up one by one"
+        told += f", {len(pulled.missing):,} missing from the listing and looked up one by one"
     typer.echo(told if pulled.state == "done" else f"{told}; {pulled.state}: {pulled.reason}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
-from landbridge.engine.page import pull_job
+from landbridge.engine.page import fetch_job, pull_job
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import new_owner
@@ -19,6 +20,7 @@ from landbridge.store.due import Claimed
 
 LEASE = timedelta(seconds=15)
 _PUT_EVERY = 50
+_FAR = timedelta(days=1)
 
 
 async def pull_now(
@@ -30,24 +32,27 @@ async def pull_now(
     on_page: Callable[[Totals], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Totals:
-    """Pulls a resource to its end; waits while a worker pulls it.
+    """Pulls a resource to its end and looks at what a listing missed; waits while a worker does.
 
     The schedule stays as it is. LeaseLost when this process was paused so long that a worker took
     over; what was pulled before stays, and the worker goes on from there.
     """
-    async with _turn(db, connection, resource, sleep) as hold:
-        return await puller.run(connection, resource, hold=hold, on_page=on_page)
+    stream = stream_of(connection, resource)
+    async with _turn(db, pull_job(stream, after=_FAR), sleep) as hold:
+        totals = await puller.run(connection, resource, hold=hold, on_page=on_page)
+    for key in totals.missing:
+        async with _turn(db, fetch_job(stream, key, after=_FAR), sleep) as hold:
+            looked = await puller.one(connection, resource, key, hold=hold)
+        totals = replace(totals, gone=totals.gone + looked.gone)
+    return totals
 
 
 @asynccontextmanager
 async def _turn(
-    db: Database,
-    connection: Connection,
-    resource: str,
-    sleep: Callable[[float], Awaitable[None]],
+    db: Database, job: due.Job, sleep: Callable[[float], Awaitable[None]]
 ) -> AsyncIterator[Callable[[Tx], Awaitable[None]]]:
     owner = new_owner()
-    claim = await _take(db, owner, connection, resource, sleep)
+    claim = await _take(db, owner, job, sleep)
 
     async def hold(tx: Tx) -> None:
         await due.hold(tx, owner, claim)
@@ -61,18 +66,13 @@ async def _turn(
 
 
 async def _take(
-    db: Database,
-    owner: str,
-    connection: Connection,
-    resource: str,
-    sleep: Callable[[float], Awaitable[None]],
+    db: Database, owner: str, job: due.Job, sleep: Callable[[float], Awaitable[None]]
 ) -> Claimed:
-    job = pull_job(stream_of(connection, resource))
     assert job.key is not None
     for turn in count():
         if turn % _PUT_EVERY == 0:
             # Far off, so that no worker is woken by it; a row that is there keeps its time.
-            await due.put(db, [pull_job(stream_of(connection, resource), after=timedelta(days=1))])
+            await due.put(db, [job])
         claim = await due.take(
             db,
             owner=owner,

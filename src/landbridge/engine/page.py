@@ -34,7 +34,7 @@ class Applied:
     changed: int = 0
     gone: int = 0
     parked: int = 0
-    missing: int = 0
+    missing: tuple[str, ...] = ()
     wanted: frozenset[str] | None = None
 
 
@@ -51,7 +51,7 @@ async def apply_page(
     async with db.transaction() as tx:
         await hold(tx)
         applied = await _records(tx, stream, resource, page)
-        missing = 0
+        missing: tuple[str, ...] = ()
         same: list[str] = []
         if page.members is not None:
             held = await records.versions(tx, stream, scope=page.scope)
@@ -181,13 +181,16 @@ def read_record(resource: Resource, fetched: Fetched, digest: bytes) -> Incoming
     )
 
 
-async def _order_missing(tx: Tx, stream: Stream, page: Page) -> int:
-    """Orders a look at each record that the listing did not meet; never deletes by itself."""
+async def _order_missing(tx: Tx, stream: Stream, page: Page) -> tuple[str, ...]:
+    """Orders a look at each record that the listing did not meet; never deletes by itself.
+
+    The keys to look at; none when so many are missing that a person has to say a word first.
+    """
     assert page.listing is not None
     missing = await records.missing(tx, stream, listing=page.listing, scope=page.scope)
     await syncs.forget_listing(tx, stream, page.listing)
     if not missing:
-        return 0
+        return ()
     held = len(await records.versions(tx, stream, scope=page.scope))
     if len(missing) > max(GUARD_LEAST, held * GUARD_SHARE):
         await parked.park(
@@ -205,9 +208,9 @@ async def _order_missing(tx: Tx, stream: Stream, page: Page) -> int:
             place=stream.connection,
             resource=stream.resource,
         )
-        return len(missing)
+        return ()
     await due.put(tx, [fetch_job(stream, key) for key in missing])
-    return len(missing)
+    return tuple(missing)
 
 
 def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:

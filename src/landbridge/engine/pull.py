@@ -35,7 +35,8 @@ class Totals:
     changed: int = 0
     gone: int = 0
     parked: int = 0
-    missing: int = 0
+    missing: tuple[str, ...] = ()
+    """Keys that a full listing did not meet; each is asked for before it is deleted."""
 
     def plus(self, page: Applied) -> Totals:
         """These and one page more."""

@@ -14,12 +14,12 @@ HERE = Path(__file__).parent
 SHIPPED = HERE.parents[2] / "src/landbridge/testing/stripe/vendor.json"
 
 OBJECTS = (
-    "account balance_transaction charge customer event invoice invoice_payment invoiceitem"
+    "account balance balance_transaction charge customer event invoice invoice_payment invoiceitem"
     " line_item payment_intent price product refund subscription tax_rate webhook_endpoint"
 ).split()
 
 OPERATIONS = """
-get /v1/account
+get /v1/account                         get /v1/balance
 get /v1/balance_transactions            get /v1/balance_transactions/{id}
 get /v1/charges                         get /v1/charges/{charge}
 get /v1/customers                       get /v1/customers/{customer}

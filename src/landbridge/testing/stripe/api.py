@@ -8,6 +8,7 @@ from typing import Any
 from landbridge.testing.stripe import catalog, invoices, lines, payments
 from landbridge.testing.stripe.listing import listed, listed_lines, presented
 from landbridge.testing.stripe.problems import Problem, conflict
+from landbridge.testing.stripe.vendor import plain
 from landbridge.testing.stripe.webhooks import Dispatcher
 from landbridge.testing.stripe.world import Obj, World, deleted
 
@@ -36,7 +37,10 @@ _MOST_ENDPOINTS = 16
 
 def operations(world: World, dispatcher: Dispatcher) -> dict[str, Operation]:
     """Every operation by `METHOD /path/{name}`."""
-    table: dict[str, Operation] = {"GET /v1/account": lambda _, __: world.account}
+    table: dict[str, Operation] = {
+        "GET /v1/account": lambda _, __: world.account,
+        "GET /v1/balance": lambda _, __: plain("balance"),
+    }
     for name, place in PLACES.items():
         table[f"GET /v1/{name}"] = _list(world, name)
         table[f"GET /v1/{name}/{{{place}}}"] = _retrieve(world, name)

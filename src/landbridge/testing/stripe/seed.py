@@ -15,6 +15,8 @@ from landbridge.testing.stripe import seed_catalog, seed_invoices
 from landbridge.testing.stripe.seed_ground import Ground
 from landbridge.testing.stripe.world import World
 
+_PRICED = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Amounts:
@@ -30,8 +32,11 @@ class Amounts:
     def __post_init__(self) -> None:
         if self.customers == 0 and (self.invoices or self.subscriptions):
             raise SettingsError("customers: 0, but invoices and subscriptions need some")
-        if self.products == 0 and (self.invoices or self.subscriptions):
-            raise SettingsError("products: 0, but invoices and subscriptions need some")
+        if self.products < _PRICED and (self.invoices or self.subscriptions):
+            raise SettingsError(
+                f"products: {self.products}, but invoices and subscriptions need {_PRICED}:"
+                " one that is paid once and one that recurs"
+            )
 
 
 def fill(world: World, amounts: Amounts) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 _PLACEHOLDERS: dict[str, dict[str, Any]] = {
     "account": {"external_accounts": None},
+    "balance": {},
     "balance_transaction": {},
     "charge": {
         "source": None,
