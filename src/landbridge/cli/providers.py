@@ -22,10 +22,10 @@ def providers(as_json: AsJson = False) -> None:
     The table is computed from the providers' pages. The grade says how complete a page is: bronze
     reads, silver also follows changes and deletions, gold can also repeat every write safely.
     """
+    from landbridge import providers as pages
     from landbridge.cli.output import print_rows
-    from landbridge.cli.usage import find_provider, provider_slugs
 
-    rows = [summary(find_provider(slug)) for slug in provider_slugs()]
+    rows = [summary(pages.get(slug)) for slug in pages.names()]
     columns = ["provider", "grade", "resources", "incremental", "webhooks", "writes", "two_way"]
     print_rows("providers", rows, columns, as_json=as_json)
 

@@ -20,29 +20,14 @@ def standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def provider_slugs() -> list[str]:
-    """The names of all providers that are shipped, without importing any."""
-    from pkgutil import iter_modules
-
-    import landbridge.providers
-
-    found = iter_modules(landbridge.providers.__path__)
-    return sorted(module.name for module in found if module.ispkg)
-
-
 def find_provider(slug: str, also: tuple[str, ...] = ()) -> Provider:
     """The provider of this name; `WrongUsage` lists those there are (and `also`)."""
-    from importlib import import_module
+    from landbridge import providers
+    from landbridge.errors import did_you_mean
 
-    from landbridge.spec._check import did_you_mean
-    from landbridge.spec.provider import Provider
-
-    slugs = provider_slugs()
-    if slug not in slugs:
-        names = [*slugs, *also]
+    known = [*providers.names(), *also]
+    if slug not in known:
         raise WrongUsage(
-            f"{slug!r} is no provider.{did_you_mean(slug, names)} There are: {', '.join(names)}."
+            f"{slug!r} is no provider.{did_you_mean(slug, known)} There are: {', '.join(known)}."
         )
-    page = getattr(import_module(f"landbridge.providers.{slug}"), slug)
-    assert isinstance(page, Provider)
-    return page
+    return providers.get(slug)

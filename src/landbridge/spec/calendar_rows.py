@@ -6,23 +6,24 @@ zone (`[UTC]` included), and without brackets for a time that floats.
 
 import datetime as dt
 import re
+from functools import partial
 from typing import Any
 
-from landbridge.models.calendar import Moment
 from landbridge.spec._scope import Fault, shape
 from landbridge.spec.rows import Row, scalar
 
 _DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
-def moment(path: str) -> Row:
-    """A day, or a local time with or without a zone."""
-    return scalar("moment", path, (Moment,), _read, _write)
+def moment(path: str, part: type[Any]) -> Row:
+    """A day, or a local time with or without a zone: a `part` with `day`, `local` and `zone`."""
+    return scalar("moment", path, (part,), partial(_read, part), _write)
 
 
-def moments(path: str) -> Row:
-    """A list of moments."""
-    return scalar("moments", path, (tuple,), _read_all, lambda ours: [_write(one) for one in ours])
+def moments(path: str, part: type[Any]) -> Row:
+    """A list of moments, each a `part`."""
+    read = partial(_read_all, part)
+    return scalar("moments", path, (tuple,), read, lambda ours: [_write(one) for one in ours])
 
 
 def lead(path: str) -> Row:
@@ -41,30 +42,30 @@ def write_duration(span: dt.timedelta) -> str:
     return ("-" if span < dt.timedelta() and body else "") + "P" + (body or "T0S")
 
 
-def _read(found: Any) -> Moment:
+def _read(part: type[Any], found: Any) -> Any:
     if type(found) is not str:
         raise Fault(f"expected a date or time at {{path}}, found {shape(found)}")
     local, _, zone = found.partition("[")
     try:
         if "T" not in local:
-            return Moment(day=dt.date.fromisoformat(local))
+            return part(day=dt.date.fromisoformat(local))
         at = dt.datetime.fromisoformat(local)
     except ValueError:
         raise Fault("expected a date or time like 2026-01-31T09:00:00 at {path}") from None
-    return Moment(local=at, zone=zone.removesuffix("]") or None)
+    return part(local=at, zone=zone.removesuffix("]") or None)
 
 
-def _write(ours: Moment) -> str:
+def _write(ours: Any) -> str:
     if ours.local is None:
         return str(ours.day)
     at = ours.local.replace(microsecond=0).isoformat()
     return f"{at}[{ours.zone}]" if ours.zone else at
 
 
-def _read_all(found: Any) -> tuple[Moment, ...]:
+def _read_all(part: type[Any], found: Any) -> tuple[Any, ...]:
     if type(found) is not list:
         raise Fault(f"expected a list of dates or times at {{path}}, found {shape(found)}")
-    return tuple([_read(one) for one in found])
+    return tuple([_read(part, one) for one in found])
 
 
 def _read_lead(found: Any) -> dt.timedelta:

@@ -6,6 +6,7 @@ from landbridge.models.calendar import (
     Calendar,
     Event,
     EventStatus,
+    Moment,
     Override,
     Person,
     Recurrence,
@@ -72,7 +73,10 @@ reminder = map_to(
 )
 
 recurrence = map_to(
-    Recurrence, rules=texts("RRULE"), dates=moments("RDATE"), excluded=moments("EXDATE")
+    Recurrence,
+    rules=texts("RRULE"),
+    dates=moments("RDATE", Moment),
+    excluded=moments("EXDATE", Moment),
 )
 
 _happening = {
@@ -80,8 +84,8 @@ _happening = {
     "description": text("DESCRIPTION"),
     "location": text("LOCATION"),
     "url": text("URL"),
-    "start": moment("DTSTART"),
-    "end": moment("DTEND"),
+    "start": moment("DTSTART", Moment),
+    "end": moment("DTEND", Moment),
     "status": one_of(
         "STATUS",
         {
@@ -109,7 +113,7 @@ _happening = {
     "updated_at": read_only(instant("LAST-MODIFIED")),
 }
 
-override = map_to(Override, original=moment("RECURRENCE-ID"), **_happening)
+override = map_to(Override, original=moment("RECURRENCE-ID", Moment), **_happening)
 
 event = map_to(
     Event,
@@ -120,5 +124,5 @@ event = map_to(
     recurrence=nested("recurrence", recurrence),
     overrides=many("overrides", override, key="RECURRENCE-ID"),
     series=read_only(text("series")),
-    original=read_only(moment("RECURRENCE-ID")),
+    original=read_only(moment("RECURRENCE-ID", Moment)),
 )
