@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 from msgspec.structs import replace
 
 from landbridge import ids
-from landbridge.errors import Conflict, RecordError, Refused, Unreachable
+from landbridge.errors import Conflict, InvalidInput, RecordError, Refused, Unreachable
 from landbridge.formats.dav import CALDAV, DAV
 from landbridge.models.calendar import Event, Moment
 from landbridge.wire import Headers, Request, Response
@@ -470,6 +470,18 @@ def test_another_refusal_is_an_error_and_not_a_new_beginning() -> None:
     with pytest.raises(Refused):
         mirror.pull()
     assert mirror.cursor == cursor
+
+
+def test_the_password_goes_to_the_accounts_own_hosts_alone() -> None:
+    server, mirror = filled(2)
+    server.objects["https://evil.example.com/x.ics"] = ('"1"', text("x"))
+    server.log.append({"https://evil.example.com/x.ics"})
+    mirror.pull()
+    assert len(mirror.records) == 2
+    assert all(url.startswith(HOST) for _, url in mirror.calls)
+    for call in (mirror.fetch, lambda key: mirror.create(new_event(calendar=key), "i")):
+        with pytest.raises(InvalidInput, match="is not on the servers of this account"):
+            call("https://evil.example.com/")
 
 
 # --- writes ---

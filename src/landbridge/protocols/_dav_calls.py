@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
-from landbridge.errors import Refused, Unreachable
+from landbridge.errors import InvalidInput, Refused, Unreachable
 from landbridge.formats import dav, icalendar
 from landbridge.formats.dav import APPLE, CALDAV, DAV, SERVER, Member, Multistatus
 from landbridge.protocols.values import Account, Place
@@ -49,8 +49,17 @@ class Homes:
         return self.urls[0]
 
     def url(self, key: str) -> str:
-        """The address of what has this key."""
-        return dav.url_of(key, self.root)
+        """The address of what has this key; `InvalidInput`: it is not on the account's servers."""
+        url = dav.url_of(key, self.root)
+        if not self.holds(key):
+            raise InvalidInput(f"key: {key[:80]!r} is not on the servers of this account")
+        return url
+
+    def holds(self, key: str) -> bool:
+        """Whether a key is on a host of the account: the password goes nowhere else."""
+        parts = urlsplit(dav.url_of(key, self.root))
+        hosts = [(home.scheme, home.netloc) for home in map(urlsplit, self.urls)]
+        return (parts.scheme, parts.netloc) in hosts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +175,7 @@ def calendars(provider: Provider, homes: Homes) -> Talk[list[Collection]]:
     for home in homes.urls:
         answer = yield from properties(provider, home, 1, *_CALENDAR_PROPERTIES, root=homes.root)
         for member in answer.members:
-            if is_calendar(member):
+            if is_calendar(member) and homes.holds(member.key):
                 found[member.key] = Collection(key=member.key, member=member)
     return [found[key] for key in sorted(found)]
 

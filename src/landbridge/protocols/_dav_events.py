@@ -66,7 +66,7 @@ class Pull:
                 # The server has forgotten the token: everything is listed again, and merged.
                 token = ""
                 continue
-            step = _Step.of(collection, answer, first=not token)
+            step = self._step(collection, answer, first=not token)
             if step.token == token and not step.versions and not step.gone and not listing:
                 return
             state = {"token": step.token}
@@ -100,6 +100,25 @@ class Pull:
             )
         return answer
 
+    def _step(self, collection: Collection, answer: Multistatus, *, first: bool) -> _Step:
+        """What an answer says about the calendar's members, as far as they are on our hosts."""
+        inside = [
+            member
+            for member in answer.members
+            if member.key != collection.key and self.homes.holds(member.key)
+        ]
+        return _Step(
+            versions={
+                member.key: member.text(dav.ETAG)
+                for member in inside
+                if member.status == 200 and not member.key.endswith("/")
+            },
+            # A first answer must name no removed members; one that does names some we never had.
+            gone=() if first else tuple(m.key for m in inside if m.status in _ABSENT),
+            token=answer.token or "",
+            partial=any(m.status == 507 and m.key == collection.key for m in answer.members),
+        )
+
     def _by_versions(self, collection: Collection) -> Generator[Request | Page, Any, None]:
         """All members and their ETags, if anything changed; for servers without sync-collection."""
         ctag = collection.ctag
@@ -109,7 +128,7 @@ class Pull:
         answer = yield from calls.properties(
             self.provider, url, 1, dav.ETAG, dav.RESOURCE_TYPE, root=self.homes.root
         )
-        step = _Step.of(collection, answer, first=True)
+        step = self._step(collection, answer, first=True)
         then = {"ctag": ctag} if not step.partial else {}
         yield from self._members(collection, step, listing=self._new_listing(), then=then)
 
@@ -229,21 +248,6 @@ class _Step:
     token: str
     partial: bool
     """The server cut the list (507): the rest comes with the next token."""
-
-    @classmethod
-    def of(cls, collection: Collection, answer: Multistatus, *, first: bool) -> _Step:
-        inside = [member for member in answer.members if member.key != collection.key]
-        return cls(
-            versions={
-                member.key: member.text(dav.ETAG)
-                for member in inside
-                if member.status == 200 and not member.key.endswith("/")
-            },
-            # A first answer must name no removed members; one that does names some we never had.
-            gone=() if first else tuple(m.key for m in inside if m.status in _ABSENT),
-            token=answer.token or "",
-            partial=any(m.status == 507 and m.key == collection.key for m in answer.members),
-        )
 
 
 @dataclass(kw_only=True)
