@@ -5,31 +5,28 @@ from __future__ import annotations
 import io
 import re
 from importlib.resources import files
-from typing import Any
 
 import asyncpg
-from alembic import command, context
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from landbridge.errors import SettingsError
 from landbridge.store.database import unavailable
-from landbridge.store.sql import checked_schema, in_schema
+from landbridge.store.sql import checked_schema
 
-_HOME = "landbridge.store:migrations"
-_LOCK = 0x4C42_0001
+THERE = "SELECT to_regclass('{schema}.migration') IS NOT NULL"
+CURRENT = "SELECT version_num FROM {schema}.migration"
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def revisions() -> list[str]:
+    """Every revision that this version of the package knows, oldest first: `0001` and so on."""
+    found = files("landbridge.store").joinpath("migrations", "versions").iterdir()
+    names = [each.name for each in found if re.fullmatch(r"\d{4}_\w+\.py", each.name)]
+    return sorted(name[:4] for name in names)
 
 
 def head() -> str:
     """The revision that this version of the package works with."""
-    revision = ScriptDirectory.from_config(_config("landbridge")).get_current_head()
-    assert revision is not None
-    return revision
+    return revisions()[-1]
 
 
 async def upgrade(url: str, schema: str = "landbridge") -> list[str]:
@@ -38,16 +35,37 @@ async def upgrade(url: str, schema: str = "landbridge") -> list[str]:
     Several callers at once are safe: one migrates, the others wait. A migration that cannot get
     its locks within five seconds gives up rather than block the application's queries.
     """
-    async with _Connected(url) as connection:
-        applied: list[str] = await connection.run_sync(_upgrade, checked_schema(schema))
-        return applied
+    if not await pending(url, schema):
+        return []
+    from landbridge.store import _alembic  # noqa: PLC0415 - a second; rarely is there something
+
+    return await _alembic.upgrade(url, schema)
 
 
 async def pending(url: str, schema: str = "landbridge") -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
-    async with _Connected(url) as connection:
-        missing: list[str] = await connection.run_sync(_pending, checked_schema(schema))
-        return missing
+    schema = checked_schema(schema)
+    with unavailable():
+        connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
+        try:
+            there = await connection.fetchval(THERE.format(schema=schema))
+            current = await connection.fetchval(CURRENT.format(schema=schema)) if there else None
+        finally:
+            await connection.close()
+    return after(current)
+
+
+def after(current: str | None) -> list[str]:
+    """The revisions that come after this one, all when there is none; SettingsError: unknown."""
+    known = revisions()
+    if current is None:
+        return known
+    if current not in known:
+        raise SettingsError(
+            f"the database is at migration {current!r}, which this version of Landbridge does not"
+            " know: it was migrated by a newer one; upgrade the package"
+        )
+    return known[known.index(current) + 1 :]
 
 
 def sql(schema: str = "landbridge", app_role: str = "") -> str:
@@ -56,10 +74,13 @@ def sql(schema: str = "landbridge", app_role: str = "") -> str:
     With `app_role` it ends with the GRANTs that let that role run Landbridge without owning
     anything.
     """
+    from landbridge.store import _alembic  # noqa: PLC0415 - see `upgrade`
+
     out = io.StringIO()
-    config = _config(checked_schema(schema), out)
-    out.write(f"CREATE SCHEMA IF NOT EXISTS {schema};\n\nSET lock_timeout = '5s';\n\n")
-    command.upgrade(config, "head", sql=True)
+    out.write(
+        f"CREATE SCHEMA IF NOT EXISTS {checked_schema(schema)};\n\nSET lock_timeout = '5s';\n\n"
+    )
+    _alembic.offline(schema, out)
     if app_role:
         out.write(grants(schema, app_role))
     return out.getvalue()
@@ -83,87 +104,3 @@ def grants(schema: str, app_role: str) -> str:
             "",
         ]
     )
-
-
-def statements(name: str, migration: MigrationContext) -> list[str]:
-    """The statements of an SQL file beside the migrations, in the installation's schema."""
-    script = files("landbridge.store").joinpath("migrations", "versions", name).read_text()
-    body = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
-    parts = [part.strip() for part in body.split("\n\n")]
-    return [in_schema(part, migration.opts["version_table_schema"]) for part in parts if part]
-
-
-def run() -> None:
-    """What Alembic's env.py does: online on the connection that `upgrade` opened, else as text."""
-    config = context.config
-    schema = config.attributes["schema"]
-    common = {"version_table": "migration", "version_table_schema": schema}
-    if context.is_offline_mode():
-        context.configure(
-            dialect_name="postgresql", output_buffer=config.attributes["out"], **common
-        )
-    else:
-        context.configure(connection=config.attributes["connection"], **common)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-def _config(schema: str, out: io.StringIO | None = None) -> Config:
-    config = Config(output_buffer=out)
-    config.set_main_option("script_location", _HOME)
-    config.set_main_option("path_separator", "os")
-    config.attributes["schema"] = schema
-    config.attributes["out"] = out
-    return config
-
-
-class _Connected:
-    def __init__(self, url: str):
-        async def connect() -> asyncpg.Connection:
-            with unavailable():
-                return await asyncpg.connect(url, timeout=10, statement_cache_size=0)
-
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool
-        )
-
-    async def __aenter__(self) -> Any:
-        self._connection = await self._engine.connect()
-        return self._connection
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
-        await self._engine.dispose()
-
-
-def _upgrade(connection: Connection, schema: str) -> list[str]:
-    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    todo = _pending(connection, schema)
-    if not todo:
-        return []
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
-    config = _config(schema)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
-    return todo
-
-
-def _pending(connection: Connection, schema: str) -> list[str]:
-    scripts = ScriptDirectory.from_config(_config(schema))
-    there = connection.scalar(
-        text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f"{schema}.migration"}
-    )
-    current = None
-    if there:
-        current = connection.scalar(text(f"SELECT version_num FROM {schema}.migration"))
-    known = [script.revision for script in scripts.walk_revisions()][::-1]
-    if current is None:
-        return known
-    if current not in known:
-        raise SettingsError(
-            f"the database is at migration {current!r}, which this version of Landbridge does not"
-            " know: it was migrated by a newer one; upgrade the package"
-        )
-    return known[known.index(current) + 1 :]

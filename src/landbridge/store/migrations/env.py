@@ -1,5 +1,5 @@
-"""How Alembic runs our migrations; the parts come from `landbridge.store.migrate`."""
+"""How Alembic runs our migrations; the parts come from `landbridge.store._alembic`."""
 
-from landbridge.store.migrate import run
+from landbridge.store._alembic import run
 
 run()

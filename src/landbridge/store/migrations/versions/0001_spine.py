@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from landbridge.store.migrate import statements
+from landbridge.store._alembic import statements
 
 revision = "0001"
 down_revision = None
