@@ -40,7 +40,7 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(help="Also write what is shown as an SVG.", dir_okay=False)
     ] = None,
-    small: Annotated[bool, typer.Option("--small", hidden=True)] = False,
+    size: Annotated[str, typer.Option(hidden=True)] = "full",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole story on this machine, with real processes, in a folder that goes again.
@@ -55,7 +55,7 @@ def demo(
     from landbridge.cli.demo.children import Children
     from landbridge.cli.demo.inside import isolate
     from landbridge.cli.demo.screen import Screen
-    from landbridge.cli.demo.size import FULL, SMALL
+    from landbridge.cli.demo.size import SIZES
 
     planted = plant_of(plant)
     screen = Screen(json=as_json, picture=picture is not None)
@@ -74,7 +74,7 @@ def demo(
         outcome = run(
             children,
             screen,
-            story.tell(children, screen, SMALL if small else FULL, planted, ended),
+            story.tell(children, screen, SIZES[size], planted, ended),
         )
     if not outcome.matched:
         raise typer.Exit(1)

@@ -39,8 +39,8 @@ class Spoken:
 
     committed: list[Emitted]
     rolled_back: int
-    killed_at: int
-    """Deliveries that had arrived when the worker was killed."""
+    killed_at: int | None
+    """Deliveries that had arrived when the worker was killed; None: it was not."""
 
 
 class _ChangedItsMind(Exception):
@@ -58,31 +58,41 @@ async def subscribe(scene: Scene) -> None:
             types=hook.types,
         )
         await asyncio.to_thread(receiver.post, "endpoints", name=hook.name, secret=created.secret)
-    for failure in _FAILURES:
+    for failure in _FAILURES if scene.size.fails_first else ():
         await asyncio.to_thread(receiver.post, "failures", tries=1, **failure)
 
 
 async def emit_and_kill(scene: Scene) -> Spoken:
     """Emits all, half of it before the worker is killed; waits until all of it has arrived."""
     size, ours = scene.size, scene.ours
-    with scene.screen.step("emitting events, killing the worker") as step:
+    with scene.screen.step("emitting events inside transactions") as step:
         await subscribe(scene)
         kinds = cycle((kind, tenant) for kind in _TYPES for tenant in _TENANTS)
         half = size.emitted // 2
         committed, rolled_back = await _emit(scene, kinds, half)
         killed_at = await _some_arrived(scene, committed)
-        ours.kill_worker()
+        if size.kills_worker:
+            ours.kill_worker()
         more, undone = await _emit(scene, kinds, size.emitted - half)
         committed += more
-        ours.hire()
+        rolled_back += undone
+        if size.kills_worker:
+            ours.hire()
         arrived = await _all_arrived(scene, committed)
         step.said = (
-            f"emitted {len(committed):,} events and rolled {rolled_back + undone} more back;"
-            f" {arrived.failed} tries failed on purpose\n"
-            f"worker killed (SIGKILL) after {killed_at:,} of {arrived.promised:,} deliveries;"
-            " another one went on"
+            f"emitted {len(committed):,} events and rolled {rolled_back} more back;"
+            f" {arrived.failed} tries failed on purpose"
         )
-    return Spoken(committed=committed, rolled_back=rolled_back + undone, killed_at=killed_at)
+        if size.kills_worker:
+            step.said += (
+                f"\nworker killed (SIGKILL) after {killed_at:,} of {arrived.promised:,} deliveries;"
+                " another one went on"
+            )
+    return Spoken(
+        committed=committed,
+        rolled_back=rolled_back,
+        killed_at=killed_at if size.kills_worker else None,
+    )
 
 
 async def _emit(

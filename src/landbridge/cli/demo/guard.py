@@ -14,6 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+from landbridge.errors import SettingsError
+from landbridge.store.embedded import Embedded
+
 _GRACE = 6.0
 _PATIENCE = 20.0
 _PAUSE = 0.02
@@ -55,9 +58,6 @@ def _signal(pid: int, number: int) -> bool:
 
 def remove(folder: Path) -> bool:
     """Removes the folder with the database in it, once the database's server has stopped."""
-    from landbridge.errors import SettingsError
-    from landbridge.store.embedded import Embedded
-
     deadline = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < deadline:
         try:

@@ -44,6 +44,7 @@ async def judge(
     ]
     inbox = await _webhooks(scene)
     sent = ledger.deliveries(scene.theirs.deliveries(), spoken.committed, HOOKS)
+    others = await asyncio.to_thread(lambda: scene.theirs.sides)
     lines = [
         await _connected(scene),
         *_mirror_lines(mirrored),
@@ -55,7 +56,7 @@ async def judge(
             theirs=sent.events,
             note=f"{spoken.rolled_back} more were rolled back; none of them arrived",
         ),
-        await _delivery_line(scene, sent),
+        await _delivery_line(scene, sent, others["deliveries_verified_by"]),
     ]
     findings: list[Finding] = [each.finding for each in mirrored]
     findings += [inbox.finding, sent.finding, await _parked(scene)]
@@ -64,7 +65,7 @@ async def judge(
         findings=findings,
         duplicated=sent.duplicated,
         seconds=seconds,
-        sides=await asyncio.to_thread(lambda: scene.theirs.sides),
+        sides=others,
         facts={
             "rolled_back": spoken.rolled_back,
             "failed_on_purpose": sent.failed,
@@ -109,7 +110,7 @@ def _mirror_lines(mirrored: list[Compared]) -> list[Line]:
             what="deleted",
             ours=sum(len(each.ours.deleted & each.theirs.deleted) for each in mirrored),
             theirs=sum(len(each.theirs.deleted) for each in mirrored),
-            note="there since the first pull, and seen here",
+            note="there since the first pull, and known here",
         ),
     ]
 
@@ -148,7 +149,7 @@ async def _webhook_lines(scene: Scene, inbox: Webhooks) -> list[Line]:
     ]
 
 
-async def _delivery_line(scene: Scene, sent: Deliveries) -> Line:
+async def _delivery_line(scene: Scene, sent: Deliveries, verifier: str) -> Line:
     bridge = scene.ours.bridge
     ended = await deliveries.every(
         bridge.db,
@@ -161,5 +162,5 @@ async def _delivery_line(scene: Scene, sent: Deliveries) -> Line:
         what="delivered",
         ours=len({each.id for each in ended}),
         theirs=sent.arrived,
-        note=f"{sent.failed} failed on purpose first; a worker was killed",
+        note=f"verified by {verifier}; {sent.failed} failed first",
     )

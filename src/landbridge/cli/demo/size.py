@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """`stripe` are the simulator's options; the rest are counts."""
+    """`stripe` are the simulator's options; the rest are counts, but for the last two."""
 
     stripe: Mapping[str, int]
     events: int
@@ -17,6 +17,10 @@ class Size:
     """Changes at the payments side, and a third as many of each kind at the calendar."""
     emitted: int
     """Committed events; a fourth as many more are rolled back."""
+    kills_worker: bool = True
+    """Whether the worker is killed; its work waits for its lease, 15 s."""
+    fails_first: bool = True
+    """Whether the receiver fails some first tries; the second come after 5 s."""
 
 
 FULL = Size(
@@ -46,3 +50,7 @@ SMALL = Size(
     changes=18,
     emitted=100,
 )
+
+LEAST = replace(SMALL, kills_worker=False, fails_first=False)
+
+SIZES: Mapping[str, Size] = {"full": FULL, "small": SMALL, "least": LEAST}

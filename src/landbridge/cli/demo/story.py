@@ -28,7 +28,7 @@ async def tell(
     is in the outcome.
     """
     begun = time.monotonic()
-    screen.title("landbridge demo: all of it on this machine, nothing leaves it")
+    screen.title("landbridge demo: everything on this machine, nothing leaves it")
     async with AsyncExitStack() as stack:
         with screen.step("starting Postgres, a server, a worker and the other sides") as step:
             ours, theirs = await asyncio.gather(
@@ -36,8 +36,8 @@ async def tell(
             )
             stack.callback(theirs.close)
             step.said = (
-                "Postgres, a server, a worker; on the other side a Stripe simulator,"
-                f" {theirs.calendar.name}, a receiver"
+                "Postgres, server and worker; the others: a Stripe simulator, a receiver,"
+                f" {theirs.calendar.name}"
             )
         scene = Scene(
             children=children, screen=screen, size=size, plant=plant, ours=ours, theirs=theirs
