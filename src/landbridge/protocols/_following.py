@@ -1,9 +1,9 @@
 """What changed since the last pull: by the provider's event list, or by creation time.
 
 Both lists come newest first, so the time up to which everything is read (`since`) moves on only
-with the last page; until then the cursor keeps it, the newest time met (`top`) and the place
-(`after`). The next pull asks again for the last minutes (`overlap`), because events with equal
-stamps may appear late; those that were acted on are remembered in `seen`.
+with the last page, to the provider's time at the first one; until then the cursor keeps that time
+(`until`) and the place (`after`). The next pull asks again for the last minutes (`overlap`), as
+events may appear late; those that were acted on are remembered in `seen`.
 """
 
 from collections.abc import Generator
@@ -107,9 +107,8 @@ class _Walk:
     since: int
     overlap: int
     floor: int
-    top: int
-    quiet: int | None
-    """The provider's time when the first page was read, less the overlap."""
+    until: int | None
+    """The provider's time when the first page was read."""
     after: str | None
     seen: dict[str, int]
     """The stamps of what was acted on, by key."""
@@ -122,8 +121,7 @@ class _Walk:
             since=since,
             overlap=int(overlap.total_seconds()),
             floor=int(cursor.get("floor", 0)),
-            top=int(cursor.get("top", since)),
-            quiet=cursor.get("quiet"),
+            until=cursor.get("until"),
             after=cursor.get("after"),
             seen=dict(cursor.get("seen", {})),
         )
@@ -137,41 +135,38 @@ class _Walk:
         """Whether the place we wanted to go on from is gone; then the first page comes next."""
         if self.after is None or self.anew or response.status not in (400, 404):
             return False
-        self.after, self.quiet, self.anew = None, None, True
+        self.after, self.until, self.anew = None, None, True
         return True
 
     def meets(self, item: Fetched, stamp: str) -> bool:
         """Takes note of an item; whether it is new."""
         at = find(item.value, stamp)
-        at = at if isinstance(at, int) and not isinstance(at, bool) else self.since
-        self.top = max(self.top, at)
         if item.key in self.seen:
             return False
-        self.seen[item.key] = at
+        self.seen[item.key] = at if isinstance(at, int) else self.since
         return True
 
     def turn(self, response: Response, now: datetime, after: str | None) -> dict[str, Any]:
         """The cursor behind the page that was just read, `after` being where the next begins."""
-        if self.quiet is None:
-            self.quiet = provider_time(response, now) - self.overlap
+        if self.until is None:
+            self.until = provider_time(response, now)
         self.after = after
         if after is None:
-            latest = self.quiet + 2 * self.overlap
-            since = max(self.since, min(self.top, latest), self.quiet)
+            since = max(self.since, self.until)
             return {"since": since, "floor": self.floor, "seen": self._remembered(since)}
         return {
             "since": self.since,
             "floor": self.floor,
-            "top": self.top,
-            "quiet": self.quiet,
+            "until": self.until,
             "after": after,
             "seen": self._remembered(self.since),
         }
 
     def _remembered(self, since: int) -> dict[str, int]:
-        """What the next question will bring again, the newest of it."""
+        """What the next question will bring again, the newest of it; the rest is forgotten."""
         again = [(at, key) for key, at in self.seen.items() if at >= since - self.overlap]
-        return {key: at for at, key in sorted(again, reverse=True)[:_REMEMBERED]}
+        self.seen = {key: at for at, key in sorted(again, reverse=True)[:_REMEMBERED]}
+        return dict(self.seen)
 
 
 def _objects(

@@ -18,6 +18,8 @@ from landbridge.spec import AfterLast, EventFeed, Provider, Resource
 from landbridge.wire import Request, Response
 
 _SLACK = timedelta(minutes=5)
+_TRAIL = 10
+"""How many of the last keys are kept, to go on from when the very last is gone."""
 _SETTLING = 30
 """Seconds: what is shown with an earlier stamp may have been hidden from a listing that long."""
 
@@ -27,20 +29,20 @@ def list_all(
 ) -> Generator[Request | Page, Response | None, dict[str, Any]]:
     """Every record, page by page; gives the cursor that the last page carries.
 
-    If the record that the next page should begin after is gone meanwhile, the listing begins anew,
-    once a pull.
+    If the record that the next page should begin after is gone meanwhile, the page begins after
+    one that came before it, as a last resort at the top.
     """
     listing = str(cursor.get("listing") or int(now.timestamp() * 1000))
-    after: str | None = cursor.get("after")
+    trail: list[str] = list(cursor.get("after", ()))
     began: int | None = cursor.get("began")
-    anew = False
     while True:
+        after = trail[-1] if trail else None
         query = [*resource.query.items(), *page_query(resource.page, after)]
         request = call(provider, place, "GET", resource.path, query=query)
         response = yield request
         assert response is not None
-        if after is not None and not anew and response.status in (400, 404):
-            after, anew = None, True
+        if trail and response.status in (400, 404):
+            trail.pop()
             continue
         expect(provider, request, response, now)
         if began is None:
@@ -50,8 +52,8 @@ def list_all(
         for place_in_page, one in enumerate(found):
             found[place_in_page] = yield from completed(provider, resource, place, one)
         last = following is None
-        after = following
-        state: dict[str, Any] = {"listing": listing, "after": after, "began": began}
+        trail = [*trail, *(one.key for one in found)][-_TRAIL:]
+        state: dict[str, Any] = {"listing": listing, "after": trail, "began": began}
         if last:
             state = _followed_from(resource, began)
         yield Page(
