@@ -71,7 +71,7 @@ class Timestamped:
 
     def key(self, secret: str) -> bytes:
         """The whole text, as bytes."""
-        if not secret:
+        if not secret.strip():
             raise InvalidInput("secret: it is empty")
         return secret.encode()
 
