@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from landbridge.errors import DatabaseUnavailable, SettingsError
+from landbridge.store.session import session
 from landbridge.store.sql import Sql, checked_schema
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 Row = asyncpg.Record
 
@@ -44,6 +48,14 @@ class Tx:
     def raw(self) -> Any:
         """The driver's own connection, for the user's statements."""
         return self._connection
+
+    def session(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """An SQLAlchemy AsyncSession in this transaction: `async with tx.session() as session:`.
+
+        What it writes is committed or undone together with everything else here; it is flushed at
+        the end of its block. Its commit ends a savepoint only.
+        """
+        return session(self._connection)
 
     async def fetch(self, statement: Sql, **binds: Any) -> list[Row]:
         """All rows of a statement."""
