@@ -77,16 +77,8 @@ async def examine(
 
 
 async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Database, str]:
-    if settings.database_url:
-        url, said = (
-            settings.database_url,
-            f"LANDBRIDGE_DATABASE_URL, {_host(settings.database_url)}",
-        )
-    else:
-        url = await start_embedded(stack, settings)
-        said = f"the embedded server in {settings.home.expanduser().absolute()}"
     db = await Database.open(
-        url,
+        settings.database_url or await start_embedded(stack, settings),
         schema=settings.schema_name,
         direct_url=settings.direct_url,
         budget=2,
@@ -94,12 +86,10 @@ async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Database, st
         offset=settings.clock_offset,
     )
     stack.push_async_callback(db.close)
-    return db, said
-
-
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return parts.hostname or "a local socket"
+    if settings.database_url:
+        host = urlsplit(settings.database_url).hostname or "a local socket"
+        return db, f"LANDBRIDGE_DATABASE_URL, {host}"
+    return db, f"the embedded server in {settings.home.expanduser().absolute()}"
 
 
 async def _database(db: Database, where: str) -> Check:

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 
 from landbridge.client.guard import Guard
-from landbridge.client.sign_in import SignIn, authorization
+from landbridge.client.sign_in import SignIn, authorization, hushed
 from landbridge.client.transport import guarded_transport
 from landbridge.clock import Clock
 from landbridge.errors import LandbridgeError, OutcomeUnknown, ReconnectRequired, Unreachable
@@ -124,13 +124,15 @@ class Signed:
         safe = request.method in READS or request.method == "PUT" or key_header in request.headers
         for attempt in range(1, client.attempts + 1):
             last = attempt == client.attempts or not safe
+            credentials = await self._credentials()
             try:
-                response = await client.exchange(await self._with_credentials(request))
+                response = await client.exchange(self._having(request, credentials))
             except (httpx2.TransportError, TimeoutError) as error:
                 if last:
                     raise self._no_answer(request, error) from None
                 await client.sleep(delay(attempt, client.rng))
                 continue
+            response = hushed(self._provider, credentials, response)
             outcome = classify(
                 self._provider.errors,
                 request,
@@ -143,7 +145,7 @@ class Signed:
                     f"{self._provider.name} no longer accepts the credentials"
                     f" ({response.status}); reconnect with: landbridge connect"
                     f" {self._provider.slug}",
-                    connection=self._sign_in.connection and self._sign_in.connection.id,
+                    connection=self._sign_in.connection.id if self._sign_in.connection else None,
                 )
             if last or not outcome.transient:
                 return response
@@ -156,10 +158,10 @@ class Signed:
         carried = [name for name in names if name in request.headers]
         return (carried or names or ["Idempotency-Key"])[0]
 
-    async def _with_credentials(self, request: Request) -> Request:
+    def _having(self, request: Request, credentials: Mapping[str, str]) -> Request:
         headers = {
             **{k: v for k, v in self._provider.headers.items() if k not in request.headers},
-            **authorization(self._provider, await self._credentials()),
+            **authorization(self._provider, credentials),
         }
         return request.having(headers=request.headers.having(headers))
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 from landbridge.spec import ApiKey, Provider
 from landbridge.store.connections import Connection
+from landbridge.wire import Headers, Response
+
+_SHORTEST = 6
+"""Letters; a shorter secret would black out ordinary words, and is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +32,25 @@ def authorization(provider: Provider, credentials: Mapping[str, str]) -> dict[st
         return {auth.header: f"{auth.scheme} {key}" if auth.scheme else key}
     pair = f"{credentials[auth.username]}:{credentials[auth.password]}"
     return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def hushed(provider: Provider, credentials: Mapping[str, str], response: Response) -> Response:
+    """The answer without the credentials of its request, which some servers say back in errors.
+
+    An answer of success is given as it is: it is the provider's record, kept byte for byte.
+    """
+    if 200 <= response.status < 300:
+        return response
+    secrets = {credentials[field.name] for field in provider.auth.fields if field.secret}
+    for value in authorization(provider, credentials).values():
+        secrets.update(value.split())
+    body, pairs = response.body, list(response.headers.pairs())
+    for secret in sorted(filter(_is_long, secrets), key=len, reverse=True):
+        for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
+            body = body.replace(form.encode(), b"***")
+            pairs = [(name, value.replace(form, "***")) for name, value in pairs]
+    return replace(response, body=body, headers=Headers(pairs))
+
+
+def _is_long(secret: str) -> bool:
+    return len(secret) >= _SHORTEST
