@@ -1,8 +1,6 @@
 """Every statement is run among others' same-looking rows: it gives and changes none of them."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import date, timedelta
-from typing import Any
 
 import asyncpg
 import pytest
@@ -11,8 +9,9 @@ from landbridge.store import catalogue
 from landbridge.store.embedded import Attached
 from landbridge.store.sql import Sql
 from tests.store.databases import fresh_database, migrated_template
+from tests.store.samples import sample
 from tests.store.sql_lint import judge, tables
-from tests.store.two_tenants import CELLS, ID, OWN, THEN, Seen, columns, fill, look
+from tests.store.two_tenants import Seen, columns, fill, look
 
 KNOWN = tables()
 EVERY = catalogue.every()
@@ -20,109 +19,6 @@ OF_ONE_TENANT = [each for each in EVERY if not each.across]
 OF_ONE_ENVIRONMENT = [
     each for each in EVERY if each.across and judge(each, KNOWN).reach == "one environment"
 ]
-
-# Values of binds, as statement.name or name; the rest are CELLS, and `names` is [name].
-BINDS: dict[str, Any] = {
-    "environment": OWN[0],
-    "tenant": OWN[1],
-    "account_name": "name of the account",
-    "after": 0,
-    "records.read.after": "",
-    "afters": [timedelta(minutes=5)],
-    "args": [None],
-    "arrivals": [ID],
-    "ats": [None],
-    "attempts": [2],
-    "deliveries.settle.attempts": ["new"],
-    "before": date(2020, 1, 1),
-    "bodies": [b"body"],
-    "changed": 1,
-    "changes": ["new"],
-    "content_type": "application/json",
-    "cursor": "{}",
-    "days": 1,
-    "deleted": True,
-    "digests": [b"digest"],
-    "document": "{}",
-    "due": "new_due",
-    "ends": [True],
-    "errors": ["error"],
-    "fields": ["total"],
-    "first": "",
-    "gone": 1,
-    "headers": [b"headers"],
-    "keep": timedelta(days=1),
-    "last": "~",
-    "lease": timedelta(minutes=5),
-    "most": 100,
-    "ns": [1],
-    "occurred_ats": [THEN],
-    "outcomes": ["pull"],
-    "ordering_key": None,
-    "parked": 1,
-    "parked.list.place": ID,
-    "payload": b"payload",
-    "prefix": "due_",
-    "problems": None,
-    "raws": [b"raw"],
-    "reason": "reason",
-    "reasons": ["reason"],
-    "refs": [ID],
-    "repeats": [None],
-    "resources": ["invoice"],
-    "schema_version": 1,
-    "scopes": ["read"],
-    "secret": b"secret",
-    "secrets": b"secrets",
-    "seen": 1,
-    "settings": "{}",
-    "since": "",
-    "changes.of_key.since": 0,
-    "state": "waiting",
-    "connections.set_state.state": "paused",
-    "deliveries.list.state": None,
-    "endpoints.set_state.state": "disabled",
-    "endpoints.set_state.url": None,
-    "runs.end.state": "done",
-    "states": ["delivered"],
-    "statuses": [200],
-    "subject": "subject",
-    "subjects": ["subject"],
-    "tooks": [5],
-    "topics": ["invoice.paid"],
-    "unifieds": ['{"total": 1}'],
-    "until": 1000,
-    "url": "https://example.com/hook",
-    "versions": ["2"],
-    # What is made must not be there yet.
-    "apps.ensure.id": "new",
-    "apps.ensure.name": "new",
-    "apps.ensure.token": "new",
-    "consumers.join.name": "new",
-    "deliveries.again.id": "any_done",
-    "deliveries.hasten.id": "any_waiting",
-    "due.put.ids": ["new"],
-    "due.take.kind": "pull",
-    "endpoints.add.id": "new",
-    "grants.save.id": "new",
-    "inbox.admit.keys": ["new"],
-    "intents.add.id": "new",
-    "runs.start.id": "new",
-    "syncs.add.resources": ["new"],
-    "tenant_keys.add.version": 2,
-    "wrapped": b"wrapped",
-    "wrapped_by": "key",
-}
-
-
-def _bind(statement: Sql, name: str) -> Any:
-    for cells, key in ((BINDS, f"{statement.name}.{name}"), (BINDS, name), (CELLS, name)):
-        if key in cells:
-            return cells[key]
-    singular = name.removesuffix("s")
-    if singular != name and (singular in BINDS or singular in CELLS):
-        return [_bind(statement, singular)]
-    pytest.fail(f"{statement.name}: give the bind {name} a sample in BINDS of {__file__}")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +54,7 @@ async def _filled(url: str, *, everyone: bool) -> AsyncIterator[asyncpg.Connecti
 
 
 async def _look(connection: asyncpg.Connection, statement: Sql, *, tenant: bool = True) -> Seen:
-    binds = {name: _bind(statement, name) for name in statement.binds}
+    binds = {name: sample(statement, name) for name in statement.binds}
     return await look(connection, statement, binds, tenant=tenant)
 
 

@@ -4,79 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from landbridge.store.sql import Sql
+from tests.store.samples import CELLS, LATER, OWN, THEN
 
 SCHEMA = "landbridge"
-OWN = ("test", "acme")
 OTHERS = (("test", "other"), ("live", "acme"), ("live", "other"))
-
-ID = "any_00000000000000000000000000"
-KEY = f"{ID}/invoice"
-THEN = datetime(2026, 1, 1, tzinfo=UTC)
-LATER = datetime(2100, 1, 1, tzinfo=UTC)
-
-# Equal for everyone, so that a statement that forgets the tenant would meet the others' rows too.
-# By column, or table.column; a bind of the same name gets the same value, `names` gets [name].
-CELLS: dict[str, Any] = {
-    "access_grant": ID,
-    "account": "account",
-    "action": "create",
-    "app": ID,
-    "arrival": ID,
-    "attempt": 1,
-    "change": ID,
-    "connection": ID,
-    "day": date(2026, 1, 1),
-    "delivery": ID,
-    "due.attempt": 1,
-    "endpoint": ID,
-    "event": ID,
-    "expires_at": THEN + timedelta(days=3650),
-    "fence": 7,
-    "id": ID,
-    "idempotency_key": KEY,
-    "key": KEY,
-    "kind": "payments.invoice",
-    "due.kind": "deliver",
-    "label": "",
-    "lane": "deliver",
-    "listing": "listing",
-    "name": "name",
-    "number": 5,
-    "outcome": "failing",
-    "owner": "owner",
-    "page": 1,
-    "place": ID,
-    "provider": "stripe",
-    "ref": ID,
-    "resource": "invoice",
-    "run": ID,
-    "scope": "",
-    "seen.keys": [KEY],
-    "status": 500,
-    "target": ID,
-    "token": "token",
-    "type": "invoice.paid",
-    "types": ["*"],
-    "vendor_id": "vendor",
-    "version": 1,
-    "record.version": "1",
-    "what": "record",
-    "connection.state": "active",
-    "endpoint.state": "enabled",
-    "inbox_event.outcome": "pull",
-    "intent.state": "waiting",
-    "run.state": "running",
-    "deleted_at": None,
-    "settled_at": None,
-    "ended_at": None,
-    "repeat": None,
-}
 
 # More rows of a table, which differ from the first in this.
 MORE: dict[str, list[dict[str, Any]]] = {

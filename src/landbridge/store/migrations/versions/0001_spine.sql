@@ -174,6 +174,8 @@ CREATE TABLE lb.parked (
     UNIQUE (environment, tenant, what, place, resource, key)
 )
 
+CREATE INDEX parked_place ON lb.parked (environment, what, place)
+
 COMMENT ON TABLE lb.parked IS
 'What could not be read or accepted, with the reason, until it is replayed. place: the connection, the app or the consumer.'
 

@@ -1,0 +1,151 @@
+"""A database with so many rows that reading a whole table would be noticed, and what plans do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from landbridge.store.sql import Sql
+from tests.store.two_tenants import SCHEMA
+
+MANY = 50_000
+
+# Rows n = 1..MANY: every fiftieth is acme's, all are in the environment test. `moment(n)` spreads
+# them over the last hour, `made(prefix, n)` is the id of that moment.
+_FUNCTIONS = """
+CREATE FUNCTION pg_temp.tenant(n int) RETURNS text LANGUAGE sql IMMUTABLE AS
+$$ SELECT CASE WHEN n % 50 = 0 THEN 'acme' ELSE 'tenant_' || n % 997 END $$;
+CREATE FUNCTION pg_temp.moment(n int) RETURNS timestamptz LANGUAGE sql STABLE AS
+$$ SELECT now() - interval '1 hour' * n / 50000 $$;
+CREATE FUNCTION pg_temp.made(prefix text, n int) RETURNS text LANGUAGE sql STABLE AS
+$$ SELECT left(landbridge.id_bound(prefix, pg_temp.moment(n)), length(prefix) + 11)
+          || lpad(n::text, 16, '0') $$;
+"""
+_ROWS: Mapping[str, str] = {
+    "due (environment, tenant, id, lane, kind, shard, due_at, ref, target, key, owner, fence)": """
+        'test', pg_temp.tenant(n), pg_temp.made('due', n),
+        CASE WHEN n % 5 = 0 THEN 'pull' ELSE 'deliver' END,
+        CASE WHEN n % 5 = 0 THEN 'pull' ELSE 'deliver' END,
+        landbridge.shard('test', pg_temp.tenant(n)),
+        CASE WHEN n % 3 = 0 THEN now() + interval '1 hour' * n / 50000 ELSE pg_temp.moment(n) END,
+        'evt_' || n, 'end_' || n % 100, CASE WHEN n % 5 = 0 THEN 'con_' || n || '/invoice' END,
+        CASE WHEN n % 100 = 0 THEN 'owner' END, 7""",
+    "event (environment, tenant, id, number, type, schema_version, content_type, payload, digest,"
+    " created_at)": """
+        'test', pg_temp.tenant(n), pg_temp.made('evt', n), n, 'invoice.paid', 1,
+        'application/json', '{}', '', pg_temp.moment(n)""",
+    "emitted (environment, tenant, id, type, payload)": """
+        'test', pg_temp.tenant(n), pg_temp.made('evt', n), 'invoice.paid', '{}'""",
+    "emit_key (environment, tenant, key, event, expires_at)": """
+        'test', pg_temp.tenant(n), 'key_' || n, pg_temp.made('evt', n),
+        pg_temp.moment(n) + interval '1 day'""",
+    "attempt (environment, tenant, id, delivery, event, endpoint, number, outcome, took_ms)": """
+        'test', pg_temp.tenant(n), pg_temp.made('att', n), 'dlv_' || n / 2, 'evt_' || n / 2,
+        'end_' || n % 100, 1 + n % 2, 'failing', 5""",
+    "record (environment, tenant, connection, resource, key, raw, digest)": """
+        'test', pg_temp.tenant(n), 'con_' || n % 50, 'invoice', 'in_' || n, '{}', ''""",
+    "change (environment, tenant, id, connection, resource, key)": """
+        'test', pg_temp.tenant(n), pg_temp.made('chg', n), 'con_' || n % 50, 'invoice',
+        'in_' || n""",
+    "change_order (number, environment, change)": "n, 'test', pg_temp.made('chg', n)",
+    "change_new (changes)": "ARRAY[pg_temp.made('chg', n)]",
+    "arrival (environment, id, app, headers, body)": """
+        'test', pg_temp.made('arr', n), 'app_1', '', '{}'""",
+    "inbox_event (environment, tenant, id, app, connection, arrival, vendor_id, topic,"
+    " outcome)": """
+        'test', pg_temp.tenant(n), pg_temp.made('inb', n), 'app_1', 'con_' || n % 50,
+        pg_temp.made('arr', n), 'evt_' || n, 'invoice.paid', 'pull'""",
+    "inbox_key (environment, tenant, app, key, expires_at)": """
+        'test', pg_temp.tenant(n), 'app_1', 'evt_' || n, pg_temp.moment(n) + interval '1 day'""",
+    "intent (environment, tenant, id, connection, resource, action)": """
+        'test', pg_temp.tenant(n), pg_temp.made('int', n), 'con_' || n % 50, 'invoice', 'create'""",
+    "parked (environment, tenant, id, what, place, key, reason)": """
+        'test', pg_temp.tenant(n), pg_temp.made('prk', n), 'record', 'con_' || n % 50, 'in_' || n,
+        'unreadable'""",
+    "run (environment, tenant, id, connection, resource, state)": """
+        'test', pg_temp.tenant(n), pg_temp.made('run', n), 'con_' || n % 50, 'invoice', 'done'""",
+    "seen (environment, tenant, connection, resource, listing, page, keys)": """
+        'test', pg_temp.tenant(n), 'con_' || n % 50, 'invoice', 'listing_' || n / 50, n % 50,
+        ARRAY['in_' || n]""",
+    "connection (environment, tenant, id, app, access_grant, provider, account, token, state)": """
+        'test', pg_temp.tenant(n), 'con_' || n, 'app_1', 'grt_' || n, 'stripe', 'acct_' || n,
+        'token_' || n, 'active'""",
+    "access_grant (environment, tenant, id, app, kind)": """
+        'test', pg_temp.tenant(n), 'grt_' || n, 'app_1', 'api_key'""",
+    "sync (environment, tenant, connection, resource, id)": """
+        'test', pg_temp.tenant(n), 'con_' || n, 'invoice', pg_temp.made('syn', n)""",
+    "endpoint (environment, tenant, id, url, secrets)": """
+        'test', pg_temp.tenant(n), 'end_' || n, 'https://example.com', ''""",
+    "tenant_key (environment, tenant, version, wrapped, wrapped_by)": """
+        'test', 'tenant_' || n, 1, '', 'key'""",
+}
+BIG = frozenset(head.split(" ")[0] for head in _ROWS)
+
+
+async def fill_many(connection: asyncpg.Connection) -> None:
+    """MANY rows in every table of BIG, and fresh statistics."""
+    await connection.execute(_FUNCTIONS)
+    for head, values in _ROWS.items():
+        await connection.execute(
+            f"INSERT INTO {SCHEMA}.{head} SELECT {values} FROM generate_series(1, {MANY}) AS n"
+        )
+    await connection.execute("ANALYZE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How Postgres would run a statement, partitions counted as the table they belong to."""
+
+    scanned: frozenset[str]
+    """Tables of BIG that are read from one end to the other."""
+    indexes: frozenset[str]
+    """Indexes on tables of BIG, those that decide conflicts included."""
+    text: str
+
+
+async def explain(connection: asyncpg.Connection, statement: Sql, binds: Mapping[str, Any]) -> Plan:
+    """The plan for these binds, with every setting of the planner as it comes."""
+    parents = {
+        row["child"]: row["parent"]
+        for row in await connection.fetch(
+            """SELECT c.relname AS child, p.relname AS parent FROM pg_inherits AS i
+               JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent"""
+        )
+    }
+    small = {
+        row["relname"]
+        for row in await connection.fetch("SELECT relname FROM pg_class WHERE reltuples < 1000")
+    }
+    owners = {
+        row["indexname"]: parents.get(row["tablename"], row["tablename"])
+        for row in await connection.fetch("SELECT indexname, tablename FROM pg_indexes")
+    }
+    sql = f"EXPLAIN (FORMAT JSON) {statement.render(SCHEMA)}"
+    answer = await connection.fetchval(sql, *statement.arguments(dict(binds)))
+    nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
+    tables = {parents.get(name, name) for name in _of(nodes, "Seq Scan") if name not in small}
+    indexes = {name for node in nodes for name in _indexes(node) if owners.get(name) in BIG}
+    return Plan(
+        scanned=frozenset(tables & BIG),
+        indexes=frozenset(parents.get(name, name) for name in indexes),
+        text=answer,
+    )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for each in node.get("Plans", []):
+        yield from _nodes(each)
+
+
+def _of(nodes: list[dict[str, Any]], kind: str) -> list[str]:
+    return [str(node["Relation Name"]) for node in nodes if node["Node Type"] == kind]
+
+
+def _indexes(node: dict[str, Any]) -> list[str]:
+    named = [node["Index Name"]] if "Index Name" in node else []
+    return [*named, *node.get("Conflict Arbiter Indexes", [])]

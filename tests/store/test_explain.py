@@ -1,0 +1,188 @@
+"""No statement reads a big table from one end to the other, and the hot ones use their index."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from landbridge.store import catalogue, due
+from landbridge.store.database import Database, Tx
+from landbridge.store.embedded import Attached
+from landbridge.store.sql import Sql
+from tests.store.databases import fresh_database, migrated_template
+from tests.store.many_rows import explain, fill_many
+from tests.store.samples import sample
+from tests.store.two_tenants import SCHEMA
+
+pytestmark = pytest.mark.xdist_group("explain")
+
+EVERY = catalogue.every()
+
+# What serves each statement of a path that is taken often; nothing else may.
+HOT: dict[str, set[str]] = {
+    "changes.of_key": {"change_of_record", "change_order_number"},
+    "changes.read": {"change_order_number", "change_id"},
+    "connections.by_token": {"connection_token_key"},
+    "deliveries.load": {"event_id", "endpoint_pkey"},
+    "deliveries.settle": {"due_pkey"},
+    "due.claim": {"due_next", "due_pkey"},
+    "due.depth": {"due_next"},
+    "due.heartbeat": {"due_pkey"},
+    "due.hold": {"due_pkey"},
+    "due.put": {"due_key"},
+    "due.ready": {"due_next"},
+    "due.settle": {"due_pkey"},
+    "inbox.admit": {"inbox_key_pkey"},
+    "intents.settle": {"intent_pkey"},
+    "ordering.sequence": {"change_new_pkey", "change_id"},
+    "outbox.move": {"emitted_pkey", "emit_key_pkey", "endpoint_pkey", "due_pkey"},
+    "parked.keys": {"parked_place"},
+    "records.apply": {"record_pkey"},
+    "records.delete": {"record_pkey"},
+    "records.digests": {"record_pkey"},
+    "records.missing": {"record_pkey", "seen_pkey"},
+    "records.read": {"record_pkey"},
+    "records.touch": {"record_pkey"},
+    "runs.count": {"run_pkey"},
+    "syncs.cursor": {"sync_pkey"},
+    "syncs.move": {"sync_pkey"},
+    "syncs.see": {"seen_pkey"},
+}
+
+# Who may read a whole table, and why that is right.
+SCANS: dict[str, str] = {
+    "condition.sealed": "doctor reads some of the newest secrets, a few times a day",
+    "endpoints.by_id": "an operator's command, a few times a day, over a small table",
+    "outbox.waiting": "it stops at its limit",
+    "parked.one": "an operator's command, a few times a day, over a small table",
+}
+
+# A hundred at a time, as they come.
+BATCHES: dict[str, str] = {
+    "due.heartbeat": "due",
+    "due.settle": "due",
+    "deliveries.settle": "due",
+    "deliveries.load": "due",
+}
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Attached) -> Iterator[str]:
+    with fresh_database(postgres.dsn, migrated_template(postgres.dsn)) as url:
+        yield url
+
+
+@pytest.fixture
+async def many(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    if not await connection.fetchval("SELECT count(*) FROM landbridge.due"):
+        await fill_many(connection)
+    yield connection
+    await connection.close()
+
+
+async def _binds(connection: asyncpg.Connection, statement: Sql) -> dict[str, Any]:
+    binds = {name: sample(statement, name) for name in statement.binds}
+    if statement.name in BATCHES:
+        binds = {
+            name: value * 100 if isinstance(value, list) else value for name, value in binds.items()
+        }
+        rows = await connection.fetch(
+            "SELECT id, environment, tenant, ref, target FROM landbridge.due ORDER BY id LIMIT 100"
+        )
+        for bind, column in (("ids", "id"), ("environments", "environment"), ("tenants", "tenant")):
+            binds[bind] = [row[column] for row in rows]
+    return binds
+
+
+@pytest.mark.parametrize("statement", EVERY, ids=lambda each: each.name)
+async def test_no_big_table_is_read_whole(statement: Sql, many: asyncpg.Connection) -> None:
+    plan = await explain(many, statement, await _binds(many, statement))
+    if statement.name in SCANS:
+        assert plan.scanned, "it does not any more: take it out of SCANS"
+    else:
+        assert not plan.scanned, plan.text
+    if statement.name in HOT:
+        assert plan.indexes == HOT[statement.name], plan.text
+
+
+def test_the_tables_name_statements_that_exist() -> None:
+    assert {*HOT, *SCANS, *BATCHES} <= {each.name for each in EVERY}
+
+
+@pytest.mark.parametrize(
+    ("text", "scans"),
+    [
+        ("SELECT count(*) FROM lb.due", {"due"}),
+        ("SELECT e.id FROM lb.event AS e WHERE e.type = 'x'", {"event"}),
+        (
+            "SELECT l.n FROM generate_series(1, 9) AS l(n), lb.record AS r WHERE r.version = 'x'",
+            {"record"},
+        ),
+    ],
+)
+async def test_a_scan_is_noticed(text: str, scans: set[str], many: asyncpg.Connection) -> None:
+    assert (await explain(many, Sql("plant", text), {})).scanned == scans
+
+
+# Plans that outlive the table's size
+
+
+async def _rounds(tx: Tx, times: int) -> None:
+    lease = timedelta(minutes=1)
+    for _ in range(times):
+        await due.put(
+            tx,
+            [
+                due.Job(environment="test", tenant="acme", lane="push", kind="push", key=f"k{n}")
+                for n in range(20)
+            ],
+        )
+        claims = await due.claim(
+            tx, owner="one", lanes=["push"], limit=50, per_shard=50, lease=lease
+        )
+        assert len(claims) == 20
+        assert len(await due.heartbeat(tx, "one", claims, lease)) == 20
+        assert len(await due.settle(tx, "one", claims)) == 20
+
+
+async def _rows_scanned_after_growth(url: str, tx: Tx) -> int:
+    """Rows that one round reads by whole-table scans, planned on an empty table, then grown."""
+    admin = await asyncpg.connect(url)
+    await admin.execute("VACUUM ANALYZE landbridge.due")
+    await _rounds(tx, 8)
+    await admin.execute(
+        """INSERT INTO landbridge.due (environment, tenant, id, lane, kind, shard, due_at)
+           SELECT 'test', 'acme', 'due_' || n, 'deliver', 'deliver',
+                  landbridge.shard('test', 'acme'), now()
+           FROM generate_series(1, 50000) AS n"""
+    )
+    await admin.close()
+    async with tx.raw.transaction():
+        before = await _scanned(tx)
+        await _rounds(tx, 1)
+        return await _scanned(tx) - before
+
+
+async def _scanned(tx: Tx) -> int:
+    """Rows read by scans of the whole queue, which this session has not reported yet."""
+    rows: int = await tx.raw.fetchval(
+        """SELECT seq_tup_read FROM pg_stat_xact_user_tables
+           WHERE schemaname = 'landbridge' AND relname = 'due'"""
+    )
+    return rows
+
+
+async def test_plans_made_while_the_queue_was_empty_are_not_kept(database_url: str) -> None:
+    db = await Database.open(database_url, budget=1)
+    async with db._pool.acquire() as connection:
+        assert await _rows_scanned_after_growth(database_url, Tx(connection, SCHEMA)) == 0
+    await db.close()
+
+
+async def test_plans_that_are_kept_would_read_the_whole_queue(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    assert await _rows_scanned_after_growth(database_url, Tx(connection, SCHEMA)) >= 50_000
+    await connection.close()
