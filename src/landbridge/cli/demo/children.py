@@ -21,7 +21,7 @@ from landbridge.errors import LandbridgeError
 T = TypeVar("T")
 
 _PREFIX = "landbridge-demo-"
-_MEMORY_BYTES = 60_000_000
+_LARGE, _SMALL = 500_000_000, 60_000_000
 _PAUSE = 0.02
 _TAIL = 12
 _STOP_SECONDS = 8.0
@@ -61,16 +61,18 @@ class Child:
 class Children:
     """Starts processes, and ends them all with the block; the folders are removed then.
 
-    `folder` is on disk; `fast_folder` is in memory where there is enough of it, for servers that
-    sync every small file. A guard (see `guard`) ends and removes when this process is killed.
+    Both are in memory where there is room, unless TMPDIR says where they go: `folder` for all, and
+    `small_folder` for who syncs many small files. A guard (see `guard`) ends and removes also when
+    this process is killed.
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self.fast_folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
+        self.folder = _folder(_LARGE)
+        self.small_folder = _folder(_SMALL)
         self._children: list[Child] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._guard = subprocess.Popen(  # noqa: S603 - our own module
-            python("-m", "landbridge.cli.demo.guard", str(self.folder), str(self.fast_folder)),
+            python("-m", "landbridge.cli.demo.guard", str(self.folder), str(self.small_folder)),
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -89,7 +91,7 @@ class Children:
     def start(self, name: str, command: Sequence[str]) -> Child:
         """Starts a command in the folder; Ctrl-C at the terminal does not reach it."""
         logs = self.folder / "logs"
-        logs.mkdir(exist_ok=True)
+        logs.mkdir(mode=0o700, exist_ok=True)
         number = len(list(logs.glob("*.out")))
         output, errors = (logs / f"{number}-{name}.{kind}" for kind in ("out", "err"))
         with output.open("wb") as out, errors.open("wb") as err:
@@ -101,7 +103,7 @@ class Children:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        self.guarded(process.pid)
+        self.adopt(process)
         child = Child(name=name, process=process, output=output, errors=errors)
         self._children.append(child)
         return child
@@ -112,11 +114,12 @@ class Children:
         child.process.send_signal(signal.SIGKILL)
         child.process.wait()
 
-    def guarded(self, pid: int) -> None:
-        """Lets the guard end this process too."""
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """Ends this process with the others, whoever started it."""
         assert self._guard.stdin is not None
-        self._guard.stdin.write(b"%d\n" % pid)
+        self._guard.stdin.write(b"%d\n" % process.pid)
         self._guard.stdin.flush()
+        self._processes.append(process)
 
     def check(self) -> None:
         """DemoFailed names a process that ended by itself."""
@@ -165,21 +168,23 @@ class Children:
         """Ends every process and waits for the guard to remove the folder. Twice is once."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        for child in self._children:
+        for process in self._processes:
             try:
-                child.process.wait(_STOP_SECONDS)
+                process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+                process.kill()
+                process.wait()
         self._guard.wait()
 
 
-def _memory() -> Path | None:
-    """A file system in memory with enough room; None: the ordinary place for temporary files."""
+def _folder(size: int) -> Path:
+    """A new folder that only this user can list; in memory if there is this much of it."""
     memory = Path("/dev/shm")  # noqa: S108 - a new folder below it, by tempfile
-    if not memory.is_dir() or not os.access(memory, os.W_OK):
-        return None
-    return memory if shutil.disk_usage(memory).free > _MEMORY_BYTES else None
+    there = memory.is_dir() and os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
+    place = memory if there and shutil.disk_usage(memory).free > size else None
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    folder.chmod(0o711)  # root's Postgres runs as another user
+    return folder
 
 
 def python(*arguments: str) -> list[str]:

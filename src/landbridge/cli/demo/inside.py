@@ -12,6 +12,7 @@ from pathlib import Path
 
 from landbridge.app import Landbridge
 from landbridge.cli.demo.children import Child, Children, python
+from landbridge.store.embedded import Embedded
 
 TENANT = "acme"
 OTHER_TENANT = "globex"
@@ -49,6 +50,7 @@ class Inside:
 @asynccontextmanager
 async def running(children: Children) -> AsyncIterator[Inside]:
     """Server, worker and bridge over one embedded Postgres, as long as the block lasts."""
+    database = Embedded.at(children.folder / "postgres")
     server = children.start("serve", _command("serve", "--port=0", "--json"))
     worker = _worker(children)
 
@@ -56,7 +58,9 @@ async def running(children: Children) -> AsyncIterator[Inside]:
         text = await asyncio.to_thread(server.output.read_text)
         return str(json.loads(text)["serving"]) if text.endswith("\n") else None
 
-    address = await children.until(serving, what="the start of the server", blame=server)
+    # Both of them attach too; the database is made while they still import.
+    with await asyncio.to_thread(database.attach):
+        address = await children.until(serving, what="the start of the server", blame=server)
     async with Landbridge.from_env(public_url=address) as bridge:
         yield Inside(
             children=children, bridge=bridge, server=server, address=address, worker=worker

@@ -140,8 +140,8 @@ async def _calendar(children: Children, size: Size) -> Calendar:
     if radicale.missing() is not None:
         return await _simulated_calendar(children, size)
     items = make_events(size.events, seed=SEED)
-    server = await asyncio.to_thread(radicale.start, children.fast_folder, items=items)
-    children.guarded(server.process.pid)
+    server = await asyncio.to_thread(radicale.start, children.small_folder, items=items)
+    children.adopt(server.process)
     calendar = Calendar(
         name=f"Radicale {version('radicale')}",
         url=server.url,
