@@ -139,16 +139,16 @@ class Deliveries:
     async def settle(self, db: Database, owner: str, batch: Sequence[Ended]) -> set[str]:
         """Writes attempts and settles their rows, one statement for the batch."""
         tries = [_tried(ended) for ended in batch]
+        settled = await deliveries.settle(db, owner, tries)
         for each in tries:
-            if each.state == "abandoned":
+            if each.state == "abandoned" and each.claim.id in settled:
                 self._log.warning(
                     "delivery.abandoned",
                     id=each.claim.id,
-                    event=each.claim.ref,
                     endpoint=each.claim.target,
                     reason=each.error,
                 )
-        return await deliveries.settle(db, owner, tries)
+        return settled
 
     async def _headers(self, claim: Claimed, parcel: Parcel, at: datetime) -> dict[str, str]:
         secrets = await signing_secrets(

@@ -144,21 +144,23 @@ class Endpoints:
         """The new secret. For `overlap` the one before it signs as well, so that a receiver that
         has either of them accepts what comes."""
         fresh = new_secret() if secret is None else _checked_secret(secret)
-        now = self._clock.now()
-        async with self._db.transaction() as tx:
-            found = _found(
-                await endpoints.one(tx, environment=environment, tenant=tenant, id=id, lock=True),
-                id,
-            )
-            kept = [each for each in await self._opened(found) if not _over(each, now)]
-            until = now + overlap
+        until = self._clock.now() + overlap
+        changed = None
+        while changed is None:  # another rotation at the same time: this one comes after it
+            found = await self.get(id, environment=environment, tenant=tenant)
             older = [
                 _Secret(each.secret, until if each.until is None else min(each.until, until))
-                for each in kept
+                for each in await self._opened(found)
+                if not _over(each, self._clock.now())
             ]
             sealed = await self._seal(environment, tenant, id, [_Secret(fresh), *older])
-            await endpoints.change(
-                tx, environment=environment, tenant=tenant, id=id, secrets=sealed
+            changed = await endpoints.change(
+                self._db,
+                environment=environment,
+                tenant=tenant,
+                id=id,
+                secrets=sealed,
+                before=found.secrets,
             )
         return fresh
 

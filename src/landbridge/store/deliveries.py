@@ -1,8 +1,8 @@
 """Deliveries: an event on its way to one endpoint. Waiting ones are due rows, tries are attempts.
 
 A delivery's id is made from its event's and its endpoint's, so it is the same however often it is
-begun anew. It is `waiting` before its first try and `failing` between tries; after that its last
-attempt says `delivered` or `abandoned`.
+begun anew. It is `waiting` before the first try since it was begun and `failing` between tries;
+after that its last attempt says `delivered` or `abandoned`.
 """
 
 from __future__ import annotations
@@ -106,9 +106,12 @@ _SETTLE = Sql(
                     :tooks::int[], :afters::interval[])
             AS i(id, environment, tenant, fence, attempt_id, state, status, error, took, after)
     ),
+    moment AS MATERIALIZED (
+        SELECT lb.now() AS now
+    ),
     held AS MATERIALIZED (
         SELECT i.*, own.ref, own.target, own.attempt + 1 AS number, m.now, m.now + i.after AS at
-        FROM (SELECT lb.now() AS now) AS m, word AS i, LATERAL (
+        FROM moment AS m, word AS i, LATERAL (
             SELECT d.ref, d.target, d.attempt FROM lb.due AS d
             WHERE d.id = i.id AND d.environment = i.environment AND d.tenant = i.tenant
               AND d.owner = :owner AND d.fence = i.fence
@@ -144,8 +147,11 @@ _SETTLE = Sql(
     """,
 )
 
-_OPEN_COLUMNS = """d.environment, d.tenant, d.id, d.ref AS event, d.target AS endpoint,
-               CASE WHEN d.attempt = 0 THEN 'waiting' ELSE 'failing' END AS state,
+_OPEN_STATE = """CASE WHEN d.attempt = coalesce((d.args->>'begun')::int, 0) THEN 'waiting'
+                    ELSE 'failing' END"""
+
+_OPEN_COLUMNS = f"""d.environment, d.tenant, d.id, d.ref AS event, d.target AS endpoint,
+               {_OPEN_STATE} AS state,
                d.attempt AS attempts, NULL::int AS status, d.error, d.due_at AS next_at,
                d.created_at AS at"""
 
@@ -171,8 +177,7 @@ _LIST = Sql(
           AND d.kind = 'deliver'
           AND (:endpoint::text IS NULL OR d.target = :endpoint)
           AND (:event::text IS NULL OR d.ref = :event)
-          AND (:state::text IS NULL OR :state = CASE WHEN d.attempt = 0 THEN 'waiting'
-                                                     ELSE 'failing' END)
+          AND (:state::text IS NULL OR :state = {_OPEN_STATE})
         ORDER BY d.id DESC LIMIT :most
     ),
     ended AS (

@@ -77,6 +77,7 @@ _CHANGE = Sql(
     SET url = coalesce(:url, url), types = coalesce(:types, types),
         secrets = coalesce(:secrets, secrets), updated_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id
+      AND (:before::bytea IS NULL OR secrets = :before)
     RETURNING {_COLUMNS}
     """,
 )
@@ -124,11 +125,9 @@ async def add(
     return _endpoint(row)
 
 
-async def one(
-    db: Database | Tx, *, environment: str, tenant: str, id: str, lock: bool = False
-) -> Endpoint | None:
-    """The tenant's endpoint with this id; with `lock` nobody changes it until `db`, a Tx, ends."""
-    row = await db.row(_LOCK if lock else _ONE, environment=environment, tenant=tenant, id=id)
+async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> Endpoint | None:
+    """The tenant's endpoint with this id."""
+    row = await db.row(_ONE, environment=environment, tenant=tenant, id=id)
     return None if row is None else _endpoint(row)
 
 
@@ -155,8 +154,10 @@ async def change(
     url: str | None = None,
     types: Sequence[str] | None = None,
     secrets: bytes | None = None,
+    before: bytes | None = None,
 ) -> Endpoint | None:
-    """The endpoint with what is given replaced; None if there is none."""
+    """The endpoint with what is given replaced; None if there is none, or if its secrets are no
+    longer those of `before`."""
     row = await db.row(
         _CHANGE,
         environment=environment,
@@ -165,6 +166,7 @@ async def change(
         url=url,
         types=None if types is None else list(types),
         secrets=secrets,
+        before=before,
     )
     return None if row is None else _endpoint(row)
 
