@@ -28,7 +28,7 @@ from landbridge.models import Model
 from landbridge.providers import get as get_provider
 from landbridge.spec import Provider, can_pull
 from landbridge.store import connections, due, records
-from landbridge.store.bind import AsyncBound, bind
+from landbridge.store.bind import AsyncBound, BlockingBound, bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
@@ -187,6 +187,11 @@ class Landbridge:
     ) -> Awaitable[ids.EventId]: ...
 
     @overload
+    def emit(
+        self, tx: BlockingBound, type: str, data: object, *, tenant: str, **more: Any
+    ) -> ids.EventId: ...
+
+    @overload
     def emit(self, tx: object, type: str, data: object, *, tenant: str, **more: Any) -> Any: ...
 
     def emit(
@@ -215,6 +220,39 @@ class Landbridge:
             limit=self.settings.event_limit,
             **more,
         )
+
+    @overload
+    def push(
+        self,
+        tx: AsyncBound,
+        document: Model,
+        *,
+        to: Connection,
+        resource: str | None = None,
+        action: str | None = None,
+    ) -> Awaitable[ids.IntentId]: ...
+
+    @overload
+    def push(
+        self,
+        tx: BlockingBound,
+        document: Model,
+        *,
+        to: Connection,
+        resource: str | None = None,
+        action: str | None = None,
+    ) -> ids.IntentId: ...
+
+    @overload
+    def push(
+        self,
+        tx: object,
+        document: Model,
+        *,
+        to: Connection,
+        resource: str | None = None,
+        action: str | None = None,
+    ) -> Any: ...
 
     def push(
         self,
