@@ -61,9 +61,7 @@ def to_minor(
     return int(whole)
 
 
-def from_minor(
-    minor: int, currency: str, exceptions: Mapping[str, int] | None = None
-) -> Decimal:
+def from_minor(minor: int, currency: str, exceptions: Mapping[str, int] | None = None) -> Decimal:
     """The amount in major units, with exactly the currency's decimals: 1230 EUR is 12.30."""
     return Decimal(minor).scaleb(-exponent(currency, exceptions))
 

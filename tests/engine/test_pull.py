@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from landbridge.client import Client
 from landbridge.engine.connect import Connected, connect
+from landbridge.engine.missing import GUARD_LEAST
 from landbridge.engine.now import pull_now
-from landbridge.engine.page import GUARD_LEAST
 from landbridge.engine.pull import Puller, stream_of
+from landbridge.engine.replay import discard, replay
 from landbridge.errors import InvalidInput, ReconnectRequired, Unreachable
 from landbridge.providers import get
 from landbridge.store import connections, due, parked, records, syncs
 from landbridge.store.database import Database, Tx
+from landbridge.store.due import Claimed
 from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
@@ -69,6 +72,14 @@ async def present(db: Database, joined: Connected, resource: str) -> dict[str, o
     stream = stream_of(joined.connection, resource)
     held = await records.read(db, stream, most=10_000)
     return {record.key: record.unified for record in held}
+
+
+async def ordered(db: Database) -> list[Claimed]:
+    """The look-ups that are due."""
+    claims = await due.claim(
+        db, owner="t", lanes=["pull"], limit=999, per_shard=999, lease=timedelta(minutes=1)
+    )
+    return [claim for claim in claims if claim.kind == "fetch"]
 
 
 def there(stripe: Control, collection: str) -> set[str]:
@@ -213,8 +224,32 @@ async def test_an_empty_listing_deletes_nothing_by_itself(
     assert totals.missing == ()
     assert len(there(stripe, "customers")) > GUARD_LEAST
     assert set(await present(db, joined, "customer")) == there(stripe, "customers")
-    (held,) = await parked.every(db, environment="test")
+    (held,) = await parked.every(db, environment="test", what="listing")
     assert "missing from a full listing" in held.reason
+    gone, *_ = sorted(there(stripe, "customers"))
+    stripe.delete("faults")
+    stripe.delete(f"objects/customers/{gone}", event="false")
+    told = await replay(db, puller, [], held)
+    assert told == f"{len(there(stripe, 'customers')) + 1} records are looked up one by one"
+    for claim in await ordered(db):
+        await puller.one(joined.connection, "customer", claim.args["key"], hold=free)
+    assert set(await present(db, joined, "customer")) == there(stripe, "customers")
+    assert await parked.every(db, environment="test") == []
+
+
+async def test_a_listing_that_is_not_believed_can_be_dismissed(
+    db: Database, puller: Puller, joined: Connected, stripe: Control
+) -> None:
+    await puller.run(joined.connection, "customer", hold=free)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE landbridge.sync SET cursor = NULL")
+    stripe.post("faults", kind="empty", path="/v1/customers*", times=None)
+    await puller.run(joined.connection, "customer", hold=free)
+    (held,) = await parked.every(db, environment="test", what="listing")
+    await discard(db, held)
+    assert await parked.every(db, environment="test") == []
+    assert await ordered(db) == []
+    assert set(await present(db, joined, "customer")) == there(stripe, "customers")
 
 
 async def test_a_few_missing_ones_are_asked_for_before_they_are_deleted(
@@ -228,13 +263,7 @@ async def test_a_few_missing_ones_are_asked_for_before_they_are_deleted(
     totals = await puller.run(joined.connection, "customer", hold=free)
     assert totals.missing == (gone,)
     assert gone in await present(db, joined, "customer")
-    (claim,) = [
-        one
-        for one in await due.claim(
-            db, owner="t", lanes=["pull"], limit=99, per_shard=99, lease=due.timedelta(minutes=1)
-        )
-        if one.kind == "fetch"
-    ]
+    (claim,) = await ordered(db)
     await puller.one(joined.connection, claim.args["resource"], claim.args["key"], hold=free)
     assert set(await present(db, joined, "customer")) == there(stripe, "customers")
 

@@ -95,11 +95,11 @@ def discard(ids: Ids, environment: Environment = None, as_json: AsJson = False) 
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.store import parked
+        from landbridge.engine.replay import discard as forget
 
         found = [await find(bridge, each) for each in ids]
         for stopped in found:
-            await parked.drop(bridge.db, stopped)
+            await forget(bridge.db, stopped)
         return [_row(stopped) for stopped in found]
 
     gone = on_bridge(work, environment=environment)

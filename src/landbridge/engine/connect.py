@@ -11,7 +11,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
-from landbridge.engine.page import pull_job
+from landbridge.engine.orders import pull_job
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput, ReconnectRequired, did_you_mean
 from landbridge.protocols import Account, Place, identify

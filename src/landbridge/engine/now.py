@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
-from landbridge.engine.page import fetch_job, pull_job
+from landbridge.engine.orders import fetch_job, pull_job
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import new_owner

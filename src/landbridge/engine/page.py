@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import msgspec
 
+from landbridge.engine.missing import order_missing
 from landbridge.errors import RecordError, UnmappedCode
 from landbridge.formats import canonical
 from landbridge.models import write_json
 from landbridge.protocols import Fetched, Page
 from landbridge.spec import Resource, find
-from landbridge.store import due, parked, records, syncs
+from landbridge.store import parked, records, syncs
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
 from landbridge.store.syncs import Stream
-
-GUARD_SHARE = 0.5
-GUARD_LEAST = 20
-"""More than this share, and this many, missing at once is not believed without a person's word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +59,7 @@ async def apply_page(
             if met:
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
-                missing = await _order_missing(tx, stream, page)
+                missing = await order_missing(tx, stream, page)
         await syncs.move(tx, stream, cursor=page.cursor, run=run)
         await syncs.count(
             tx,
@@ -178,67 +174,4 @@ def read_record(resource: Resource, fetched: Fetched, digest: bytes) -> Incoming
         kind=kind,
         unified=unified,
         subject=str(subject) if subject is not None else None,
-    )
-
-
-async def _order_missing(tx: Tx, stream: Stream, page: Page) -> tuple[str, ...]:
-    """Orders a look at each record that the listing did not meet; never deletes by itself.
-
-    The keys to look at; none when so many are missing that a person has to say a word first.
-    """
-    assert page.listing is not None
-    missing = await records.missing(tx, stream, listing=page.listing, scope=page.scope)
-    await syncs.forget_listing(tx, stream, page.listing)
-    if not missing:
-        return ()
-    held = len(await records.versions(tx, stream, scope=page.scope))
-    if len(missing) > max(GUARD_LEAST, held * GUARD_SHARE):
-        await parked.park(
-            tx,
-            [
-                Stop(
-                    key=f"listing:{page.scope}",
-                    reason=f"{len(missing)} of {held} records are missing from a full listing:"
-                    " none was deleted; check the provider's account and scopes, then replay this",
-                )
-            ],
-            environment=stream.environment,
-            tenant=stream.tenant,
-            what="record",
-            place=stream.connection,
-            resource=stream.resource,
-        )
-        return ()
-    await due.put(tx, [fetch_job(stream, key) for key in missing])
-    return tuple(missing)
-
-
-def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:
-    """The work of reading one record again."""
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="fetch",
-        target=stream.connection,
-        key=f"{stream.connection}/{stream.resource}/{key}",
-        args={"resource": stream.resource, "key": key},
-        after=after,
-    )
-
-
-def pull_job(
-    stream: Stream, *, every: timedelta | None = None, after: timedelta = timedelta()
-) -> due.Job:
-    """The work of pulling a resource, now (or `after` a delay) and then `every` so often."""
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="pull",
-        target=stream.connection,
-        key=f"{stream.connection}/{stream.resource}",
-        args={"resource": stream.resource},
-        repeat=f"every {int(every.total_seconds())}s" if every else None,
-        after=after,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landbridge.engine import consume
+from landbridge.engine import consume, missing
 from landbridge.engine.consume import Handler
-from landbridge.engine.page import fetch_job
+from landbridge.engine.orders import fetch_job
 from landbridge.engine.pull import Puller
 from landbridge.errors import InvalidInput, NotFound, did_you_mean
 from landbridge.store import arrivals, due, parked
@@ -26,6 +26,8 @@ async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stop
     match stopped.what:
         case "record":
             return await _record(puller, stopped)
+        case "listing":
+            return f"{await missing.confirm(db, stopped)} records are looked up one by one"
         case "arrival":
             await sort_again(db, environment=stopped.environment, arrival=stopped.key)
             return "a worker sorts it again"
@@ -33,6 +35,14 @@ async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stop
             passed = await consume.replay(db, _handler(handlers, stopped), stopped)
             return f"its handler took {passed} changes"
     raise InvalidInput(f"{stopped.id}: a {stopped.what} is not replayed; promise it anew")
+
+
+async def discard(db: Database, stopped: Parked) -> None:
+    """Forgets a parked thing for good; what a parked listing missed is kept as it is."""
+    if stopped.what == "listing":
+        await missing.dismiss(db, stopped)
+    else:
+        await parked.drop(db, stopped)
 
 
 async def sort_again(db: Database, *, environment: str, arrival: str) -> None:

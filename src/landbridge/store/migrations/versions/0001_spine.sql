@@ -160,7 +160,7 @@ CREATE TABLE lb.parked (
     environment text NOT NULL,
     tenant      text NOT NULL,
     id          text COLLATE "C" NOT NULL,
-    what        text NOT NULL CHECK (what IN ('record', 'arrival', 'change', 'push')),
+    what        text NOT NULL CHECK (what IN ('record', 'listing', 'arrival', 'change', 'push')),
     place       text COLLATE "C" NOT NULL,
     resource    text NOT NULL DEFAULT '',
     key         text COLLATE "C" NOT NULL,

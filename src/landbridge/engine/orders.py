@@ -1,0 +1,39 @@
+"""The jobs of pulling: a resource of a connection, and one record of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from landbridge.store import due
+from landbridge.store.syncs import Stream
+
+
+def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:
+    """The work of reading one record again."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="fetch",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}/{key}",
+        args={"resource": stream.resource, "key": key},
+        after=after,
+    )
+
+
+def pull_job(
+    stream: Stream, *, every: timedelta | None = None, after: timedelta = timedelta()
+) -> due.Job:
+    """The work of pulling a resource, now (or `after` a delay) and then `every` so often."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="pull",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}",
+        args={"resource": stream.resource},
+        repeat=f"every {int(every.total_seconds())}s" if every else None,
+        after=after,
+    )
