@@ -41,7 +41,7 @@ _VIOLATIONS = [
     ("pure", "providers/stripe/planted_tls.py", "import ssl"),
     ("vault", "engine/planted_secret.py", "from landbridge.vault import Vault"),
     ("vault", "web/planted_secret.py", "from landbridge.vault import Vault"),
-    ("vault", "engine/deliver.py", "import landbridge.vault.envelope"),
+    ("vault", "engine/deliver.py", "import landbridge.vault.vault"),
     ("driver", "engine/planted_driver.py", "import asyncpg"),
     ("driver", "vault/planted_driver.py", "import sqlalchemy"),
     ("simulators", "testing/planted_page.py", "from landbridge.providers import stripe"),
