@@ -165,7 +165,8 @@ class CreatedSince:
     param: str
     stamp: Path
     """Path to the object's instant (unix seconds)."""
-    overlap: timedelta = timedelta(minutes=5)
+    overlap: timedelta = timedelta(hours=1)
+    """How late an object may show; reading again costs only the listing."""
 
 
 @fact
