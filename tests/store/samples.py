@@ -152,6 +152,7 @@ BINDS: dict[str, Any] = {
     "until": 1000,
     "url": "https://example.com/hook",
     "versions": ["2"],
+    "were": None,
     # What is made must not be there yet.
     "apps.ensure.id": "new",
     "apps.ensure.name": "new",

@@ -160,7 +160,7 @@ class Endpoints:
                 tenant=tenant,
                 id=id,
                 secrets=sealed,
-                before=found.secrets,
+                were=found.secrets,
             )
         return fresh
 

@@ -77,7 +77,7 @@ _CHANGE = Sql(
     SET url = coalesce(:url, url), types = coalesce(:types, types),
         secrets = coalesce(:secrets, secrets), updated_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id
-      AND (:before::bytea IS NULL OR secrets = :before)
+      AND (:were::bytea IS NULL OR secrets = :were)
     RETURNING {_COLUMNS}
     """,
 )
@@ -154,10 +154,10 @@ async def change(
     url: str | None = None,
     types: Sequence[str] | None = None,
     secrets: bytes | None = None,
-    before: bytes | None = None,
+    were: bytes | None = None,
 ) -> Endpoint | None:
     """The endpoint with what is given replaced; None if there is none, or if its secrets are no
-    longer those of `before`."""
+    longer those of `were`."""
     row = await db.row(
         _CHANGE,
         environment=environment,
@@ -166,7 +166,7 @@ async def change(
         url=url,
         types=None if types is None else list(types),
         secrets=secrets,
-        before=before,
+        were=were,
     )
     return None if row is None else _endpoint(row)
 
