@@ -48,8 +48,9 @@ class Seen:
         if self.failures.get(change.key, 0) > 0:
             self.failures[change.key] -= 1
             raise RuntimeError(change.key)
-        names = (change.before and change.before.name, change.after and change.after.name)
-        self.got.append((change.key, *names))
+        before = change.before.name if change.before else None
+        after = change.after.name if change.after else None
+        self.got.append((change.key, before, after))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import msgspec
 from landbridge.engine.missing import order_missing
 from landbridge.errors import RecordError, UnmappedCode
 from landbridge.formats import canonical
-from landbridge.models import write_json
 from landbridge.protocols import Fetched, Page
 from landbridge.spec import Resource, find
 from landbridge.store import parked, records, syncs
@@ -165,7 +164,7 @@ def read_record(resource: Resource, fetched: Fetched, digest: bytes) -> Incoming
                 raw=fetched.raw,
             )
         kind = model.kind
-        unified = msgspec.json.encode(write_json(model)).decode()
+        unified = msgspec.json.encode(model, order="sorted").decode()
     return Incoming(
         key=fetched.key,
         raw=fetched.raw,

@@ -22,7 +22,7 @@ from landbridge.errors import (
     UnmappedCode,
 )
 from landbridge.formats import codec
-from landbridge.models import Model, read_json, write_json
+from landbridge.models import Model, read_json
 from landbridge.protocols import Fetched, Place, Written, fetch, write
 from landbridge.spec import Provider, Resource
 from landbridge.store import connections, intents, records
@@ -60,7 +60,7 @@ def promise(
             "resource": chosen.name,
             "action": wanted,
             "key": document.id,
-            "document": msgspec.json.encode(write_json(document)).decode(),
+            "document": msgspec.json.encode(document, order="sorted").decode(),
             "subject": None,
             "due": ids.new("due"),
         },
