@@ -48,10 +48,12 @@ def serve(
 async def _serve(
     bridge: Landbridge, listener: socket.socket, on_up: Callable[[], None], *, work: bool
 ) -> None:
+    from landbridge.cli.logs import log_to_stderr
     from landbridge.cli.signals import stop_on_signals
 
     server = _server(bridge, on_up)
     async with bridge.lifespan(work=work):
+        log_to_stderr()
         with stop_on_signals() as stop:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             stopping = asyncio.create_task(stop.wait())

@@ -33,8 +33,10 @@ def worker(
     chosen = chosen_lanes(lanes)
 
     async def work(bridge: Landbridge) -> None:
+        from landbridge.cli.logs import log_to_stderr
         from landbridge.cli.signals import stop_on_signals
 
+        log_to_stderr()
         with stop_on_signals() as stop:
             working = asyncio.create_task(bridge.work(stop, lanes=chosen))
             _say_ready(chosen, as_json=as_json)
