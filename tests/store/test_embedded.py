@@ -130,6 +130,14 @@ def test_the_last_one_out_stops_it_and_what_was_written_stays(home: Path) -> Non
         assert postmaster(again.dsn) != first
 
 
+def test_a_hold_that_nobody_has_any_more_keeps_no_server_going(home: Path) -> None:
+    attached = embedded(home).attach()
+    pid = supervisor(postmaster(attached.dsn))
+    assert lives(pid)
+    del attached
+    assert eventually(lambda: not lives(pid))
+
+
 def test_many_at_the_same_moment_start_one_server(home: Path) -> None:
     with ExitStack() as stack:
         crowd = [stack.enter_context(attacher(home)) for _ in range(8)]

@@ -165,6 +165,12 @@ class Attached:
         self._running = running
         self._owner = os.getpid()
 
+    def __del__(self) -> None:
+        # A hold that nobody came to have, as when its task was cancelled, keeps no server going.
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
+
     def __repr__(self) -> str:
         return f"Attached({self._embedded.home.root}{'' if self._hold else ', closed'})"
 
