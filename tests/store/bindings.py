@@ -32,10 +32,10 @@ class Session(ABC):
     bound: Any
     """What is handed to `bind`."""
 
-    async def emit(self, word: str, *, schema: str = "landbridge") -> str:
+    async def emit(self, word: str, *, tenant: str = "acme") -> str:
         """Emits an event that carries the word; its id."""
-        bound = bind(self.bound, schema)
-        binds = {"environment": "test", "tenant": "acme"}
+        bound = bind(self.bound, "landbridge")
+        binds = {"environment": "test", "tenant": tenant}
         if isinstance(bound, Awaiting):
             return await emit(bound, "word.said", {"word": word}, **binds)
         return emit(bound, "word.said", {"word": word}, **binds)

@@ -1,0 +1,158 @@
+"""What the killed processes do: emit in transactions, or dispatch and deliver as a worker does.
+
+Each may hold a trap: at the n-th time that a point is reached the process sends itself SIGKILL.
+The traps are in what is handed to the parts; the parts themselves know nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+
+from landbridge.client.guard import Guard
+from landbridge.client.sender import Sender, Sent
+from landbridge.engine.deliver import Deliveries
+from landbridge.engine.dispatch import Dispatcher
+from landbridge.engine.emit import emit
+from landbridge.errors import DatabaseUnavailable
+from landbridge.jobs import Ended, Kind, Worker, new_owner
+from landbridge.store.bind import Awaiting, bind
+from landbridge.store.database import Database
+from landbridge.store.deliveries import Parcel
+from landbridge.store.due import Claimed
+from landbridge.vault import LocalKey, Vault
+
+OWN_TABLE = "CREATE TABLE own_row (event text NOT NULL)"
+"""The application's own word on what it has committed."""
+
+LEASE = timedelta(seconds=1)
+
+
+class Trap:
+    """Kills this process the `after`-th time that `point` is reached; "" never."""
+
+    def __init__(self, point: str, after: int):
+        self._point = point
+        self._left = after
+
+    def due(self, point: str) -> bool:
+        """Counts; whether this is the time."""
+        if point != self._point:
+            return False
+        self._left -= 1
+        return self._left == 0
+
+    def reach(self, point: str) -> None:
+        """Counts, and ends the process if this is the time."""
+        if self.due(point):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def amid(self, point: str, work: Any, within: float) -> Any:
+        """The work's result; at the time, the process ends somewhere in its first moments."""
+        if not self.due(point):
+            return await work
+        running = asyncio.ensure_future(work)
+        await asyncio.wait([running], timeout=random.uniform(0, within))
+        os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+
+async def emitter(
+    *, url: str, transactions: int, each: int, point: str = "", after: int = 1, pooler: bool = False
+) -> None:
+    """Commits transactions of `each` events, and with each event a row of its own."""
+    trap = Trap(point, after)
+    connection = await asyncpg.connect(url, statement_cache_size=0 if pooler else 100)
+    for number in range(transactions):
+        transaction = connection.transaction()
+        await transaction.start()
+        session = bind(connection, "landbridge")
+        assert isinstance(session, Awaiting)
+        for place in range(each):
+            event = await emit(
+                session,
+                "order.placed",
+                {"transaction": number, "place": place},
+                environment="test",
+                tenant=f"tenant {(number + place) % 3}",
+            )
+            await connection.execute("INSERT INTO own_row VALUES ($1)", event)
+        await trap.amid("committing", transaction.commit(), within=0.003)
+        trap.reach("committed")
+    await connection.close()
+
+
+class _Sender(Sender):
+    def __init__(self, guard: Guard, trap: Trap):
+        super().__init__(guard, deadline=5)
+        self._trap = trap
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        sent: Sent = await self._trap.amid("posting", super().post(url, headers, body), within=0.05)
+        self._trap.reach("answered")
+        return sent
+
+
+async def worker(
+    *, url: str, key: str, point: str = "", after: int = 1, pooler: bool = False, budget: int = 4
+) -> None:
+    """Dispatches and delivers until it is killed, with leases of a second."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    trap = Trap(point, after)
+    db = await Database.open(url, budget=budget, pgbouncer=pooler)
+    vault = Vault(db, LocalKey.from_text(key))
+    async with _Sender(Guard(["127.0.0.0/8"]), trap) as sender:
+        kind = _trapped(Deliveries(db, vault, sender).kind(), trap)
+        running = Worker(
+            db,
+            new_owner(),
+            {kind.name: kind},
+            {"deliver": 40, "retry": 20},
+            lease=LEASE,
+            poll=timedelta(milliseconds=50),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(running.run(asyncio.Event()))
+            tasks.create_task(_dispatch(Dispatcher(db), trap))
+
+
+async def _dispatch(dispatcher: Dispatcher, trap: Trap) -> None:
+    while True:
+        try:
+            moved = await trap.amid("moving", dispatcher.step(), within=0.02)
+        except DatabaseUnavailable:
+            moved = False
+        if moved:
+            trap.reach("moved")
+        else:
+            await asyncio.sleep(0.05)
+
+
+def _trapped(kind: Kind, trap: Trap) -> Kind:
+    load, settle = kind.load, kind.settle
+    assert load is not None
+
+    async def claimed(claims: Sequence[Claimed]) -> Mapping[str, Parcel]:
+        trap.reach("claimed")
+        return await load(claims)
+
+    async def settling(db: Database, owner: str, batch: Sequence[Ended]) -> set[str]:
+        trap.reach("unsettled")
+        settled: set[str] = await trap.amid("settling", settle(db, owner, batch), within=0.006)
+        trap.reach("settled")
+        return settled
+
+    return replace(kind, load=claimed, settle=settling)
+
+
+ROLES = {"emitter": emitter, "worker": worker}
