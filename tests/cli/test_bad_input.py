@@ -47,7 +47,7 @@ def test_a_wrong_landbridge_key(cli: Cli, shop: Shop) -> None:
     assert "put that key back" in done.out
 
 
-@pytest.mark.parametrize("key", ["", "short", "=" * 44, new_key()[:-2]])
+@pytest.mark.parametrize("key", ["", "short", "=" * 44, "c2hvcnQ" * 6])
 def test_a_landbridge_key_that_is_none(cli: Cli, key: str) -> None:
     line = sentence(cli("connections", "list", LANDBRIDGE_KEY=key))
     assert line.startswith("error: LANDBRIDGE_KEY: ")
