@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -340,6 +340,7 @@ def test_random_schedules(database_url: str) -> None:
             max_examples=60,
             stateful_step_count=40,
             deadline=None,
+            phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -118,7 +118,8 @@ class Worker:
 
     `lease` is how long a crashed worker's jobs wait before another takes them; it is renewed three
     times as often. `poll` bounds how late something due is noticed when no notification comes
-    through. While the database is away it waits and tries again; jobs that run go on.
+    through; with `listens` False nobody listens for those here, and the caller calls `wake`. While
+    the database is away it waits and tries again; jobs that run go on.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Worker:
         lease: timedelta = timedelta(seconds=15),
         poll: timedelta = timedelta(milliseconds=250),
         drain: timedelta = timedelta(seconds=20),
+        listens: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ):
@@ -143,6 +145,7 @@ class Worker:
         self._lease = lease
         self._poll = poll.total_seconds()
         self._drain = drain.total_seconds()
+        self._listens = listens
         self._sleep = sleep
         self._chance = chance
         self._running: dict[str, _Running] = {}
@@ -194,7 +197,8 @@ class Worker:
     # Finding work
 
     async def _listen(self) -> None:
-        await listen(self._db, self.wake, sleep=self._sleep)
+        if self._listens:
+            await listen(self._db, self.wake, sleep=self._sleep)
         await asyncio.Event().wait()
 
     async def _watch(self) -> None:
