@@ -92,8 +92,10 @@ def reckon(
 
 @dataclass(kw_only=True)
 class Scene:
-    """One row's stage. `url` leads through the pooler if there is one, `direct` never."""
+    """One row's stage. `url` leads through the pooler if there is one, `direct` never; `server` is
+    the server's own database."""
 
+    server: str
     url: str
     direct: str
     key: str
@@ -193,9 +195,10 @@ async def scene(*, fail_first: Iterable[str] = (), pooler: bool = False) -> Asyn
         receiver = spawn("receiver", "--journal", str(journal), *options)
         stack.callback(receiver.stop)
         key = new_key()
-        await _prepare(direct, key, receiver)
+        await prepare(direct, key, receiver)
         async with Nursery() as nursery:
             yield Scene(
+                server=server.dsn,
                 url=url,
                 direct=direct,
                 key=key,
@@ -206,7 +209,8 @@ async def scene(*, fail_first: Iterable[str] = (), pooler: bool = False) -> Asyn
             )
 
 
-async def _prepare(url: str, key: str, receiver: Spawned) -> None:
+async def prepare(url: str, key: str, receiver: Spawned) -> None:
+    """The application's own table, and the tenants' endpoints at the receiver."""
     db = await Database.open(url, budget=2)
     async with db.transaction() as tx:
         await tx.execute(OWN_TABLE)

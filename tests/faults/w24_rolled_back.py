@@ -31,7 +31,7 @@ async def rolled_back(trial: Trial) -> RowResult:
         undone = 0
         for number in range(transactions):
             async with BINDINGS[names[number % len(names)]](stage.url) as session:
-                undone += await _transaction(session, rng)
+                undone += await transaction(session, rng)
             trial.step(number + 1, transactions)
         await stage.drain()
         stage.nursery.kill(worker)
@@ -44,7 +44,7 @@ async def rolled_back(trial: Trial) -> RowResult:
     )
 
 
-async def _transaction(session: Session, rng: Random) -> int:
+async def transaction(session: Session, rng: Random) -> int:
     """One transaction of a few events; how many of them were undone."""
 
     async def say() -> None:

@@ -231,7 +231,7 @@ Open = Callable[[str], Any]
 
 @asynccontextmanager
 async def _ours(url: str) -> AsyncIterator[Session]:
-    database = await Database.open(url, budget=2)
+    database = await Database.open(url, budget=2, pgbouncer=True)  # right with and without one
     transaction = database.transaction()
     yield Ours(await transaction.__aenter__(), transaction)
     await database.close()

@@ -73,7 +73,7 @@ async def open_parts(
         url,
         schema=settings.schema_name,
         direct_url=settings.direct_url,
-        budget=settings.pool,
+        budget=settings.pool - 1,  # and one for LISTEN
         pgbouncer=settings.pgbouncer,
         offset=settings.clock_offset,
     )

@@ -38,7 +38,7 @@ class Work:
     def __init__(self, parts: Parts, handlers: Sequence[Handler]):
         self._parts = parts
         self._handlers = handlers
-        self._woken: list[asyncio.Event] = []
+        self._wakes: list[Callable[[], None]] = []
         self._log = structlog.get_logger("landbridge.work")
 
     async def run(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
@@ -50,7 +50,8 @@ class Work:
         db = self._parts.db
         await order_upkeep(db)
         chosen = {name: LANES[name] for name in lanes or LANES}
-        worker = Worker(db, new_owner(), Kinds(self._parts).table(), chosen)
+        worker = Worker(db, new_owner(), Kinds(self._parts).table(), chosen, listens=False)
+        self._wakes.append(worker.wake)
         ended = asyncio.Event()
         tasks = [asyncio.create_task(worker.run(ended))]
         if not lanes:
@@ -91,7 +92,7 @@ class Work:
     async def _loop(self, ended: asyncio.Event, step: Callable[[], Awaitable[bool]]) -> None:
         """Steps as long as there is something to do, then waits for a wake-up or the poll."""
         woken = asyncio.Event()
-        self._woken.append(woken)
+        self._wakes.append(woken.set)
         while not ended.is_set():
             woken.clear()
             try:
@@ -104,8 +105,8 @@ class Work:
                 await _first(woken, POLL)
 
     def _wake(self) -> None:
-        for event in self._woken:
-            event.set()
+        for wake in self._wakes:
+            wake()
 
 
 async def _first(event: asyncio.Event, seconds: float) -> None:

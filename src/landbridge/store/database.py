@@ -92,7 +92,7 @@ class Tx:
 
 
 class Database:
-    """The pool. `budget` is the most connections this process will ever hold."""
+    """The pool. `budget` is the most connections it will ever hold; `listener` adds its own."""
 
     def __init__(self, pool: asyncpg.Pool, *, url: str, direct_url: str, schema: str, pooled: bool):
         self._pool = pool
@@ -141,6 +141,11 @@ class Database:
             except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError):
                 raise SettingsError(
                     "LANDBRIDGE_DATABASE_URL: the server refuses this user or password; check both"
+                ) from None
+            except asyncpg.ProtocolViolationError:
+                raise SettingsError(
+                    "LANDBRIDGE_PGBOUNCER: a pooler stands before this database; set it to 1, and"
+                    " LANDBRIDGE_DIRECT_URL to the address past it"
                 ) from None
             except asyncpg.InvalidCatalogNameError as error:
                 raise SettingsError(

@@ -1,0 +1,130 @@
+"""W05: a worker that is stopped past its lease wakes up and goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from random import Random
+
+from landbridge.store import due
+from landbridge.store.database import Database
+from tests.faults.pausing import EFFECTS, Fenced, claim_one
+from tests.rows import RowResult, Trial, row
+from tests.store.databases import fresh_database, migrated_template, shared_server
+
+_JOB = due.Job(environment="test", tenant="acme", lane="system", kind="work")
+
+
+@row(
+    "W05",
+    title="worker paused past its lease wakes",
+    goal="0 renewed, 0 written, 0 settled by it; 0 jobs lost or done twice",
+)
+async def paused_past_lease(trial: Trial) -> RowResult:
+    """SIGSTOP at any moment of a job, until another worker has taken it over; then SIGCONT. The
+    control asks for the job's id alone; it is right as long as nobody pauses."""
+    pauses = trial.size.pick(small=10, medium=200)
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(shared_server(secrets.token_hex(4)))
+        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+        db = await Database.open(url, budget=3)
+        stack.push_async_callback(db.close)
+        async with db.transaction() as tx:
+            await tx.execute(EFFECTS)
+        found = await _pause(db, url, pauses, trial, paused=True)
+        calm = await _pause(db, url, 3, trial, "unfenced", paused=False)
+        control = await _pause(db, url, 5, trial, "unfenced", paused=True)
+    faults = ("renewed", "written", "settled", "refused", "lost", "twice")
+    return RowResult(
+        value=f"{pauses} pauses: "
+        + ", ".join(f"{found[each]} {each}" for each in faults)
+        + f"; control {control['twice'] + control['refused']} wrong of 5, {calm['twice']} unpaused",
+        holds=not any(found[each] for each in faults)
+        and not (calm["twice"] or calm["lost"])
+        and control["twice"] > 0
+        and control["refused"] > 0,
+        detail={
+            "tried": pauses,
+            "lost": found["lost"],
+            "duplicated": found["twice"],
+            "first": dict(found),
+            "control": dict(control),
+        },
+    )
+
+
+async def _pause(
+    db: Database, url: str, times: int, trial: Trial, *rules: str, paused: bool
+) -> Counter[str]:
+    """What the paused worker was allowed to do, and what became of the jobs."""
+    chance = trial.random
+    counts: Counter[str] = Counter()
+    command = [sys.executable, "-m", "tests.faults.pausing", url, *rules]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        for number in range(times):
+            await due.put(db, [_JOB])
+            job = await _ask(process, "claim")
+            await asyncio.sleep(chance.uniform(0, 0.15))
+            counts += await (_takeover(db, process, chance) if paused else _finish(process))
+            counts += await _reckon(db, str(job))
+            trial.step(number + 1, times)
+    finally:
+        process.kill()
+        await process.wait()
+    return counts
+
+
+async def _takeover(
+    db: Database, process: asyncio.subprocess.Process, chance: Random
+) -> Counter[str]:
+    """Stops the process, lets a second worker do the job before, around or after it wakes."""
+    second = Fenced("second")
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        while (claim := await claim_one(db, second.owner)) is None:
+            await asyncio.sleep(0.02)
+        order = chance.choice(["all before", "written before", "all after"])
+        if order != "all after":
+            await second.write(db, claim)
+        settled = order == "all before" and await second.settle(db, claim)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    counts = await _finish(process)
+    if order == "all after":
+        await second.write(db, claim)
+    if not settled:
+        settled = await second.settle(db, claim)
+    counts["refused"] += not settled
+    return counts
+
+
+async def _finish(process: asyncio.subprocess.Process) -> Counter[str]:
+    told = await _ask(process, "finish")
+    assert isinstance(told, dict)
+    return Counter({name: int(done) for name, done in told.items()})
+
+
+async def _ask(process: asyncio.subprocess.Process, order: str) -> object:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{order}\n".encode())
+    answer = await process.stdout.readline()
+    return json.loads(answer)
+
+
+async def _reckon(db: Database, job: str) -> Counter[str]:
+    """Whether the job's effect is there once, and its row gone; the row is then removed."""
+    async with db.transaction() as tx:
+        (effects,) = await tx.execute("SELECT count(*) FROM effect WHERE job = $1", job)
+        left = await tx.execute("DELETE FROM landbridge.due WHERE id = $1 RETURNING id", job)
+    return Counter(lost=int(effects[0] == 0 or bool(left)), twice=max(0, effects[0] - 1))
