@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 import pytest
 
+from tests import reference
+
 _ROOT = Path(__file__).parents[2]
 _LOCKS = sorted((_ROOT / "requirements").glob("*.txt"))
 _MOST_LINES = 500
@@ -107,7 +109,7 @@ def _stale_locks() -> list[str]:
 
 
 _GENERATED: MappingProxyType[str, Callable[[], list[str]]] = MappingProxyType(
-    {"make lock": _stale_locks}
+    {"make lock": _stale_locks, "python -m tests.reference": reference.stale}
 )
 """What commands write into the repository: the command, and what finds its stale files."""
 

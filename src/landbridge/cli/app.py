@@ -45,6 +45,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.worker:worker",
         help="Do what is due: pulls, pushes, webhooks, deliveries, handlers.",
     ),
+    "db": Entry(
+        target="landbridge.cli.db:db",
+        help="Migrate the schema, check it, or print its SQL.",
+    ),
     "doctor": Entry(
         target="landbridge.cli.doctor:doctor",
         help="Look the installation over and say how to mend it.",
@@ -84,6 +88,14 @@ COMMANDS: Mapping[str, Entry] = {
     "parked": Entry(
         target="landbridge.cli.parked:parked",
         help="List, replay or discard what could not be read or handled.",
+    ),
+    "endpoints": Entry(
+        target="landbridge.cli.endpoints:endpoints",
+        help="List, add, change or remove where tenants want their events.",
+    ),
+    "deliveries": Entry(
+        target="landbridge.cli.deliveries:deliveries",
+        help="List, show or repeat deliveries of events.",
     ),
     "map": Entry(
         target="landbridge.cli.map:map_record",

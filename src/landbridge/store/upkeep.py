@@ -14,14 +14,20 @@ DAYS_AHEAD = 15
 
 _ENSURE = Sql(
     "upkeep.ensure_partitions",
-    "SELECT lb.ensure_partitions(:days)",
+    "SELECT lb.ensure_partitions(:days, :of_table)",
     across="Partitions are cut by day, for all tenants together.",
 )
 
 _DROP = Sql(
     "upkeep.drop_partitions",
-    "SELECT lb.drop_partitions(:before)",
+    "SELECT lb.drop_partitions(:before, :of_table)",
     across="Retention drops whole days, for all tenants together.",
+)
+
+_PARTITIONED = Sql(
+    "upkeep.partitioned",
+    "SELECT p.parent FROM lb.partitioned() AS p",
+    across="It reads names of tables and no row of a tenant.",
 )
 
 _STRAYS = Sql(
@@ -50,12 +56,16 @@ class Upkeep:
 async def keep_up(db: Database, *, retention_days: int) -> Upkeep:
     """One round: partitions made for the days ahead, old ones dropped, expired keys removed.
 
-    Rows that fell into a default partition are moved into their day's as that day's is made.
+    Rows that fell into a default partition are moved into their day's as that day's is made. Each
+    table is kept up in a transaction of its own: locks on two of them at once would meet the locks
+    of a statement that reads both, each waiting for the other.
     """
-    made: int = await db.value(_ENSURE, days=DAYS_AHEAD)
     today: date = await db.value(_TODAY)
     before = date.fromordinal(today.toordinal() - retention_days)
-    dropped: int = await db.value(_DROP, before=before)
+    made = dropped = 0
+    for row in await db.fetch(_PARTITIONED):
+        made += await db.value(_ENSURE, days=DAYS_AHEAD, of_table=row["parent"])
+        dropped += await db.value(_DROP, before=before, of_table=row["parent"])
     expired = await arrivals.expire(db) + await outbox.forget_keys(db, limit=100_000)
     return Upkeep(made=made, dropped=dropped, expired=expired, strays=await strays(db))
 

@@ -63,6 +63,9 @@ CREATE TABLE lb.access_grant (
     PRIMARY KEY (environment, tenant, id)
 )
 
+COMMENT ON TABLE lb.access_grant IS
+'One consent of a tenant: sealed credentials, scopes, expiry. Forgotten when the connection is ended.'
+
 CREATE TABLE lb.connection (
     environment  text NOT NULL,
     tenant       text NOT NULL,
@@ -85,6 +88,9 @@ CREATE TABLE lb.connection (
     UNIQUE (environment, tenant, app, account, owner, label)
 )
 
+COMMENT ON TABLE lb.connection IS
+'A grant at one remote account, of one tenant, with the second half of its intake address.'
+
 CREATE INDEX connection_by_account ON lb.connection (environment, app, account)
 
 CREATE INDEX connection_by_id ON lb.connection (id)
@@ -101,6 +107,9 @@ CREATE TABLE lb.sync (
     pulled_at   timestamptz,
     PRIMARY KEY (environment, tenant, connection, resource)
 ) WITH (fillfactor = 70)
+
+COMMENT ON TABLE lb.sync IS
+'The standing order to pull a resource of a connection, and the cursor behind its last page.'
 
 CREATE TABLE lb.run (
     environment text NOT NULL,
@@ -119,6 +128,9 @@ CREATE TABLE lb.run (
     parked      bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (environment, tenant, id)
 ) WITH (fillfactor = 70)
+
+COMMENT ON TABLE lb.run IS
+'One execution of a pull and what it did.'
 
 CREATE INDEX run_latest ON lb.run (environment, tenant, connection, resource, id DESC)
 
@@ -153,6 +165,9 @@ CREATE TABLE lb.record (
     changed_at  timestamptz NOT NULL DEFAULT lb.now(),
     PRIMARY KEY (environment, tenant, connection, resource, key)
 ) WITH (fillfactor = 85)
+
+COMMENT ON TABLE lb.record IS
+'The mirror of one remote record: raw as it was sent, and its unified form where the resource is mapped.'
 
 CREATE INDEX record_by_subject ON lb.record (environment, tenant, subject) WHERE subject IS NOT NULL
 
@@ -193,6 +208,9 @@ CREATE TABLE lb.change (
     created_at  timestamptz NOT NULL DEFAULT lb.now()
 ) PARTITION BY RANGE (id)
 
+COMMENT ON TABLE lb.change IS
+'What happened to one record: its unified form before and after.'
+
 CREATE INDEX change_id ON lb.change (id)
 
 CREATE INDEX change_of_record ON lb.change (environment, tenant, connection, resource, key, id)
@@ -211,6 +229,9 @@ CREATE TABLE lb.change_order (
     change      text COLLATE "C" NOT NULL
 ) PARTITION BY RANGE (change)
 
+COMMENT ON TABLE lb.change_order IS
+'The number that each change got after its commit; feeds are read by it.'
+
 CREATE INDEX change_order_number ON lb.change_order (environment, number, change)
 
 CREATE SEQUENCE lb.change_counter
@@ -223,6 +244,9 @@ CREATE TABLE lb.consumer (
     PRIMARY KEY (environment, name)
 ) WITH (fillfactor = 50)
 
+COMMENT ON TABLE lb.consumer IS
+'How far each handler has read the feed of changes.'
+
 CREATE TABLE lb.arrival (
     environment text NOT NULL,
     id          text COLLATE "C" NOT NULL,
@@ -232,6 +256,9 @@ CREATE TABLE lb.arrival (
     body        bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT lb.now()
 ) PARTITION BY RANGE (id)
+
+COMMENT ON TABLE lb.arrival IS
+'Raw webhooks, stored before they are answered.'
 
 CREATE INDEX arrival_id ON lb.arrival (id)
 
@@ -252,6 +279,9 @@ CREATE TABLE lb.inbox_event (
     created_at  timestamptz NOT NULL DEFAULT lb.now()
 ) PARTITION BY RANGE (id)
 
+COMMENT ON TABLE lb.inbox_event IS
+'What arrivals brought, one row for each tenant and event.'
+
 CREATE INDEX inbox_event_id ON lb.inbox_event (environment, tenant, id)
 
 CREATE TABLE lb.inbox_key (
@@ -262,6 +292,9 @@ CREATE TABLE lb.inbox_key (
     expires_at  timestamptz NOT NULL,
     PRIMARY KEY (environment, tenant, app, key)
 )
+
+COMMENT ON TABLE lb.inbox_key IS
+'Ids of events that came in lately, so that none is admitted twice.'
 
 CREATE INDEX inbox_key_expiry ON lb.inbox_key (expires_at)
 
@@ -298,6 +331,9 @@ CREATE TABLE lb.event (
     created_at      timestamptz NOT NULL
 ) PARTITION BY RANGE (id)
 
+COMMENT ON TABLE lb.event IS
+'What was emitted, once it is committed and numbered; the body as every delivery sends it.'
+
 CREATE INDEX event_id ON lb.event (id)
 
 CREATE INDEX event_number ON lb.event (environment, tenant, number)
@@ -315,6 +351,9 @@ CREATE TABLE lb.emit_key (
     PRIMARY KEY (environment, tenant, key)
 )
 
+COMMENT ON TABLE lb.emit_key IS
+'Idempotency keys of emitted events, until they run out.'
+
 CREATE INDEX emit_key_expiry ON lb.emit_key (expires_at)
 
 CREATE TABLE lb.endpoint (
@@ -330,6 +369,9 @@ CREATE TABLE lb.endpoint (
     updated_at  timestamptz NOT NULL DEFAULT lb.now(),
     PRIMARY KEY (environment, tenant, id)
 )
+
+COMMENT ON TABLE lb.endpoint IS
+'An address of a tenant that wants events, which ones, and the sealed secrets that sign them.'
 
 CREATE TABLE lb.due (
     environment text NOT NULL,
@@ -377,6 +419,9 @@ CREATE TABLE lb.attempt (
     created_at  timestamptz NOT NULL DEFAULT lb.now()
 ) PARTITION BY RANGE (id)
 
+COMMENT ON TABLE lb.attempt IS
+'One try of a delivery, without the payload.'
+
 CREATE INDEX attempt_id ON lb.attempt (environment, tenant, id)
 
 CREATE INDEX attempt_delivery ON lb.attempt (delivery)
@@ -418,7 +463,7 @@ CREATE FUNCTION lb.partitioned() RETURNS TABLE (parent text, prefix text) LANGUA
 $$ VALUES ('change', 'chg'), ('change_order', 'chg'), ('arrival', 'arr'),
           ('inbox_event', 'inb'), ('event', 'evt'), ('attempt', 'att') $$
 
-CREATE FUNCTION lb.ensure_partitions(days_ahead int) RETURNS int
+CREATE FUNCTION lb.ensure_partitions(days_ahead int, of_table text DEFAULT '') RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
 DECLARE
@@ -430,7 +475,7 @@ DECLARE
     made int := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('lb.partitions', 0));
-    FOR p IN SELECT * FROM lb.partitioned() LOOP
+    FOR p IN SELECT * FROM lb.partitioned() WHERE of_table IN ('', parent) LOOP
         IF to_regclass(format('lb.%I', p.parent || '_default')) IS NULL THEN
             EXECUTE format('CREATE TABLE lb.%I PARTITION OF lb.%I DEFAULT', p.parent || '_default', p.parent);
         END IF;
@@ -454,7 +499,7 @@ BEGIN
 END
 $$
 
-CREATE FUNCTION lb.drop_partitions(before date) RETURNS int
+CREATE FUNCTION lb.drop_partitions(before date, of_table text DEFAULT '') RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
 DECLARE
@@ -469,6 +514,7 @@ BEGIN
         JOIN pg_class AS c ON c.oid = i.inhrelid
         WHERE c.relname ~ ('^' || p.parent || '_[0-9]{8}$')
           AND right(c.relname, 8) < to_char(before, 'YYYYMMDD')
+          AND of_table IN ('', p.parent)
     LOOP
         EXECUTE format('ALTER TABLE lb.%I DETACH PARTITION lb.%I', child.parent, child.name);
         EXECUTE format('DROP TABLE lb.%I', child.name);
