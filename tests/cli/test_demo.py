@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,12 +70,22 @@ class Run:
 
 
 @pytest.fixture
-def start(server_directory: Path) -> Iterator[Callable[..., Run]]:
+def room() -> Iterator[Path]:
+    """Where temporary files go, in memory if there is some."""
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="landbridge-test-", dir=place) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture
+def start(room: Path) -> Iterator[Callable[..., Run]]:
     """Starts a demonstration; one that still runs at the end of the test is killed."""
     runs: list[Run] = []
 
     def started(*options: str, **environment: str) -> Run:
-        runs.append(Run(server_directory, *options, **environment))
+        runs.append(Run(room, *options, **environment))
         return runs[-1]
 
     yield started

@@ -87,7 +87,7 @@ def posted(event: str, status: int | None) -> dict[str, Any]:
 
 def test_webhooks_match_when_each_accepted_one_is_held_once() -> None:
     journal = [posted("evt_a", 503), posted("evt_a", 200), posted("evt_a", 200), posted("bad", 400)]
-    result = ledger.webhooks(journal, {"evt_a"}, ["evt_a"])
+    result = ledger.webhooks(journal, {"evt_a"}, ["evt_a"], stored=2)
     assert (result.accepted, result.repeated, result.refused) == (1, 1, 1)
     assert result.finding == Finding()
 
@@ -111,8 +111,14 @@ def test_webhooks_match_when_each_accepted_one_is_held_once() -> None:
 def test_a_webhook_out_of_order_is_a_difference(
     journal: list[dict[str, Any]], inbox: list[str], lost: int, said: str
 ) -> None:
-    result = ledger.webhooks(journal, {"evt_a", "evt_b"}, inbox)
+    stored = sum(line["status"] == 200 for line in journal)
+    result = ledger.webhooks(journal, {"evt_a", "evt_b"}, inbox, stored=stored)
     assert result.finding == Finding(lost=lost, differences=(said,))
+
+
+def test_a_webhook_that_was_refused_and_stored_all_the_same_is_a_difference() -> None:
+    result = ledger.webhooks([posted("bad", 400)], set(), [], stored=1)
+    assert result.finding.differences == ("1 webhooks are stored, but 0 were accepted",)
 
 
 def side(live: dict[str, dict[str, Any]], *deleted: str) -> Side:

@@ -148,7 +148,7 @@ class Children:
         *,
         what: str,
         blame: Child,
-        seconds: float = 30.0,
+        seconds: float = 60.0,
         pause: float = _PAUSE,
     ) -> T:
         """What `found` gives as soon as it is not None; DemoFailed says `what` did not happen."""

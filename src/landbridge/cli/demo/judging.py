@@ -16,8 +16,15 @@ from landbridge.cli.demo.receiving import Spoiled, still_parked
 from landbridge.cli.demo.scene import Before, Connected, Scene
 from landbridge.engine.pull import stream_of
 from landbridge.store import arrivals, deliveries
+from landbridge.store.sql import Sql
 
 _ALL = 1_000_000
+
+_STORED = Sql(
+    "demo.stored_arrivals",
+    "SELECT count(*) FROM lb.arrival WHERE environment = :environment",
+    across="Webhooks are stored before anybody knows which tenants they are for.",
+)
 
 
 async def plant(scene: Scene, connected: Connected) -> None:
@@ -124,6 +131,7 @@ async def _webhooks(scene: Scene) -> Webhooks:
         [each for each in journal if each["kind"] == "webhook"],
         set(events),
         [each.vendor_id for each in held],
+        stored=await bridge.db.value(_STORED, environment=bridge.settings.environment),
     )
 
 

@@ -102,17 +102,21 @@ class Webhooks:
     finding: Finding
 
 
-def webhooks(journal: Iterable[Entry], genuine: AbstractSet[str], inbox: Iterable[str]) -> Webhooks:
-    """Each genuine event that was accepted is in the inbox once; nothing forged is.
+def webhooks(
+    journal: Iterable[Entry], genuine: AbstractSet[str], inbox: Iterable[str], *, stored: int
+) -> Webhooks:
+    """Each genuine event that was accepted is in the inbox once; nothing forged is kept.
 
-    `genuine` are the ids of the events that there are at the sender, `inbox` what we hold.
+    `genuine` are the ids of the events that there are at the sender, `inbox` those that we hold,
+    `stored` how many raw webhooks we keep.
     """
     accepted: Counter[str] = Counter()
     tried: set[str] = set()
     differences: list[str] = []
-    refused = 0
+    refused = successes = 0
     for entry in journal:
         event, status = str(entry["event"]), entry["status"] or 0
+        successes += 200 <= status < 300
         if not 200 <= status < 300:
             refused += 400 <= status < 500
         elif event in genuine:
@@ -121,6 +125,8 @@ def webhooks(journal: Iterable[Entry], genuine: AbstractSet[str], inbox: Iterabl
             differences.append(f"the webhook {event}, which no event stands behind, was accepted")
         if event in genuine:
             tried.add(event)
+    if stored != successes:
+        differences.append(f"{stored} webhooks are stored, but {successes} were accepted")
     held = Counter(inbox)
     lost = sorted(event for event in accepted if not held[event])
     differences += [f"event {event} was accepted and is not in the inbox" for event in lost]

@@ -9,7 +9,6 @@ from datetime import timedelta
 import httpx2
 
 from landbridge.cli.demo import mirror, plants, sides
-from landbridge.cli.demo.children import DemoFailed
 from landbridge.cli.demo.inside import TENANT
 from landbridge.cli.demo.plants import Plant
 from landbridge.cli.demo.scene import Before, Connected, Scene
@@ -72,9 +71,10 @@ async def pull(scene: Scene, connected: Connected) -> Before:
     with scene.screen.pulling(wanted) as bars:
 
         async def pulled() -> bool | None:
+            done = await _all_pulled(scene, connected)
             for name, connection in zip(wanted, _in_order(connected), strict=True):
                 bars.show(name, min(await _stored(scene, connection), wanted[name]))
-            return True if await _all_pulled(scene, connected) else None
+            return done or None
 
         await scene.children.until(
             pulled,
@@ -83,7 +83,6 @@ async def pull(scene: Scene, connected: Connected) -> Before:
             seconds=_PULL_SECONDS,
             pause=_LOOK,
         )
-        await pulled()
     return await sides.before(scene.theirs)
 
 
@@ -103,21 +102,14 @@ async def _stored(scene: Scene, connection: Connection) -> int:
 
 
 async def _all_pulled(scene: Scene, connected: Connected) -> bool:
-    """Whether each resource was pulled to its end; DemoFailed says why one was not."""
-    db = scene.ours.bridge.db
-    done = True
+    """Whether each resource was pulled to its end."""
     for connection in _in_order(connected):
-        of = {
-            "environment": connection.environment,
-            "tenant": connection.tenant,
-            "connection": connection.id,
-        }
-        orders = await syncs.every(db, **of)
-        done = done and all(pulled_at is not None for _, pulled_at in orders)
-        for run in await syncs.runs(db, **of, most=50):
-            if run.state == "failed":
-                raise DemoFailed(
-                    f"the pull of {connection.provider} {run.resource} failed: {run.reason}",
-                    tail=scene.ours.worker.tail(),
-                )
-    return done
+        orders = await syncs.every(
+            scene.ours.bridge.db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            connection=connection.id,
+        )
+        if any(pulled_at is None for _, pulled_at in orders):
+            return False
+    return True
