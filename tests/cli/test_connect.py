@@ -72,6 +72,16 @@ def test_a_wrong_call_says_the_way_out(
     assert done.out == ""
 
 
+def test_a_key_of_the_other_environment_is_refused(cli: Cli, shop: Shop) -> None:
+    done = cli(
+        "connect", "stripe", "--tenant", "acme", "--url", shop.url, "--environment", "live",
+        LANDBRIDGE_CONNECT_KEY=KEY,
+    )  # fmt: skip
+    assert done.status == 1
+    assert "connect them in the environment 'test'" in done.err
+    assert cli.ok("connections", "list", "--json").json == {"connections": []}
+
+
 def test_a_server_of_the_customer_needs_its_address(bare_cli: Cli) -> None:
     done = bare_cli(
         "connect", "caldav", "--tenant", "acme", "--set", "username=ada",

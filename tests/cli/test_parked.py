@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from landbridge.store import parked
+from landbridge.store.database import Database
+from landbridge.store.parked import Stop
 from tests.cli.conftest import Cli, Shop, connect, run
 
 
@@ -48,6 +53,31 @@ def test_what_is_discarded_is_forgotten(cli: Cli, shop: Shop) -> None:
     _, stopped = spoiled(cli, shop)
     assert f"{stopped}: forgotten" in cli.ok("parked", "discard", stopped).out
     assert cli.ok("parked", "list").out.strip() == "nothing is parked"
+
+
+def test_what_names_no_key_waits_for_a_later_pull(cli: Cli, shop: Shop) -> None:
+    connection = connect(cli, shop)
+
+    async def keyless() -> None:
+        db = await Database.open(cli.environment["LANDBRIDGE_DATABASE_URL"])
+        stop = Stop(key="digest:00ff", reason="no key at id", raw=b"{}")
+        await parked.park(
+            db,
+            [stop],
+            environment="test",
+            tenant="acme",
+            what="record",
+            place=connection,
+            resource="price",
+        )
+        await db.close()
+
+    asyncio.run(keyless())
+    (stopped,) = cli.ok("parked", "list", "--what", "record", "--json").json["parked"]
+    done = cli("parked", "replay", stopped["id"])
+    assert done.status == 1
+    assert f"landbridge parked discard {stopped['id']}" in done.err
+    cli.ok("parked", "discard", stopped["id"])
 
 
 @pytest.mark.parametrize(

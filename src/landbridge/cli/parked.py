@@ -22,7 +22,7 @@ Ids = Annotated[list[str], typer.Argument(help="prk_...; several at once.", meta
 @parked.command("list")
 def list_(
     what: Annotated[
-        str | None, typer.Option(help="Only these: record, arrival, change or push.")
+        str | None, typer.Option(help="Only these: record, listing, arrival, change or push.")
     ] = None,
     connection: Annotated[str | None, typer.Option(help="Only records of this one.")] = None,
     tenant: Tenant = None,
@@ -35,7 +35,7 @@ def list_(
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
 
-    kinds = ("record", "arrival", "change", "push")
+    kinds = ("record", "listing", "arrival", "change", "push")
     if what is not None and what not in kinds:
         raise WrongUsage(f"--what: {what!r} is none of {', '.join(kinds)}")
     rows = on_bridge(
@@ -69,7 +69,8 @@ def replay(
 ) -> None:
     """Try parked things again: read the record, sort the webhook, call the handler.
 
-    A change that your own handler did not take needs that handler: name your bridge with --app.
+    What a listing missed is looked up one by one, and deleted if the provider says so. A change
+    that your own handler did not take needs that handler: name your bridge with --app.
     What fails again stays parked.
     """
     from landbridge.cli.output import print_json
@@ -90,7 +91,10 @@ def replay(
 
 @parked.command()
 def discard(ids: Ids, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Forget parked things for good, without trying them again."""
+    """Forget parked things for good, without trying them again.
+
+    What a parked listing missed is kept as it is.
+    """
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
 

@@ -15,6 +15,9 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
 from landbridge.store.syncs import Stream
 
+_KEYLESS = "digest:"
+"""How the key of something parked begins that named none itself."""
+
 
 async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stopped: Parked) -> str:
     """Does a parked thing again and says what came of it, as the end of a sentence.
@@ -93,6 +96,11 @@ async def fetch_again(db: Database, event: InboxEvent) -> None:
 
 
 async def _record(puller: Puller, stopped: Parked) -> str:
+    if stopped.key.startswith(_KEYLESS):
+        raise InvalidInput(
+            f"{stopped.id}: it names no key, so it cannot be asked for again; a later pull reads it"
+            f" if it was mended: landbridge parked discard {stopped.id}"
+        )
     applied = await puller.replay(stopped, hold=_unfenced)
     if applied.parked:
         return "it still cannot be read and stays parked"
