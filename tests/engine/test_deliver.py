@@ -415,6 +415,19 @@ async def test_a_settle_holds_only_for_its_own_fence(
     assert len(await office.attempts((await only(office)).id)) == 1
 
 
+async def test_a_settle_that_is_repeated_counts_once(office: Office) -> None:
+    """As after a connection that broke before the answer to the first came."""
+    async with answering(500) as bad, answering(200) as good:
+        await office.endpoint(bad.url)
+        await office.endpoint(good.url)
+        await office.emit()
+        ended = await office.run(await office.claim())
+        assert len(await office.deliveries.settle(office.db, office.owner, ended)) == 2
+        assert await office.deliveries.settle(office.db, office.owner, ended) == set()
+    for delivery in await office.listed():
+        assert [each.number for each in await office.attempts(delivery.id)] == [1]
+
+
 async def test_one_batch_settles_every_outcome(office: Office) -> None:
     async with answering(200) as good, answering(500) as bad, answering(410) as gone:
         for listener in (good, bad, gone):
