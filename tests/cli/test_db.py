@@ -25,15 +25,28 @@ def test_an_empty_database_is_migrated_once(cli: Cli, empty_database_url: str) -
 def test_another_schema_stands_beside_the_first(cli: Cli) -> None:
     done = cli.ok("db", "upgrade", LANDBRIDGE_SCHEMA="second")
     assert "applied" in done.out
+    assert "missing in the schema third" in cli("db", "check", "--schema", "third").out
+    cli.ok("db", "upgrade", "--schema", "third", LANDBRIDGE_SCHEMA="second")
+    assert cli.ok("db", "check", "--schema", "third", "--json").json["schema"] == "third"
     with psycopg.connect(cli.environment["LANDBRIDGE_DATABASE_URL"]) as connection:
-        found = connection.execute("SELECT count(*) FROM second.due").fetchone()
-    assert found == (0,)
+        found = connection.execute(
+            "SELECT (SELECT count(*) FROM second.due), (SELECT count(*) FROM third.due)"
+        ).fetchone()
+    assert found == (0, 0)
+
+
+def test_a_schema_that_needs_quotes_is_refused(cli: Cli) -> None:
+    for verb in ("upgrade", "check", "sql"):
+        done = cli("db", verb, "--schema", 'third"; DROP')
+        assert done.status == 1
+        assert "is not a plain lower-case name" in done.err
 
 
 def test_the_sql_is_printed_without_a_database(bare_cli: Cli) -> None:
     text = bare_cli.ok("db", "sql", LANDBRIDGE_DATABASE_URL="postgresql://127.0.0.1:1/none").out
     assert "CREATE TABLE landbridge.due (" in text
     assert "GRANT" not in text
+    assert "CREATE TABLE third.due (" in bare_cli.ok("db", "sql", "--schema", "third").out
     granted = bare_cli.ok("db", "sql", "--app-role", "shop_app", "--json").json["sql"]
     assert granted.strip() == migrate.sql("landbridge", "shop_app").strip()
     assert "TO shop_app;" in granted

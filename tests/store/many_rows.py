@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
+from landbridge import ids
 from landbridge.store.sql import Sql
 from tests.store.two_tenants import SCHEMA
 
 MANY = 50_000
 
 # Rows n = 1..MANY: every fiftieth is acme's, all are in the environment test. `moment(n)` spreads
-# them over the last hour, `made(prefix, n)` is the id of that moment.
+# them over the last hour, `made(prefix)` is an id of today.
 _FUNCTIONS = """
 CREATE FUNCTION pg_temp.tenant(n int) RETURNS text LANGUAGE sql IMMUTABLE AS
 $$ SELECT CASE WHEN n % 50 = 0 THEN 'acme' ELSE 'tenant_' || n % 997 END $$;
 CREATE FUNCTION pg_temp.moment(n int) RETURNS timestamptz LANGUAGE sql STABLE AS
 $$ SELECT now() - interval '1 hour' * n / 50000 $$;
-CREATE FUNCTION pg_temp.made(prefix text, n int) RETURNS text LANGUAGE sql STABLE AS
-$$ SELECT left(landbridge.id_bound(prefix, pg_temp.moment(n)), length(prefix) + 11)
-          || lpad(n::text, 16, '0') $$;
 """
 _ROWS: Mapping[str, str] = {
     "due (environment, tenant, id, lane, kind, shard, due_at, ref, target, key, owner, fence)": """
-        'test', pg_temp.tenant(n), pg_temp.made('due', n),
+        'test', pg_temp.tenant(n), made('due'),
         CASE WHEN n % 5 = 0 THEN 'pull' ELSE 'deliver' END,
         CASE WHEN n % 5 = 0 THEN 'pull' ELSE 'deliver' END,
         landbridge.shard('test', pg_temp.tenant(n)),
@@ -36,38 +36,38 @@ _ROWS: Mapping[str, str] = {
         CASE WHEN n % 100 = 0 THEN 'owner' END, 7""",
     "event (environment, tenant, id, number, type, schema_version, content_type, payload, digest,"
     " created_at)": """
-        'test', pg_temp.tenant(n), pg_temp.made('evt', n), n, 'invoice.paid', 1,
+        'test', pg_temp.tenant(n), made('evt'), n, 'invoice.paid', 1,
         'application/json', '{}', '', pg_temp.moment(n)""",
     "emitted (environment, tenant, id, type, payload)": """
-        'test', pg_temp.tenant(n), pg_temp.made('evt', n), 'invoice.paid', '{}'""",
+        'test', pg_temp.tenant(n), made('evt'), 'invoice.paid', '{}'""",
     "emit_key (environment, tenant, key, event, expires_at)": """
-        'test', pg_temp.tenant(n), 'key_' || n, pg_temp.made('evt', n),
+        'test', pg_temp.tenant(n), 'key_' || n, made('evt'),
         pg_temp.moment(n) + interval '1 day'""",
     "attempt (environment, tenant, id, delivery, event, endpoint, number, outcome, took_ms)": """
-        'test', pg_temp.tenant(n), pg_temp.made('att', n), 'dlv_' || n / 2, 'evt_' || n / 2,
+        'test', pg_temp.tenant(n), made('att'), 'dlv_' || n / 2, 'evt_' || n / 2,
         'end_' || n % 100, 1 + n % 2, 'failing', 5""",
     "record (environment, tenant, connection, resource, key, raw, digest)": """
         'test', pg_temp.tenant(n), 'con_' || n % 50, 'invoice', 'in_' || n, '{}', ''""",
     "change (environment, tenant, id, connection, resource, key)": """
-        'test', pg_temp.tenant(n), pg_temp.made('chg', n), 'con_' || n % 50, 'invoice',
+        'test', pg_temp.tenant(n), made('chg'), 'con_' || n % 50, 'invoice',
         'in_' || n""",
-    "change_order (number, environment, change)": "n, 'test', pg_temp.made('chg', n)",
-    "change_new (changes)": "ARRAY[pg_temp.made('chg', n)]",
+    "change_order (number, environment, change)": "n, 'test', made('chg')",
+    "change_new (changes)": "ARRAY[made('chg')]",
     "arrival (environment, id, app, headers, body)": """
-        'test', pg_temp.made('arr', n), 'app_1', '', '{}'""",
+        'test', made('arr'), 'app_1', '', '{}'""",
     "inbox_event (environment, tenant, id, app, connection, arrival, vendor_id, topic,"
     " outcome)": """
-        'test', pg_temp.tenant(n), pg_temp.made('inb', n), 'app_1', 'con_' || n % 50,
-        pg_temp.made('arr', n), 'evt_' || n, 'invoice.paid', 'pull'""",
+        'test', pg_temp.tenant(n), made('inb'), 'app_1', 'con_' || n % 50,
+        made('arr'), 'evt_' || n, 'invoice.paid', 'pull'""",
     "inbox_key (environment, tenant, app, key, expires_at)": """
         'test', pg_temp.tenant(n), 'app_1', 'evt_' || n, pg_temp.moment(n) + interval '1 day'""",
     "intent (environment, tenant, id, connection, resource, action)": """
-        'test', pg_temp.tenant(n), pg_temp.made('int', n), 'con_' || n % 50, 'invoice', 'create'""",
+        'test', pg_temp.tenant(n), made('int'), 'con_' || n % 50, 'invoice', 'create'""",
     "parked (environment, tenant, id, what, place, key, reason)": """
-        'test', pg_temp.tenant(n), pg_temp.made('prk', n), 'record', 'con_' || n % 50, 'in_' || n,
+        'test', pg_temp.tenant(n), made('prk'), 'record', 'con_' || n % 50, 'in_' || n,
         'unreadable'""",
     "run (environment, tenant, id, connection, resource, state)": """
-        'test', pg_temp.tenant(n), pg_temp.made('run', n), 'con_' || n % 50, 'invoice', 'done'""",
+        'test', pg_temp.tenant(n), made('run'), 'con_' || n % 50, 'invoice', 'done'""",
     "seen (environment, tenant, connection, resource, listing, page, keys)": """
         'test', pg_temp.tenant(n), 'con_' || n % 50, 'invoice', 'listing_' || n / 50, n % 50,
         ARRAY['in_' || n]""",
@@ -77,12 +77,13 @@ _ROWS: Mapping[str, str] = {
     "access_grant (environment, tenant, id, app, kind)": """
         'test', pg_temp.tenant(n), 'grt_' || n, 'app_1', 'api_key'""",
     "sync (environment, tenant, connection, resource, id)": """
-        'test', pg_temp.tenant(n), 'con_' || n, 'invoice', pg_temp.made('syn', n)""",
+        'test', pg_temp.tenant(n), 'con_' || n, 'invoice', made('syn')""",
     "endpoint (environment, tenant, id, url, secrets)": """
         'test', pg_temp.tenant(n), 'end_' || n, 'https://example.com', ''""",
     "tenant_key (environment, tenant, version, wrapped, wrapped_by)": """
         'test', 'tenant_' || n, 1, '', 'key'""",
 }
+_MADE = re.compile(r"made\('(\w+)'\)")
 BIG = frozenset(head.split(" ")[0] for head in _ROWS)
 
 
@@ -90,10 +91,16 @@ async def fill_many(connection: asyncpg.Connection) -> None:
     """MANY rows in every table of BIG, and fresh statistics."""
     await connection.execute(_FUNCTIONS)
     for head, values in _ROWS.items():
+        rows = _MADE.sub(lambda found: _id(found[1]), values)
         await connection.execute(
-            f"INSERT INTO {SCHEMA}.{head} SELECT {values} FROM generate_series(1, {MANY}) AS n"
+            f"INSERT INTO {SCHEMA}.{head} SELECT {rows} FROM generate_series(1, {MANY}) AS n"
         )
     await connection.execute("ANALYZE")
+
+
+def _id(prefix: str) -> str:
+    now = ids.bound(prefix, datetime.now(UTC))
+    return f"'{now[:-16]}' || lpad(n::text, 16, '0')"
 
 
 @dataclass(frozen=True, kw_only=True)

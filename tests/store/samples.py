@@ -113,6 +113,7 @@ BINDS: dict[str, Any] = {
     "ns": [1],
     "occurred_ats": [THEN],
     "outcomes": ["pull"],
+    "of_table": "event",
     "ordering_key": None,
     "parked": 1,
     "parked.list.place": ID,

@@ -63,7 +63,7 @@ class Schedules(RuleBasedStateMachine):
         self.every_claim: list[tuple[str, Claimed]] = []
         self.wanted: dict[int, str] = {}  # puts that were committed and not yet worked off
         self.begun: dict[str, set[int]] = {}  # puts that the present holder of a row has seen
-        self.undo: list[Callable[[], None]] | None = None
+        self.undo: list[Callable[[], object]] | None = None
         self.locked: set[str] = set()
         self.run(self._open())
 

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 db = noun("The schema in the database: migrate it, or print its SQL.")
 
+Schema = Annotated[
+    str | None,
+    typer.Option("--schema", help="Which schema; else that of LANDBRIDGE_SCHEMA.", metavar="NAME"),
+]
+
 
 @db.command()
-def upgrade(as_json: AsJson = False) -> None:
+def upgrade(schema: Schema = None, as_json: AsJson = False) -> None:
     """Migrate the schema to what this version works with. Safe to call twice, and from several.
 
     A migration that does not get its locks within five seconds gives up and changes nothing.
@@ -25,7 +30,7 @@ def upgrade(as_json: AsJson = False) -> None:
     from landbridge.cli.output import print_json
     from landbridge.store import migrate
 
-    settings, applied = _on_database(migrate.upgrade)
+    settings, applied = _on_database(migrate.upgrade, schema)
     if as_json:
         print_json({"schema": settings.schema_name, "applied": applied, "at": migrate.head()})
     elif applied:
@@ -35,12 +40,12 @@ def upgrade(as_json: AsJson = False) -> None:
 
 
 @db.command()
-def check(as_json: AsJson = False) -> None:
+def check(schema: Schema = None, as_json: AsJson = False) -> None:
     """Say which migrations are missing. Exit 1 if any is."""
     from landbridge.cli.output import print_json
     from landbridge.store import migrate
 
-    settings, missing = _on_database(migrate.pending)
+    settings, missing = _on_database(migrate.pending, schema)
     if as_json:
         print_json({"schema": settings.schema_name, "missing": missing, "wanted": migrate.head()})
     elif missing:
@@ -56,6 +61,7 @@ def check(as_json: AsJson = False) -> None:
 
 @db.command()
 def sql(
+    schema: Schema = None,
     app_role: Annotated[
         str, typer.Option(help="Also the GRANTs for this role, which runs the application.")
     ] = "",
@@ -66,16 +72,16 @@ def sql(
     from landbridge.cli.output import print_json
     from landbridge.store import migrate
 
-    schema = load().schema_name
-    text = migrate.sql(schema, app_role)
+    name = load(schema=schema).schema_name
+    text = migrate.sql(name, app_role)
     if as_json:
-        print_json({"schema": schema, "sql": text})
+        print_json({"schema": name, "sql": text})
     else:
         typer.echo(text.rstrip())
 
 
 def _on_database(
-    work: Callable[[str, str], Awaitable[list[str]]],
+    work: Callable[[str, str], Awaitable[list[str]]], schema: str | None
 ) -> tuple[Settings, list[str]]:
     """What `work` gives for the database of the settings, past a pooler."""
     from contextlib import AsyncExitStack
@@ -83,7 +89,7 @@ def _on_database(
     from landbridge.app.opening import start_embedded
     from landbridge.app.settings import load
 
-    settings = load()
+    settings = load(schema=schema)
 
     async def worked() -> list[str]:
         async with AsyncExitStack() as stack:
