@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from landbridge.store.database import unavailable
+from landbridge.store.database import addressed, unavailable
 from landbridge.store.migrate import CURRENT, THERE, after
 from landbridge.store.sql import in_schema
 
@@ -25,7 +25,7 @@ async def upgrade(url: str, schema: str) -> list[str]:
     """Applies what is missing, alone: who comes at the same time waits and finds nothing to do."""
 
     async def connect() -> asyncpg.Connection:
-        with unavailable():
+        with unavailable(), addressed():
             return await asyncpg.connect(url, timeout=10, statement_cache_size=0)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)

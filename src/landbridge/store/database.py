@@ -126,36 +126,17 @@ class Database:
         settings = {"application_name": "landbridge", "plan_cache_mode": "force_custom_plan"}
         if offset:
             settings["landbridge.clock_offset"] = offset
-        with unavailable():
-            try:
-                pool = await asyncpg.create_pool(
-                    url,
-                    min_size=0 if pgbouncer else 1,
-                    max_size=budget,
-                    statement_cache_size=0 if pgbouncer else 100,
-                    server_settings=None if pgbouncer else settings,
-                    command_timeout=60,
-                    timeout=10,
-                    reset=_nothing if pgbouncer else None,
-                )
-            except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError):
-                raise SettingsError(
-                    "LANDBRIDGE_DATABASE_URL: the server refuses this user or password; check both"
-                ) from None
-            except asyncpg.ProtocolViolationError:
-                raise SettingsError(
-                    "LANDBRIDGE_PGBOUNCER: a pooler stands before this database; set it to 1, and"
-                    " LANDBRIDGE_DIRECT_URL to the address past it"
-                ) from None
-            except asyncpg.InvalidCatalogNameError as error:
-                raise SettingsError(
-                    f"LANDBRIDGE_DATABASE_URL: {error}; create it with CREATE DATABASE"
-                ) from None
-            except (ValueError, asyncpg.ClientConfigurationError, asyncpg.InterfaceError):
-                raise SettingsError(
-                    "LANDBRIDGE_DATABASE_URL: not an address such as"
-                    " postgresql://user:password@host:5432/database"
-                ) from None
+        with unavailable(), addressed():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=0 if pgbouncer else 1,
+                max_size=budget,
+                statement_cache_size=0 if pgbouncer else 100,
+                server_settings=None if pgbouncer else settings,
+                command_timeout=60,
+                timeout=10,
+                reset=_nothing if pgbouncer else None,
+            )
         return cls(pool, url=url, direct_url=direct_url or url, schema=schema, pooled=pgbouncer)
 
     async def close(self) -> None:
@@ -214,7 +195,7 @@ class Database:
 
     async def listener(self) -> asyncpg.Connection:
         """A connection of its own for LISTEN, past any pooler."""
-        with unavailable():
+        with unavailable(), addressed():
             return await asyncpg.connect(self._direct_url, timeout=10)
 
     async def notify(self) -> None:
@@ -233,10 +214,33 @@ async def _nothing(_connection: Any) -> None:
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
-    """Turns the driver's ways of saying "no database" into DatabaseUnavailable."""
+def addressed() -> Iterator[None]:
+    """Turns a misshapen address into SettingsError, without showing its password."""
     try:
         yield
+    except (ValueError, OverflowError, asyncpg.InterfaceError):
+        raise SettingsError(
+            "LANDBRIDGE_DATABASE_URL: not an address such as"
+            " postgresql://user:password@host:5432/database"
+        ) from None
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turns the driver's ways of saying "no database" into our errors.
+
+    DatabaseUnavailable while the server is away, SettingsError when it is not the right one.
+    """
+    try:
+        yield
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError):
+        raise SettingsError(
+            "LANDBRIDGE_DATABASE_URL: the server refuses this user or password; check both"
+        ) from None
+    except asyncpg.InvalidCatalogNameError as error:
+        raise SettingsError(
+            f"LANDBRIDGE_DATABASE_URL: {error}; create it with CREATE DATABASE"
+        ) from None
     except asyncpg.UndefinedTableError as error:
         raise SettingsError(
             f"the database lacks our tables ({error}); run: landbridge db upgrade"

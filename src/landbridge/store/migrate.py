@@ -9,7 +9,7 @@ from importlib.resources import files
 import asyncpg
 
 from landbridge.errors import SettingsError
-from landbridge.store.database import unavailable
+from landbridge.store.database import addressed, unavailable
 from landbridge.store.sql import checked_schema
 
 THERE = "SELECT to_regclass('{schema}.migration') IS NOT NULL"
@@ -45,7 +45,7 @@ async def upgrade(url: str, schema: str = "landbridge") -> list[str]:
 async def pending(url: str, schema: str = "landbridge") -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
     schema = checked_schema(schema)
-    with unavailable():
+    with unavailable(), addressed():
         connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
         try:
             there = await connection.fetchval(THERE.format(schema=schema))
