@@ -150,7 +150,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction: committed at the end of the block, undone when the block raises."""
         with unavailable():
-            connection = await self._pool.acquire()
+            with addressed():
+                connection = await self._pool.acquire()
             try:
                 async with connection.transaction():
                     yield Tx(connection, self.schema)
@@ -218,7 +219,7 @@ def addressed() -> Iterator[None]:
     """Turns a misshapen address into SettingsError, without showing its password."""
     try:
         yield
-    except (ValueError, OverflowError, asyncpg.InterfaceError):
+    except (ValueError, OverflowError):
         raise SettingsError(
             "LANDBRIDGE_DATABASE_URL: not an address such as"
             " postgresql://user:password@host:5432/database"
