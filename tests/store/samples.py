@@ -128,6 +128,7 @@ BINDS: dict[str, Any] = {
     "repeats": [None],
     "resources": ["invoice"],
     "schema": "landbridge",
+    "stream": "lb.record/test",
     "schema_version": 1,
     "scopes": ["read"],
     "secret": b"secret",

@@ -49,5 +49,7 @@ def test_the_sql_has_every_statement_and_the_grants() -> None:
 
 
 def test_an_application_that_is_up_to_date_does_not_import_alembic() -> None:
-    code = "import sys, landbridge.app; sys.exit(bool({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    code = (
+        "import sys, landbridge.app; sys.exit(bool({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

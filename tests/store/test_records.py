@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,7 +18,11 @@ STREAM = Stream(environment="test", tenant="acme", connection="con_1", resource=
 
 CHANGES = Sql(
     "tests.changes",
-    "SELECT key, before::text, after::text FROM lb.change ORDER BY id",
+    """
+    SELECT c.key, c.before::text, c.after::text
+    FROM lb.change_new AS n, unnest(n.changes) AS u(id), lb.change AS c
+    WHERE c.id = u.id ORDER BY n.place, c.key
+    """,
     across="A test looks at everything.",
 )
 WAITING = Sql(
@@ -133,3 +138,22 @@ async def test_paging_through_records_meets_each_once(db: Database) -> None:
         met += [record.key for record in page]
         after = page[-1].key
     assert met == [f"in_{number:03}" for number in range(25)]
+
+
+async def test_two_who_store_a_new_record_at_once_tell_of_it_in_the_order_of_their_commits(
+    db: Database,
+) -> None:
+    async def store(total: int) -> None:
+        async with db.transaction() as tx:
+            await records.turn(tx, STREAM)
+            await records.apply(tx, STREAM, [incoming("in_1", total)])
+
+    for _ in range(20):
+        async with db.transaction() as tx:
+            await tx.execute("TRUNCATE landbridge.record, landbridge.change, landbridge.change_new")
+        await asyncio.gather(*[store(total) for total in range(4)])
+        told = await db.fetch(CHANGES)
+        held = await records.one(db, STREAM, "in_1")
+        assert held is not None
+        assert [row["before"] for row in told] == [None, *[row["after"] for row in told[:-1]]]
+        assert told[-1]["after"] == f'{{"total": {(held.unified or {})["total"]}}}'

@@ -99,6 +99,7 @@ async def apply_one(
 
 
 async def _records(tx: Tx, stream: Stream, resource: Resource, page: Page) -> Applied:
+    await records.turn(tx, stream)
     latest = {fetched.key: fetched for fetched in page.records}
     present = [fetched for fetched in latest.values() if not fetched.deleted]
     gone = [fetched.key for fetched in latest.values() if fetched.deleted]

@@ -59,6 +59,8 @@ _DIGESTS = Sql(
     """,
 )
 
+_TURN = Sql("records.turn", "SELECT pg_advisory_xact_lock(hashtextextended(:stream, 0))")
+
 _APPLY = Sql(
     "records.apply",
     """
@@ -212,6 +214,15 @@ _COUNTS = Sql(
     GROUP BY resource ORDER BY resource
     """,
 )
+
+
+async def turn(tx: Tx, stream: Stream) -> None:
+    """Waits until nobody else is storing records of this stream, and has it to the commit.
+
+    Two that store the same new record at once would both take it for new, and tell of it in an
+    order that is not that of their commits.
+    """
+    await tx.run(_TURN, stream=f"lb.record/{'/'.join(stream.binds().values())}")
 
 
 async def digests(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, bytes]:
