@@ -107,17 +107,15 @@ class Sender:
         )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body up to the cap; the rest is never read."""
+        """The body up to the cap. aiohttp ends the connection if there is more."""
         parts: list[bytes] = []
         size = 0
         while size < self._body_cap:
             part = await response.content.read(self._body_cap - size)
             if not part:
-                return b"".join(parts)
+                break
             parts.append(part)
             size += len(part)
-        if not response.content.at_eof():
-            response.close()
         return b"".join(parts)
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
