@@ -76,7 +76,8 @@ async def test_workers_are_woken_after_a_move_and_only_then(db: Database) -> Non
         await outbox.waiting(db)
         assert not heard.is_set()
         await dispatcher.step()
-        await heard.wait()
+        async with asyncio.timeout(30):
+            await heard.wait()
     finally:
         listening.cancel()
 
