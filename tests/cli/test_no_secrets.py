@@ -102,17 +102,17 @@ def test_settings_that_are_wrong(bare_cli: Cli, canaries: Canaries, mode: list[s
 
 
 @pytest.mark.parametrize("provider", ["stripe", "caldav"])
-@pytest.mark.parametrize("mode", MODES)
 def test_a_server_that_says_back_what_it_was_signed_in_with(
-    secret_cli: Cli, canaries: Canaries, echoing: str, provider: str, mode: str
+    secret_cli: Cli, canaries: Canaries, echoing: str, provider: str
 ) -> None:
-    words = ["connect", provider, "--tenant", "acme", "--url", f"{echoing}/{mode}"]
-    words += ["--set", "username=ada"] if provider == "caldav" else []
     texts = []
-    for as_json in ([], ["--json"]):
-        done = secret_cli(*words, *as_json)
+    for number, mode in enumerate(MODES):
+        words = ["connect", provider, "--tenant", "acme", "--url", f"{echoing}/{mode}"]
+        words += ["--set", "username=ada"] if provider == "caldav" else []
+        words += ["--json"] if number % 2 else []
+        done = secret_cli(*words)
         assert done.status == 1, done
-        texts.append((f"connect {as_json}", text(done)))
+        texts.append((mode, text(done)))
     texts += database_text(secret_cli.environment["LANDBRIDGE_DATABASE_URL"])
     assert leaks(canaries, texts) == []
 
