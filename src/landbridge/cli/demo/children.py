@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,12 @@ class Children:
             return found
         if isinstance(error, DemoFailed):
             return error
-        return DemoFailed(f"the demonstration cannot go on: {str(error) or type(error).__name__}")
+        if isinstance(error, LandbridgeError):
+            return DemoFailed(f"the demonstration cannot go on: {error}")
+        return DemoFailed(
+            f"the demonstration cannot go on: {type(error).__name__}: {error}",
+            tail="".join(traceback.format_exception(error)[-_TAIL:]).rstrip(),
+        )
 
     async def until(
         self,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,7 +40,7 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(help="Also write what is shown as an SVG.", dir_okay=False)
     ] = None,
-    size: Annotated[str, typer.Option(hidden=True)] = "full",
+    size: Annotated[Literal["full", "small", "least"], typer.Option(hidden=True)] = "full",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole story on this machine, with real processes, in a folder that goes again.
@@ -58,6 +58,8 @@ def demo(
     from landbridge.cli.demo.size import SIZES
 
     planted = plant_of(plant)
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise WrongUsage(f"--picture: there is no folder {picture.absolute().parent}")
     screen = Screen(json=as_json, picture=picture is not None)
     stays = sys.stdout.isatty() and not as_json if stay is None else stay
 
@@ -81,15 +83,10 @@ def demo(
 
 
 def run(children: Children, screen: Screen, telling: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """The outcome of a story; an error of ours, or DemoFailed, after showing a log that explains
-    it."""
-    import httpx2
-
-    from landbridge.errors import LandbridgeError
-
+    """The outcome of a story; DemoFailed after showing the end of a log that explains it."""
     try:
         return asyncio.run(telling)
-    except (LandbridgeError, httpx2.HTTPError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, a dead process goes before it
         failed = children.blamed(error)
         screen.fault(failed.tail)
         raise failed from None
