@@ -59,7 +59,11 @@ _DIGESTS = Sql(
     """,
 )
 
-_TURN = Sql("records.turn", "SELECT pg_advisory_xact_lock(hashtextextended(:stream, 0))")
+_TURN = Sql(
+    "records.turn",
+    "SELECT pg_advisory_xact_lock(hashtextextended(:stream, 0))",
+    across="It locks the name of one stream and reads no row of a tenant.",
+)
 
 _APPLY = Sql(
     "records.apply",
