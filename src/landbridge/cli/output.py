@@ -96,7 +96,7 @@ def _draw(rows: Sequence[Row], columns: Sequence[str]) -> None:
         table.add_column(
             _words(name),
             overflow="fold",
-            no_wrap=name == "id",
+            no_wrap=name == columns[0],  # an id is there to be copied
             justify="right" if numbers and not isinstance(rows[0].get(name), bool) else "left",
         )
     for row in rows:

@@ -201,9 +201,13 @@ def _watching(*, as_json: bool) -> Iterator[Watch]:
         yield watch
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _tell(pulled: Pulled) -> None:
     told = (
-        f"{pulled.resource}: {pulled.seen:,} rows in {pulled.pages:,} pages,"
+        f"{pulled.resource}: {_many(pulled.seen, 'row')} in {_many(pulled.pages, 'page')},"
         f" {pulled.rate:,.0f} rows/s; {pulled.changed:,} changed, {pulled.gone:,} gone,"
         f" {pulled.parked:,} parked"
     )

@@ -35,14 +35,12 @@ def serve(
     database; put a proxy with TLS before them and its address into LANDBRIDGE_PUBLIC_URL.
     """
     from landbridge.app.bridge import Landbridge
-    from landbridge.cli.session import load_bridge
+    from landbridge.cli.session import load_bridge, run
 
     bridge = load_bridge(app) if app else Landbridge.from_env()
     with _listening(host, port) as listener:
         address = _address(listener)
-        asyncio.run(
-            _serve(bridge, listener, lambda: _say_ready(address, as_json=as_json), work=work)
-        )
+        run(_serve(bridge, listener, lambda: _say_ready(address, as_json=as_json), work=work))
 
 
 async def _serve(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -70,7 +70,17 @@ def on_bridge(
         async with bridge:
             return await work(bridge)
 
-    return asyncio.run(opened())
+    return run(opened())
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, on the fastest event loop at hand: uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # on Windows
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 def load_bridge(place: str) -> Landbridge:
