@@ -231,3 +231,13 @@ async def test_rotations_at_once_lose_no_secret(
     )
     now = await secrets(vault, await office.get(made.endpoint.id, **ACME), clock)
     assert sorted(now) == sorted([made.secret, *fresh])
+
+
+async def test_secrets_whose_time_is_over_are_not_kept(office: Endpoints, clock: FakeClock) -> None:
+    made = await office.create(**ACME, url=URL)
+    sizes = []
+    for _ in range(4):
+        await office.rotate_secret(made.endpoint.id, **ACME)
+        sizes.append(len((await office.get(made.endpoint.id, **ACME)).secrets))
+        clock.advance(timedelta(hours=25))
+    assert len(set(sizes)) == 1
