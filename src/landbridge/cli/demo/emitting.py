@@ -1,15 +1,16 @@
-"""Emits events inside transactions, and kills the worker while they are delivered."""
+"""Emits events inside transactions, kills the worker meanwhile, and waits for the deliveries."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
 from landbridge.cli.demo.inside import OTHER_TENANT, TENANT
-from landbridge.cli.demo.ledger import Deliveries, Emitted, Hook, deliveries
+from landbridge.cli.demo.ledger import Emitted, Hook, deliveries
 from landbridge.cli.demo.scene import Scene
 
 HOOKS = (
@@ -31,6 +32,7 @@ _TYPES = ("invoice.created", "invoice.paid", "customer.created", "customer.updat
 _TENANTS = (TENANT, OTHER_TENANT)
 _AT_ONCE = 10
 _DELIVER_SECONDS = 60.0
+_PAUSE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ async def subscribe(scene: Scene) -> None:
 
 
 async def emit_and_kill(scene: Scene) -> Spoken:
-    """Emits all, half of it before the worker is killed; waits until all of it has arrived."""
+    """Emits all, and kills the worker after half of it; another worker is hired."""
     size, ours = scene.size, scene.ours
     with scene.screen.step("emitting events inside transactions") as step:
         await subscribe(scene)
@@ -78,21 +80,33 @@ async def emit_and_kill(scene: Scene) -> Spoken:
         rolled_back += undone
         if size.kills_worker:
             ours.hire()
-        arrived = await _all_arrived(scene, committed)
         step.said = (
-            f"emitted {len(committed):,} events and rolled {rolled_back} more back;"
-            f" {arrived.failed} tries failed on purpose"
+            f"emitted {len(committed):,} events inside transactions, rolled {rolled_back} back"
         )
         if size.kills_worker:
             step.said += (
-                f"\nworker killed (SIGKILL) after {killed_at:,} of {arrived.promised:,} deliveries;"
-                " another one went on"
+                f"\nworker killed (SIGKILL) after {killed_at:,} deliveries; another one takes over"
             )
     return Spoken(
         committed=committed,
         rolled_back=rolled_back,
         killed_at=killed_at if size.kills_worker else None,
     )
+
+
+async def await_deliveries(scene: Scene, spoken: Spoken) -> None:
+    """Waits until everything has arrived, or too long a time is over."""
+    with scene.screen.step("waiting for the last deliveries") as step:
+        found = deliveries(scene.theirs.deliveries(), spoken.committed, HOOKS)
+        deadline = time.monotonic() + _DELIVER_SECONDS
+        while found.finding.lost and time.monotonic() < deadline:
+            scene.children.check()
+            await asyncio.sleep(_PAUSE)
+            found = deliveries(scene.theirs.deliveries(), spoken.committed, HOOKS)
+        step.said = (
+            f"{found.arrived:,} of {found.promised:,} deliveries arrived;"
+            f" {found.failed} tries had failed on purpose"
+        )
 
 
 async def _emit(
@@ -132,15 +146,3 @@ async def _some_arrived(scene: Scene, committed: list[Emitted]) -> int:
     return await scene.children.until(
         enough, what="the first delivery", blame=scene.ours.worker, pause=0.0
     )
-
-
-async def _all_arrived(scene: Scene, committed: list[Emitted]) -> Deliveries:
-    """The receiver's side, once everything has arrived or too long a time is over."""
-    found = deliveries(scene.theirs.deliveries(), committed, HOOKS)
-    for _ in range(int(_DELIVER_SECONDS / 0.2)):
-        if not found.finding.lost:
-            break
-        scene.children.check()
-        await asyncio.sleep(0.2)
-        found = deliveries(scene.theirs.deliveries(), committed, HOOKS)
-    return found

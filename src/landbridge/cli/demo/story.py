@@ -7,9 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from landbridge.cli.demo import inside, judging, outside, pulling, receiving
+from landbridge.cli.demo import emitting, inside, judging, outside, pulling, receiving
 from landbridge.cli.demo.children import Children
-from landbridge.cli.demo.emitting import emit_and_kill
 from landbridge.cli.demo.outcome import Outcome
 from landbridge.cli.demo.plants import Plant
 from landbridge.cli.demo.scene import Connected, Scene
@@ -44,10 +43,11 @@ async def tell(
         )
         connected = await pulling.connect(scene)
         earlier = await pulling.pull(scene, connected)
+        spoken = await emitting.emit_and_kill(scene)
         await receiving.change_payments(scene, connected, earlier)
         await receiving.change_calendar(scene, connected, earlier)
         spoiled = await receiving.spoil_and_mend(scene)
-        spoken = await emit_and_kill(scene)
+        await emitting.await_deliveries(scene, spoken)
         await judging.plant(scene, connected)
         with screen.step("comparing everything with the others' own journals") as step:
             outcome = await judging.judge(
