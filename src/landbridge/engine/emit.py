@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -160,14 +160,17 @@ def _rendered(
         payload = msgspec.json.encode(body, enc_hook=_encoded, order="deterministic")
     except RecursionError:
         raise InvalidInput("data: it is nested too deep, or it holds itself") from None
-    except (TypeError, ValueError, OverflowError) as error:
-        found = next(_problems(data, "data"), f"data: {error}")
-        raise InvalidInput(f"{found}; event data is what JSON can say") from None
+    except (TypeError, ValueError) as error:
+        place, problem = _fault(data) or ("", str(error))
+        raise _unsaid(place, problem) from None
     # A float that is no number renders as null; NUL breaks receivers that keep text in Postgres.
-    if any(mark in payload for mark in _SUSPECT):
-        for found in _problems(data, "data"):
-            raise InvalidInput(f"{found}; event data is what JSON can say")
+    if any(mark in payload for mark in _SUSPECT) and (found := _fault(data)):
+        raise _unsaid(*found)
     return payload, "application/json"
+
+
+def _unsaid(place: str, problem: str) -> InvalidInput:
+    return InvalidInput(f"data{place}: {problem}; event data is what JSON can say")
 
 
 def _is_document(data: object) -> bool:
@@ -187,51 +190,60 @@ def _encoded(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def _problems(value: Any, path: str) -> Iterator[str]:
-    """Every value that cannot be rendered truly, each as `data.lines[3].amount: ...`."""
-    problem = _problem(value)
-    if problem:
-        yield f"{path}: {problem}"
-        return
-    for key, inner in _parts(value):
-        place = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
-        if isinstance(key, str) and _text_problem(key):
-            yield f"{path}: a key of it: {_text_problem(key)}"
-        elif not isinstance(key, str) and isinstance(value, Mapping):
-            yield f"{path}: a key of it is {type(key).__name__}, text is needed"
-        else:
-            yield from _problems(inner, place)
-
-
-def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
-    if hasattr(value, "model_dump"):
-        yield from value.model_dump(mode="json").items()
-    elif isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, msgspec.Struct):
-        yield from ((name, getattr(value, name)) for name in value.__struct_fields__)
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from ((each.name, getattr(value, each.name)) for each in fields(value))
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from enumerate(value)
-
-
-def _problem(value: Any) -> str:
+def _fault(value: Any) -> tuple[str, str] | None:
+    """Where in the value something cannot be rendered truly (`.lines[3].amount`), and why."""
     if isinstance(value, str):
-        return _text_problem(value)
+        problem = _text_problem(value)
+        return ("", problem) if problem else None
+    if value is None or isinstance(value, int):
+        return None
     if isinstance(value, float | Decimal):
-        return "" if math.isfinite(value) else f"{value} is no number"
+        return None if math.isfinite(value) else ("", f"{value} is no number")
+    parts = _parts(value)
+    if parts is None:
+        return _leaf_fault(value)
+    named = isinstance(value, Mapping)
+    for key, inner in parts:
+        if named and not isinstance(key, str):
+            return "", f"a key of it is {type(key).__name__}, text is needed"
+        if named and (problem := _text_problem(key)):
+            return "", f"a key of it: {problem}"
+        found = _fault(inner)
+        if found is not None:
+            place = f"[{key}]" if isinstance(key, int) else f".{key}"
+            return place + found[0], found[1]
+    return None
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """What a value is made of, by name or place; None: it has no parts."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, list | tuple | set | frozenset):
+        return enumerate(value)
+    if isinstance(value, msgspec.Struct):
+        return ((name, getattr(value, name)) for name in value.__struct_fields__)
+    if is_dataclass(value) and not isinstance(value, type):
+        return ((each.name, getattr(value, each.name)) for each in fields(value))
+    if hasattr(value, "model_dump"):
+        dumped: dict[str, Any] = value.model_dump(mode="json")
+        return dumped.items()
+    return None
+
+
+def _leaf_fault(value: Any) -> tuple[str, str] | None:
     try:
-        if not (hasattr(value, "__dataclass_fields__") or any(True for _ in _parts(value))):
-            msgspec.json.encode(value, enc_hook=_encoded)
-    except (TypeError, ValueError, OverflowError):
-        return f"{type(value).__name__} has no form in JSON"
-    return ""
+        msgspec.json.encode(value)
+    except (TypeError, ValueError):
+        return "", f"{type(value).__name__} has no form in JSON"
+    return None
 
 
 def _text_problem(text: str) -> str:
     if "\x00" in text:
         return "it holds a NUL character"
+    if text.isascii():
+        return ""
     try:
         text.encode()
     except UnicodeEncodeError:
