@@ -19,7 +19,7 @@ from landbridge.models import Model, read_json
 from landbridge.models.calendar import Event, Moment
 from landbridge.models.payments import Customer, Refund
 from landbridge.providers import get
-from landbridge.store import intents, records
+from landbridge.store import connections, intents, records
 from landbridge.store.bind import bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -169,6 +169,17 @@ async def test_a_refusal_ends_the_intent_with_the_provider_s_words(
     intent = await again(db, await promise(db, shop, refund))
     await pusher.run(intent, hold=free)
     assert "ch_nobody" in (await again(db, intent)).reason
+
+
+async def test_nothing_is_sent_over_a_connection_that_was_disconnected(
+    db: Database, shop: Connection, pusher: Pusher, stripe: Control
+) -> None:
+    intent = await promise(db, shop, Customer(name="Ada"))
+    await connections.set_state(db, shop, "revoked", "by the tenant")
+    before = len(customers(stripe))
+    assert (await pusher.run(intent, hold=free)).state == "refused"
+    assert (await again(db, intent)).reason == "the connection was disconnected"
+    assert len(customers(stripe)) == before
 
 
 async def test_what_cannot_be_written_is_refused_when_it_is_promised(

@@ -96,6 +96,14 @@ class Kinds:
         )
         if intent is None:
             return Cancel(reason="the intent is gone")
+        connection = await connections.one(
+            self._parts.db,
+            environment=intent.environment,
+            tenant=intent.tenant,
+            id=intent.connection,
+        )
+        if connection is not None and connection.state in ("pending", "paused", "needs_reauth"):
+            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
         try:
             await self._parts.pusher.run(intent, hold=lease.hold)
         except ReconnectRequired as error:

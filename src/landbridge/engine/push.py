@@ -137,6 +137,8 @@ class Pusher:
         )
         if connection is None:
             raise NotFound(f"the connection {intent.connection} of this push is gone")
+        if connection.state == "revoked":
+            return await self._settle(intent, "refused", "the connection was disconnected")
         provider = self._provider(connection.provider)
         resource = provider.resource(intent.resource)
         try:
