@@ -83,6 +83,8 @@ async def pull(scene: Scene, connected: Connected) -> Before:
             seconds=_PULL_SECONDS,
             pause=_LOOK,
         )
+        for name, connection in zip(wanted, _in_order(connected), strict=True):
+            bars.took[name] = await _seconds(scene, connection)
     return await sides.before(scene.theirs)
 
 
@@ -113,3 +115,16 @@ async def _all_pulled(scene: Scene, connected: Connected) -> bool:
         if any(pulled_at is None for _, pulled_at in orders):
             return False
     return True
+
+
+async def _seconds(scene: Scene, connection: Connection) -> float:
+    """From the start of a connection's first run to the end of its last."""
+    runs = await syncs.runs(
+        scene.ours.bridge.db,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        connection=connection.id,
+        most=1000,
+    )
+    ends = [run.ended_at for run in runs if run.ended_at is not None]
+    return (max(ends) - min(run.started_at for run in runs)).total_seconds()

@@ -81,14 +81,12 @@ class Screen:
     def pulling(self, names: dict[str, int]) -> Iterator[Bars]:
         """Bars for what is pulled; `names` with the number of records that there are."""
         bars = Bars(self._live, names)
-        begun = time.monotonic()
         with bars.progress:
             yield bars
-        seconds = time.monotonic() - begun
-        for name, count in bars.counts().items():
-            self._kept.print(_bar(name, count, seconds))
-        total = sum(bars.counts().values())
-        self._done(f"pulled {total:,} records, {total / seconds:,.0f} rows/s", seconds)
+        for name, seconds in bars.took.items():
+            self._kept.print(_bar(name, bars.count(name), seconds))
+        total, longest = sum(map(bars.count, names)), max(bars.took.values())
+        self._done(f"pulled {total:,} records, {total / longest:,.0f} rows/s", longest)
 
     def _done(self, said: str, seconds: float) -> None:
         first, *more = said.split("\n")
@@ -163,6 +161,8 @@ class Bars:
             console=console,
             transient=True,
         )
+        self.took: dict[str, float] = {}
+        """Seconds from the first request to the last row, to be filled in by who knows them."""
         self._tasks = {
             name: self.progress.add_task(name.ljust(9), total=count)
             for name, count in names.items()
@@ -172,10 +172,9 @@ class Bars:
         """So many records of this are there."""
         self.progress.update(self._tasks[name], completed=count)
 
-    def counts(self) -> dict[str, int]:
-        """How many records each had last."""
-        tasks = {task.id: task for task in self.progress.tasks}
-        return {name: int(tasks[each].completed) for name, each in self._tasks.items()}
+    def count(self, name: str) -> int:
+        """How many records of this there were last."""
+        return int(self.progress.tasks[self._tasks[name]].completed)
 
 
 class _Rate(ProgressColumn):
