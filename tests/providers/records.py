@@ -68,9 +68,9 @@ def _caldav(resource: Resource, seed: int) -> Any:
         }
         return made
     stored = {
-        "href": f"/dav/work/{seed}.ics",
+        "href": f"/dav/office/{seed}.ics",
         "etag": f'"{seed}"',
-        "calendar": "/dav/work/",
+        "calendar": "/dav/office/",
         "data": _calendar_object(rng, f"u{seed}@example.com"),
     }
     return codec(resource.format).parse(canonical(stored))
