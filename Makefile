@@ -11,13 +11,13 @@ help:  ## show this list
 # Each set contains the one before it: runtime, demo, test, check. One .venv serves them all and only grows.
 .venv/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Landbridge needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	@echo "Making .venv"
+	@echo "Making .venv" >&2
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
 	@touch $@
 
 .venv/.%: requirements/%.txt requirements/peers.txt pyproject.toml .venv/.uv
-	@echo "Installing the $* set into .venv"
+	@echo "Installing the $* set into .venv" >&2
 	@rm -f .venv/.demo .venv/.test .venv/.check
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --only-binary :all: requirements/uv.txt requirements/$*.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --no-index --editable .
