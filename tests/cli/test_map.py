@@ -1,6 +1,8 @@
 """`landbridge map`: the unified record, the provider's body, or the field at fault."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +174,11 @@ def test_a_wrong_call_ends_with_status_2(bare_cli: Cli, words: list[str], why: s
     assert done.status == 2
     assert why in done.err
     assert done.err.count("\n") == 1
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_one_sentence() -> None:
+    command = [sys.executable, "-m", "landbridge.cli", "map", "stripe", "customer"]
+    given = b'{"id": "cus_1", "name": "\\ud800"}'
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: standard input holds half of a surrogate pair")

@@ -403,3 +403,10 @@ def test_a_diagnosis_is_valid_exactly_when_verify_believes(sent: bytes, arrived:
 def test_deeply_nested_json_does_no_harm() -> None:
     deep = b"[" * 100_000
     assert why(OWN, [SECRET], own_headers(b"x"), deep).reason == "wrong_secret"
+
+
+def test_a_secret_in_letters_beyond_ascii_is_a_wrong_secret() -> None:
+    headers = Headers({"Stripe-Signature": f"t=1700000000,v1={'a' * 64}"})
+    at = datetime.fromtimestamp(1_700_000_001, tz=UTC)
+    scheme = TimestampedHmac(header="Stripe-Signature")
+    assert diagnose(scheme, ["ключ"], headers, b"{}", at).reason == "wrong_secret"

@@ -135,6 +135,8 @@ def _calendar_object(given: bytes, where: str) -> bytes:
         given.decode()
     except UnicodeDecodeError as error:
         raise RecordError(f"{where} is not UTF-8 at byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise RecordError(f"{where} holds half of a surrogate pair, such as \\ud800") from None
     return _envelope(given)
 
 
@@ -174,7 +176,7 @@ def _unified(mapped: Mapped[Any], value: Any) -> Any:
 
 def _json(given: bytes, where: str) -> Any:
     """JSON with exact numbers; `RecordError` says where it stops being JSON."""
-    from json import JSONDecodeError, loads
+    from json import JSONDecodeError, dumps, loads
 
     from landbridge.errors import RecordError
 
@@ -184,12 +186,15 @@ def _json(given: bytes, where: str) -> Any:
         )
     try:
         value = loads(given.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_no_number)
+        dumps(value, ensure_ascii=False, default=str).encode()  # half a surrogate pair is no text
     except JSONDecodeError as error:
         raise RecordError(
             f"{where} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from None
     except UnicodeDecodeError as error:
         raise RecordError(f"{where} is not UTF-8 at byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise RecordError(f"{where} holds half of a surrogate pair, such as \\ud800") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{where} is not JSON: {error}") from None
     if not isinstance(value, dict):

@@ -16,8 +16,8 @@ class WrongUsage(SettingsError):
 
 
 def standard_input() -> bytes:
-    """All of standard input, as raw bytes."""
-    return sys.stdin.buffer.read()
+    """All of standard input, as raw bytes; nothing where it is closed."""
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 def find_provider(slug: str, also: tuple[str, ...] = ()) -> Provider:

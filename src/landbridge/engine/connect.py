@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -157,9 +158,16 @@ def base_of(provider: Provider, settings: Mapping[str, str]) -> str:
             )
         base = base.replace(f"{{{hole}}}", value)
     base = settings.get("base", base)
-    if not re.match(r"https?://[^/\s]+", base):
+    if not re.match(r"https?://[^/\s]+", base) or not _parses(base):
         raise InvalidInput(f"url: {base!r} is not an address such as https://example.com")
     return base.rstrip("/")
+
+
+def _parses(address: str) -> bool:
+    try:
+        return urlsplit(address).hostname is not None
+    except ValueError:
+        return False
 
 
 async def _whose(

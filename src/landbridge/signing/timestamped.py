@@ -7,7 +7,6 @@ of the secret, `whsec_` included. Source: stripe-python 16.1, `_webhook.py`.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,7 +83,7 @@ class Timestamped:
             yield "with whsec_ before it", b"whsec_" + secret.encode()
         try:
             yield "decoded from base64", base64.b64decode(bare + "=" * (-len(bare) % 4))
-        except binascii.Error:
+        except ValueError:  # binascii.Error, and text that is not ASCII
             return
 
     def write(self, digest: bytes) -> str:
