@@ -45,11 +45,11 @@ class Kinds:
 
     async def pull(self, claim: Claimed, lease: Lease) -> Outcome:
         """Pulls a resource of a connection to its end."""
-        connection = await self._connection(claim)
+        connection = await self._connection(claim, claim.target)
         if connection is None or connection.state == "revoked":
             return Cancel(reason="the connection is gone")
         if connection.state != "active":
-            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+            return _asleep(connection)
         try:
             await self._parts.puller.run(connection, claim.args["resource"], hold=lease.hold)
         except NotFound as error:
@@ -60,11 +60,11 @@ class Kinds:
 
     async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:
         """Reads one record again."""
-        connection = await self._connection(claim)
+        connection = await self._connection(claim, claim.target)
         if connection is None or connection.state == "revoked":
             return Cancel(reason="the connection is gone")
         if connection.state != "active":
-            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+            return _asleep(connection)
         resource, key = claim.args["resource"], claim.args["key"]
         try:
             await self._parts.puller.one(connection, resource, key, hold=lease.hold)
@@ -96,14 +96,9 @@ class Kinds:
         )
         if intent is None:
             return Cancel(reason="the intent is gone")
-        connection = await connections.one(
-            self._parts.db,
-            environment=intent.environment,
-            tenant=intent.tenant,
-            id=intent.connection,
-        )
+        connection = await self._connection(claim, intent.connection)
         if connection is not None and connection.state in ("pending", "paused", "needs_reauth"):
-            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+            return _asleep(connection)
         try:
             await self._parts.pusher.run(intent, hold=lease.hold)
         except ReconnectRequired as error:
@@ -119,13 +114,18 @@ class Kinds:
             self._log.error("partitions.strays", **done.strays)
         return Done()
 
-    async def _connection(self, claim: Claimed) -> Connection | None:
+    async def _connection(self, claim: Claimed, id: str | None) -> Connection | None:
         return await connections.one(
             self._parts.db,
             environment=claim.environment,
             tenant=claim.tenant,
-            id=claim.target or "",
+            id=id or "",
         )
+
+
+def _asleep(connection: Connection) -> Snooze:
+    """Waits, at no attempt's cost, until the connection may be active again."""
+    return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
 
 
 def _soon(attempt: int) -> timedelta:
