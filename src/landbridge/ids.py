@@ -26,6 +26,8 @@ DueId = NewType("DueId", str)
 AttemptId = NewType("AttemptId", str)
 IntentId = NewType("IntentId", str)
 ParkedId = NewType("ParkedId", str)
+ReplayId = NewType("ReplayId", str)
+ErasureId = NewType("ErasureId", str)
 
 PREFIXES = {
     "app": "app",
@@ -43,6 +45,8 @@ PREFIXES = {
     "attempt": "att",
     "intent": "int",
     "parked": "prk",
+    "replay": "rpl",
+    "erasure": "era",
 }
 """What the letters before the underscore mean."""
 

@@ -33,6 +33,8 @@ _NOW_NAMES = {"now", "clock_timestamp", "statement_timestamp", "transaction_time
 _PARAMETER = re.compile(r"\$(\d+)")
 _TABLE = re.compile(r"CREATE TABLE lb\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
 _COLUMN = re.compile(r"^ {4}([a-z_]+) +[a-z]", re.MULTILINE)
+_CHANGED = re.compile(r"ALTER TABLE lb\.(\w+)\s(.*?)\n\n", re.DOTALL)
+_ADDED = re.compile(r"ADD COLUMN ([a-z_]+)")
 
 
 def tables() -> Tables:
@@ -40,8 +42,11 @@ def tables() -> Tables:
     found: dict[str, frozenset[str]] = {}
     versions = files("landbridge.store").joinpath("migrations", "versions")
     for script in sorted(each.name for each in versions.iterdir() if each.name.endswith(".sql")):
-        for name, body in _TABLE.findall(versions.joinpath(script).read_text()):
+        text = versions.joinpath(script).read_text()
+        for name, body in _TABLE.findall(text):
             found[name] = frozenset(_COLUMN.findall(body))
+        for name, body in _CHANGED.findall(text):
+            found[name] |= frozenset(_ADDED.findall(body))
     return found
 
 

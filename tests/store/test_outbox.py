@@ -248,7 +248,7 @@ async def test_movers_take_turns_and_one_without_a_turn_does_nothing(db: Databas
         assert (await outbox.move(tx, limit=10)).mine
         await emit(db)
         assert await outbox.move(db, limit=10) == Moved(
-            mine=False, taken=0, last=0, events=0, deliveries=0
+            mine=False, taken=0, last=0, events=0, deliveries=0, lined=0
         )
     assert (await outbox.move(db, limit=10)).events == 1
     assert len(await events(db)) == 2

@@ -123,6 +123,8 @@ def _of_type(name: str, whose: tuple[str, str]) -> object:
         "smallint": place,
         "boolean": False,
         "interval": timedelta(minutes=place),
+        "interval[]": [timedelta(minutes=place)],
+        "double precision": 1000.0 + place,
         "timestamp with time zone": THEN + timedelta(days=place),
     }
     return values[name]

@@ -19,6 +19,8 @@ from landbridge.store import changes
 LANES: Mapping[str, int] = {
     "deliver": 500,
     "retry": 100,
+    "slow": 200,
+    "replay": 100,
     "receive": 8,
     "pull": 8,
     "push": 4,

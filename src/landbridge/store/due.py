@@ -24,7 +24,7 @@ from landbridge.store import due_sql
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.schedule import check_repeat, next_time
 
-LANES = ("deliver", "retry", "receive", "pull", "push", "consume", "system")
+LANES = ("deliver", "retry", "slow", "replay", "receive", "pull", "push", "consume", "system")
 """Each lane has workers of its own: a crowd in one does not hold up another."""
 
 AT_ONCE = timedelta()

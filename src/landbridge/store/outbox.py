@@ -26,9 +26,9 @@ _INSERT = Sql(
     "outbox.insert",
     """
     INSERT INTO lb.emitted (environment, tenant, id, type, schema_version, content_type,
-                            idempotency_key, ordering_key, subject, payload)
+                            idempotency_key, ordering_key, subject, payload, older, attachment)
     VALUES (:environment, :tenant, :id, :type, :schema_version, :content_type,
-            :idempotency_key, :ordering_key, :subject, :payload)
+            :idempotency_key, :ordering_key, :subject, :payload, :older, :attachment)
     """,
 )
 
@@ -51,7 +51,7 @@ _MOVE = Sql(
             ORDER BY n.place LIMIT :most))
         RETURNING e.environment, e.tenant, e.id, e.place, e.type, e.schema_version,
                   e.content_type, e.idempotency_key, e.ordering_key, e.subject, e.payload,
-                  e.created_at
+                  e.older, e.attachment, e.created_at
     ),
     keyed AS (
         INSERT INTO lb.emit_key AS k (environment, tenant, key, event, expires_at)
@@ -73,25 +73,46 @@ _MOVE = Sql(
     ),
     stored AS (
         INSERT INTO lb.event (environment, tenant, id, number, type, schema_version, content_type,
-                              ordering_key, subject, payload, digest, created_at)
+                              ordering_key, subject, payload, older, digest, created_at)
         SELECT f.environment, f.tenant, f.id, f.number, f.type, f.schema_version, f.content_type,
-               f.ordering_key, f.subject, f.payload, sha256(f.payload), f.created_at
+               f.ordering_key, f.subject, f.payload, f.older, sha256(f.payload), f.created_at
         FROM fresh AS f
         RETURNING 1
     ),
-    fanned AS (
-        INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref, target)
-        SELECT f.environment, f.tenant,
+    attached AS (
+        INSERT INTO lb.attachment (environment, tenant, id, body)
+        SELECT f.environment, f.tenant, f.id, f.attachment
+        FROM fresh AS f
+        WHERE f.attachment IS NOT NULL
+    ),
+    wanted AS (
+        SELECT f.environment, f.tenant, f.id AS event, f.number, f.ordering_key,
+               p.id AS endpoint, p.slow, p.ordered AND f.ordering_key IS NOT NULL AS lined,
                'dlv_' || substr(f.id, 5, 10)
-                      || encode(substr(sha256(convert_to(f.id || p.id, 'UTF8')), 1, 8), 'hex'),
-               'deliver', 'deliver', lb.shard(f.environment, f.tenant), (SELECT lb.now()),
-               f.id, p.id
+                      || encode(substr(sha256(convert_to(f.id || p.id, 'UTF8')), 1, 8), 'hex')
+                   AS delivery
         FROM fresh AS f
         JOIN lb.endpoint AS p ON p.environment = f.environment AND p.tenant = f.tenant
         WHERE p.state = 'enabled'
           AND EXISTS (SELECT FROM unnest(p.types) AS w(type)
                       WHERE w.type = '*' OR w.type = f.type
                          OR (right(w.type, 2) = '.*' AND starts_with(f.type, left(w.type, -1))))
+          AND (p.filter IS NULL OR lb.passes(f.payload, p.filter))
+    ),
+    lined AS (
+        INSERT INTO lb.line (environment, tenant, endpoint, ordering_key, number, event, delivery)
+        SELECT w.environment, w.tenant, w.endpoint, w.ordering_key, w.number, w.event, w.delivery
+        FROM wanted AS w
+        WHERE w.lined
+        ON CONFLICT DO NOTHING
+        RETURNING 1
+    ),
+    fanned AS (
+        INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref, target)
+        SELECT w.environment, w.tenant, w.delivery, CASE WHEN w.slow THEN 'slow' ELSE 'deliver' END,
+               'deliver', lb.shard(w.environment, w.tenant), (SELECT lb.now()), w.event, w.endpoint
+        FROM wanted AS w
+        WHERE NOT w.lined
         ON CONFLICT (id) DO NOTHING
         RETURNING 1
     )
@@ -99,7 +120,8 @@ _MOVE = Sql(
            (SELECT count(*) FROM taken) AS taken,
            (SELECT max(t.place) FROM taken AS t) AS last,
            (SELECT count(*) FROM stored) AS stored,
-           (SELECT count(*) FROM fanned) AS fanned
+           (SELECT count(*) FROM fanned) AS fanned,
+           (SELECT count(*) FROM lined) AS lined
     """,
     across="The dispatcher moves every tenant's committed rows on; each keeps its own tenant.",
 )
@@ -131,7 +153,8 @@ class Moved:
     """What one move did. `mine` is False when another process was moving: nothing was done.
 
     `taken` rows left the outbox, `last` is the highest place among them; `events` became events,
-    the others' idempotency keys were there already; `deliveries` became due.
+    the others' idempotency keys were there already; `deliveries` became due, `lined` ones stand in
+    the lines of ordered endpoints.
     """
 
     mine: bool
@@ -139,11 +162,12 @@ class Moved:
     last: int
     events: int
     deliveries: int
+    lined: int
 
     @property
     def written(self) -> int:
         """Rows that it wrote."""
-        return self.events + self.deliveries
+        return self.events + self.deliveries + self.lined
 
 
 def insert_event(
@@ -158,6 +182,8 @@ def insert_event(
     ordering_key: str | None,
     subject: str | None,
     payload: bytes,
+    older: bytes | None = None,
+    attachment: bytes | None = None,
 ) -> tuple[Sql, dict[str, Any]]:
     """The one statement of an emit, and its binds; for a caller's transaction of any driver."""
     return _INSERT, {
@@ -171,6 +197,8 @@ def insert_event(
         "ordering_key": ordering_key,
         "subject": subject,
         "payload": payload,
+        "older": older,
+        "attachment": attachment,
     }
 
 
@@ -190,6 +218,7 @@ async def move(
         last=row["last"] or after,
         events=row["stored"],
         deliveries=row["fanned"],
+        lined=row["lined"],
     )
 
 
