@@ -24,6 +24,7 @@ from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.engine.replay import replay
 from landbridge.errors import InvalidInput, NotFound, SettingsError
+from landbridge.measures import Measures
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
 from landbridge.spec import Provider, can_pull
@@ -54,6 +55,7 @@ class Landbridge:
         clock: Clock | None = None,
     ):
         self.settings = settings
+        self.measures = Measures()
         self._clock = clock or SystemClock()
         self._pages = None if providers is None else {page.slug: page for page in providers}
         self._handlers: list[consume.Handler] = []
@@ -82,7 +84,12 @@ class Landbridge:
         stack = AsyncExitStack()
         try:
             self._parts = await opening.open_parts(
-                stack, self.settings, clock=self._clock, provider=self.provider, base=self._base
+                stack,
+                self.settings,
+                clock=self._clock,
+                measures=self.measures,
+                provider=self.provider,
+                base=self._base,
             )
         except BaseException:
             await stack.aclose()

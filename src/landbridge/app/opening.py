@@ -19,6 +19,7 @@ from landbridge.engine.pull import Puller
 from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.errors import NotFound, SettingsError
+from landbridge.measures import Measures
 from landbridge.spec import Provider
 from landbridge.store import apps, migrate
 from landbridge.store.connections import Connection
@@ -44,6 +45,7 @@ class Parts:
     endpoints: Endpoints
     provider: Callable[[str], Provider]
     embedded: bool
+    measures: Measures
 
     async def intake_url(self, connection: Connection) -> str:
         """The public address for the webhooks of a connection."""
@@ -59,6 +61,7 @@ async def open_parts(
     settings: Settings,
     *,
     clock: Clock,
+    measures: Measures,
     provider: Callable[[str], Provider],
     base: Callable[[Provider, Connection], str],
 ) -> Parts:
@@ -99,6 +102,7 @@ async def open_parts(
         endpoints=Endpoints(db, vault, guard, clock=clock),
         provider=provider,
         embedded=embedded,
+        measures=measures,
     )
 
 
