@@ -12,7 +12,7 @@ from landbridge.cli.usage import WrongUsage, find_provider, standard_input
 
 if TYPE_CHECKING:
     from landbridge.signing import Diagnosis, Standard
-    from landbridge.spec.provider import Signature
+    from landbridge.spec.webhook import Signature
     from landbridge.wire import Headers
 
 OWN = "standard"

@@ -14,7 +14,7 @@ from landbridge.signing._diagnosis import Diagnosis
 from landbridge.signing._scheme import Scheme, accept
 from landbridge.signing.standard import Standard
 from landbridge.signing.timestamped import Timestamped
-from landbridge.spec.provider import Signature, TimestampedHmac
+from landbridge.spec.webhook import Signature, TimestampedHmac
 from landbridge.wire import Headers
 
 __all__ = ["Diagnosis", "Standard", "diagnose", "verify"]

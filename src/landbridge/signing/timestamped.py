@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from landbridge.errors import InvalidInput
 from landbridge.signing._scheme import BadHeader, Claim, among, mac, missing, unix_seconds
-from landbridge.spec.provider import TimestampedHmac
+from landbridge.spec.webhook import TimestampedHmac
 from landbridge.wire import Headers
 
 

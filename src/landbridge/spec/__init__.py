@@ -10,6 +10,8 @@ from landbridge.spec._scope import *  # noqa: F403
 from landbridge.spec.amounts import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
+from landbridge.spec.paging import *  # noqa: F403
 from landbridge.spec.parts import *  # noqa: F403
 from landbridge.spec.provider import *  # noqa: F403
 from landbridge.spec.rows import *  # noqa: F403
+from landbridge.spec.webhook import *  # noqa: F403

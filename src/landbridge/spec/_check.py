@@ -86,6 +86,15 @@ def fact(cls: type[C]) -> type[C]:
     return cast("type[C]", made)
 
 
+def among(word: str, words: Sequence[str], where: str) -> None:
+    """Raises `SpecError` unless the word is one of these."""
+    if word not in words:
+        raise SpecError(
+            f"{where}: {word!r} is none of {', '.join(filter(None, words))}"
+            f".{did_you_mean(word, words)}"
+        )
+
+
 def _label(cls: type, given: Mapping[str, Any]) -> str:
     names = [given[key] for key in ("name", "slug") if isinstance(given.get(key), str)]
     return f"{cls.__name__} {names[0]!r}" if names else cls.__name__

@@ -15,12 +15,13 @@ from enum import StrEnum
 from typing import Any
 
 from landbridge.errors import NotFound, SpecError, did_you_mean
-from landbridge.spec._check import Day, Path, Template, fact
+from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec.mapping import Mapped
+from landbridge.spec.paging import AfterLast, OnePage, Paging
+from landbridge.spec.webhook import Webhook
 
 __all__ = [
     "Accounts",
-    "AfterLast",
     "ApiKey",
     "Basic",
     "Continued",
@@ -30,15 +31,10 @@ __all__ = [
     "Field",
     "Format",
     "Incremental",
-    "OnePage",
-    "Paging",
     "Provider",
     "Quota",
     "Resource",
-    "Signature",
     "SyncToken",
-    "TimestampedHmac",
-    "Webhook",
     "Write",
     "can_pull",
     "holes",
@@ -80,7 +76,7 @@ class ApiKey:
 
     def __post_init__(self) -> None:
         """Refuses a key that is none of the fields."""
-        _among(self.key, [field.name for field in self.fields], "ApiKey, key")
+        among(self.key, [field.name for field in self.fields], "ApiKey, key")
 
 
 @fact
@@ -96,8 +92,8 @@ class Basic:
     def __post_init__(self) -> None:
         """Refuses a user name or a password that is none of the fields."""
         names = [field.name for field in self.fields]
-        _among(self.username, names, "Basic, username")
-        _among(self.password, names, "Basic, password")
+        among(self.username, names, "Basic, username")
+        among(self.password, names, "Basic, password")
 
 
 @fact
@@ -111,24 +107,6 @@ class Accounts:
     """Path to a flag that tells live from test; empty: the provider does not say."""
     live_path: Template = ""
     """Where that flag is, if it is not in the same answer."""
-
-
-@fact
-class AfterLast:
-    """Pages by the last id seen: `param=<last key>` until `more` is false (Stripe)."""
-
-    param: str
-    more: Path
-    size_param: str = "limit"
-    size: int = 100
-
-
-@fact
-class OnePage:
-    """The whole collection comes in one answer."""
-
-
-Paging = AfterLast | OnePage
 
 
 @fact
@@ -181,41 +159,6 @@ Incremental = EventFeed | CreatedSince | SyncToken
 
 
 @fact
-class TimestampedHmac:
-    """`t=<unix>,v1=<hex>`: HMAC-SHA256 over `<t>.<raw body>`, keyed by the whole secret text."""
-
-    header: str
-    timestamp: str = "t"
-    scheme: str = "v1"
-    tolerance: timedelta = timedelta(minutes=5)
-
-
-Signature = TimestampedHmac
-
-
-@fact
-class Webhook:
-    """What the provider posts to us. Paths lead into one event of the body."""
-
-    signature: Signature
-    id: Path
-    topic: Path
-    object_key: Path
-    object: Path = ""
-    """Path to a whole copy of the object; empty: the webhook only names it."""
-    events: Path = ""
-    """Path to the list when a body holds many; empty: the body is one event."""
-    account: Path = ""
-    """Path to the remote account's id; empty: the address alone tells whose it is."""
-    stamp: Path = ""
-    """Path to the event's instant (unix seconds)."""
-    refused_status: int = 400
-    """What the vendor expects when a signature is wrong."""
-    max_body: int = 1_000_000
-    """Bytes; a larger body is refused with 413."""
-
-
-@fact
 class Quota:
     """At most `limit` calls `per` period; without a period: at once."""
 
@@ -231,8 +174,8 @@ class Quota:
         """Refuses a limit below one and words that no one reads."""
         if self.limit < 1:
             raise SpecError(f"Quota, limit: {self.limit} allows nothing")
-        _among(self.per, ["", "second", "minute", "hour", "day"], "Quota, per")
-        _among(self.scope, ["account", "app", "tenant"], "Quota, scope")
+        among(self.per, ["", "second", "minute", "hour", "day"], "Quota, per")
+        among(self.scope, ["account", "app", "tenant"], "Quota, scope")
 
 
 @fact
@@ -286,7 +229,7 @@ class Write:
 
     def __post_init__(self) -> None:
         """Refuses a method that does not write, and a path without a place."""
-        _among(self.method, ["POST", "PUT", "PATCH", "DELETE"], "Write, method")
+        among(self.method, ["POST", "PUT", "PATCH", "DELETE"], "Write, method")
 
 
 @fact
@@ -452,14 +395,6 @@ def can_pull(resource: Resource) -> bool:
 def holes(template: str) -> set[str]:
     """The names in braces of a path template."""
     return set(re.findall(r"\{([a-z_]+)\}", template))
-
-
-def _among(word: str, words: Sequence[str], where: str) -> None:
-    if word not in words:
-        raise SpecError(
-            f"{where}: {word!r} is none of {', '.join(filter(None, words))}"
-            f".{did_you_mean(word, words)}"
-        )
 
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
