@@ -80,18 +80,23 @@ CREATE TABLE lb.replay (
     selection   jsonb NOT NULL,
     state       text NOT NULL DEFAULT 'running'
                 CHECK (state IN ('running', 'paused', 'done', 'cancelled')),
+    reason      text NOT NULL DEFAULT '',
     rate        float8 NOT NULL,
-    cursor      text COLLATE "C" NOT NULL,
-    until       text COLLATE "C" NOT NULL,
+    cursor      bigint NOT NULL DEFAULT 0,
+    until       bigint NOT NULL,
     total       bigint NOT NULL,
+    exact       bool NOT NULL DEFAULT true,
     done        bigint NOT NULL DEFAULT 0,
+    paced_until timestamptz NOT NULL DEFAULT lb.now(),
+    begun_at    timestamptz NOT NULL DEFAULT lb.now(),
+    begun_done  bigint NOT NULL DEFAULT 0,
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
     ended_at    timestamptz,
     PRIMARY KEY (environment, tenant, id)
 ) WITH (fillfactor = 70)
 
 COMMENT ON TABLE lb.replay IS
-'An order to deliver past events to an endpoint again, and how far it has come. cursor: the last event''s id that was taken.'
+'An order to deliver past events to an endpoint again, and how far it has come. cursor: the number of the last event that was looked at; until: the last one when it was ordered.'
 
 CREATE TABLE lb.erasure (
     environment text NOT NULL,
@@ -106,7 +111,7 @@ CREATE TABLE lb.erasure (
 )
 
 COMMENT ON TABLE lb.erasure IS
-'An order to erase what is kept of a tenant, or of one person of it, and how many rows of each table went.'
+'An order to erase what is kept of a tenant, or of one person of it, and how many rows of each table went. subject: the SHA-256 of it and the id once it is done.'
 
 ALTER TABLE lb.arrival ADD COLUMN source text NOT NULL DEFAULT 'webhook'
 
@@ -129,6 +134,10 @@ COMMENT ON TABLE lb.reconciliation IS
 CREATE INDEX arrival_app ON lb.arrival (environment, app, id)
 
 CREATE INDEX inbox_event_by_subject ON lb.inbox_event (environment, tenant, subject) WHERE subject IS NOT NULL
+
+CREATE INDEX change_by_subject ON lb.change (environment, tenant, subject) WHERE subject IS NOT NULL
+
+CREATE INDEX intent_by_subject ON lb.intent (environment, tenant, subject) WHERE subject IS NOT NULL
 
 CREATE OR REPLACE FUNCTION lb.partitioned() RETURNS TABLE (parent text, prefix text) LANGUAGE sql IMMUTABLE AS
 $$ VALUES ('change', 'chg'), ('change_order', 'chg'), ('arrival', 'arr'),
