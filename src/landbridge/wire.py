@@ -14,24 +14,29 @@ class Headers(Mapping[str, str]):
     `all(name)` gives every value of a repeated field in order (RFC 9110 section 5.2).
     """
 
-    __slots__ = ("_items",)
+    __slots__ = ("_by_name", "_items")
 
     def __init__(self, items: Mapping[str, str] | Iterable[tuple[str, str]] = ()):
-        pairs = items.items() if isinstance(items, Mapping) else items
-        self._items: tuple[tuple[str, str], ...] = tuple(pairs)
+        if type(items) is not list and isinstance(items, Mapping):
+            items = items.items()
+        self._items: tuple[tuple[str, str], ...] = tuple(items)
+        self._by_name = {key.lower(): value for key, value in self._items}
 
     def __getitem__(self, name: str) -> str:
-        wanted = name.lower()
-        for key, value in reversed(self._items):
-            if key.lower() == wanted:
-                return value
-        raise KeyError(name)
+        try:
+            return self._by_name[name.lower()]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The last value of this field, or the default."""
+        return self._by_name.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key.lower() for key, _ in self._items))
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len({key.lower() for key, _ in self._items})
+        return len(self._by_name)
 
     def __repr__(self) -> str:
         return f"Headers({sorted(self)})"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from landbridge.errors import Forged, InvalidInput, SignatureError, TooOld
 from landbridge.signing import Diagnosis, Standard, diagnose, standard, verify
-from landbridge.spec.provider import TimestampedHmac
+from landbridge.spec import TimestampedHmac
 from landbridge.wire import Headers
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

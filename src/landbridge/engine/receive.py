@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
-from landbridge import ids, signing
+from landbridge import signing
 from landbridge.clock import Clock
 from landbridge.engine.gather import GroupCommit
+from landbridge.engine.room import Gate, Room
+from landbridge.engine.targets import Target, Targets, well_formed
 from landbridge.errors import (
     DatabaseUnavailable,
     InvalidInput,
-    Sealed,
     SignatureError,
     TooOld,
+    VaultError,
 )
-from landbridge.spec import Provider
+from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
+from landbridge.spec import EchoBody, EchoQuery, Provider, SignedPing
 from landbridge.store import apps, arrivals, connections
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival
@@ -30,30 +34,32 @@ from landbridge.vault import Kind, Vault
 from landbridge.wire import Headers
 
 _NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
+_RETRY_AFTER = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the sender of a webhook gets."""
+    """What the sender of a webhook gets. `close`: the rest of its body is not read."""
 
     status: int
     body: str = ""
     retry_after: int | None = None
+    close: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Target:
-    app: App
-    connection: Connection | None
-    provider: Provider
+ACCEPTED = Answer(status=200)
+NOWHERE = Answer(status=404, body="nothing is received at this address")
+NOT_NOW = Answer(
+    status=503, body="not accepted, send it again", retry_after=_RETRY_AFTER, close=True
+)
 
 
 class Intake:
     """Accepts webhooks for `/in/{app_token}[/{connection_token}]`.
 
-    A 2xx is given only after the raw body is committed. What fails its signature is counted, not
-    stored. While the database is away the answer is 503 with Retry-After, so that the provider
-    sends it again.
+    A 2xx is given only after the raw body is committed, or to a handshake, which is not stored.
+    What fails its signature is counted, not stored. While the database is away, and above the
+    limits of `room`, the answer is 503 with Retry-After, so that the provider sends it again.
     """
 
     def __init__(
@@ -64,93 +70,171 @@ class Intake:
         provider: Callable[[str], Provider],
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        room: Room | None = None,
+        gate: Gate | None = None,
         keep_targets: float = 2.0,
     ):
         self._db = db
         self._vault = vault
-        self._provider = provider
         self._clock = clock
-        self._monotonic = monotonic
-        self._keep_targets = keep_targets
-        self._targets: dict[tuple[str, str], tuple[float, _Target | None]] = {}
+        self._sleep = sleep
+        self.room = room or Room()
+        self._gate = gate or Gate(monotonic=monotonic)
+        self._targets = Targets(
+            db,
+            provider=provider,
+            secrets=self._secrets,
+            ask=self._gate.ask,
+            keep=keep_targets,
+            monotonic=monotonic,
+        )
         self._commit = GroupCommit[Arrival](self._store)
-        self._refused: Counter[tuple[str, str, str]] = Counter()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
         self._counting: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("landbridge.intake")
 
     async def accept(
         self, app_token: str, connection_token: str, headers: Headers, body: bytes
     ) -> Answer:
-        """Verifies and commits one webhook."""
+        """Verifies and commits one webhook that came whole."""
+        target = await self.find(app_token, connection_token)
+        if isinstance(target, Answer):
+            return target
+        if len(body) > target.webhook.max_body:
+            return self.too_large(target)
+        return await self.take(target, headers, body)
+
+    def known(self, app_token: str, connection_token: str) -> Target | None:
+        """The target of an address that was used a moment ago; `find` for any other."""
+        return self._targets.known(app_token, connection_token)
+
+    async def find(self, app_token: str, connection_token: str) -> Target | Answer:
+        """The target of an address, or the answer that ends it here: 404, 503."""
+        target = self._targets.known(app_token, connection_token)
+        if target is not None:
+            return target
+        if not well_formed(app_token, connection_token):
+            return NOWHERE
         try:
-            target = await self._target(app_token, connection_token)
-            if target is None or target.provider.webhook is None:
-                return Answer(status=404, body="nothing is received at this address")
-            webhook = target.provider.webhook
-            if len(body) > webhook.max_body:
-                self._count(target, "too large")
-                return Answer(status=413, body=f"the body is larger than {webhook.max_body} bytes")
-            secrets = await self._secrets(target)
-            if not secrets:
-                self._count(target, "no secret set")
-                return Answer(status=webhook.refused_status, body="no webhook secret is set here")
-            try:
-                signing.verify(webhook.signature, secrets, headers, body, self._clock.now())
-            except SignatureError as error:
-                self._count(target, "too old" if isinstance(error, TooOld) else "forged")
-                return Answer(status=webhook.refused_status, body=str(error))
+            return await self._targets.at(app_token, connection_token) or NOWHERE
+        except DatabaseUnavailable:
+            return NOT_NOW
+        except VaultError as error:
+            self._log.error("intake.sealed", reason=str(error))
+            return NOT_NOW
+
+    def greet(self, target: Target, method: str, query: bytes, address: str) -> Answer | None:
+        """The answer to a handshake by query; None when this call is no handshake.
+
+        `address` is the last part of the path, as it was called.
+        """
+        handshake = target.webhook.handshake
+        if not isinstance(handshake, EchoQuery):
+            return None
+        try:
+            text = asked_in_query(handshake, method, query, address)
+        except (InvalidInput, SignatureError) as error:
+            self.count(target, "bad handshake")
+            return Answer(status=target.webhook.refused_status, body=str(error))
+        return None if text is None else self._greeted(target, text)
+
+    def too_large(self, target: Target) -> Answer:
+        """The answer to a body above the page's limit, of which the rest is not read."""
+        self.count(target, "too large")
+        most = target.webhook.max_body
+        return Answer(status=413, body=f"the body is larger than {most} bytes", close=True)
+
+    async def take(self, target: Target, headers: Headers, body: bytes) -> Answer:
+        """Verifies a body and commits it, or answers the handshake that it is."""
+        webhook = target.webhook
+        handshake = webhook.handshake
+        if isinstance(handshake, EchoBody) and not handshake.signed:
+            greeted = self._challenged(target, handshake, body)
+            if greeted is not None:
+                return greeted
+        if not target.secrets:
+            return self._refused(target, "no secret set", "no webhook secret is set here")
+        try:
+            signing.accept(target.scheme, target.secrets, headers, body, self._clock.now())
+        except SignatureError as error:
+            why = "too old" if isinstance(error, TooOld) else "forged"
+            return self._refused(target, why, str(error))
+        if handshake is not None:
+            greeted = self._after_signature(target, body)
+            if greeted is not None:
+                return greeted
+        try:
             await self._commit.add(_arrival(target, headers, body))
-        except (DatabaseUnavailable, Sealed):
-            return Answer(status=503, body="not accepted, send it again", retry_after=5)
-        return Answer(status=200)
+        except DatabaseUnavailable:
+            return NOT_NOW
+        return ACCEPTED
+
+    def _after_signature(self, target: Target, body: bytes) -> Answer | None:
+        handshake = target.webhook.handshake
+        if isinstance(handshake, EchoBody) and handshake.signed:
+            return self._challenged(target, handshake, body)
+        if isinstance(handshake, SignedPing) and is_ping(target.webhook, body):
+            self.count(target, "handshake")
+            return Answer(status=handshake.status)
+        return None
+
+    def _challenged(self, target: Target, handshake: EchoBody, body: bytes) -> Answer | None:
+        try:
+            text = asked_in_body(handshake, body)
+        except InvalidInput as error:
+            self.count(target, "bad handshake")
+            return Answer(status=target.webhook.refused_status, body=str(error))
+        return None if text is None else self._greeted(target, text)
+
+    def _greeted(self, target: Target, text: str) -> Answer:
+        self.count(target, "handshake")
+        return Answer(status=200, body=text)
+
+    def _refused(self, target: Target, why: str, words: str) -> Answer:
+        self.count(target, why)
+        silent = isinstance(target.webhook.handshake, SignedPing)
+        return Answer(status=target.webhook.refused_status, body="" if silent else words)
 
     async def _store(self, group: list[Arrival]) -> None:
-        await arrivals.store(self._db, group)
+        await self._gate.ask(arrivals.store(self._db, group))
 
-    async def _target(self, app_token: str, connection_token: str) -> _Target | None:
-        place = (app_token, connection_token)
-        kept = self._targets.get(place)
-        if kept and kept[0] > self._monotonic():
-            return kept[1]
-        app = await apps.by_token(self._db, app_token)
-        target = None
-        if app is not None:
-            connection = None
-            if connection_token:
-                connection = await connections.by_token(
-                    self._db, app=app.id, token=connection_token
-                )
-            if connection is not None or not connection_token:
-                target = _Target(
-                    app=app, connection=connection, provider=self._provider(app.provider)
-                )
-        if len(self._targets) > 10_000:
-            self._targets.clear()
-        self._targets[place] = (self._monotonic() + self._keep_targets, target)
-        return target
+    async def _secrets(self, app: App, connection: Connection | None) -> list[str]:
+        if connection is not None and connection.secrets is not None:
+            return await connection_secrets(self._vault, connection)
+        return await app_secrets(self._vault, app)
 
-    async def _secrets(self, target: _Target) -> list[str]:
-        if target.connection is not None and target.connection.secrets is not None:
-            return await connection_secrets(self._vault, target.connection)
-        return await app_secrets(self._vault, target.app)
-
-    def _count(self, target: _Target, what: str) -> None:
-        self._refused[target.app.environment, target.app.id, what] += 1
+    def count(self, target: Target, what: str) -> None:
+        """Counts what was answered without being stored, by app, day and reason."""
+        self._counts[target.app.environment, target.app.id, what] += 1
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._write_counts())
 
     async def _write_counts(self) -> None:
-        while self._refused:
-            counts, self._refused = dict(self._refused), Counter()
-            try:
-                await arrivals.tally(self._db, counts)
-            except DatabaseUnavailable:
-                self._refused.update(counts)
-                await asyncio.sleep(1)
+        while self._counts:
+            if not await self._write_once():
+                await self._sleep(1)
+
+    async def _write_once(self) -> bool:
+        counts, self._counts = dict(self._counts), Counter()
+        try:
+            await self._gate.ask(arrivals.tally(self._db, counts))
+        except DatabaseUnavailable:
+            self._counts.update(counts)
+            return False
+        return True
 
     async def settle(self) -> None:
-        """Waits until the counts of what was refused are written."""
+        """Writes the counts of what was refused; while the database is away they are logged."""
+        if self._counting is not None and not self._gate.shut:
+            await asyncio.wait({self._counting}, timeout=5)
         if self._counting is not None:
-            await self._counting
+            self._counting.cancel()
+        for (environment, app, what), number in self._counts.items():
+            self._log.warning(
+                "intake.uncounted", environment=environment, app=app, what=what, count=number
+            )
+        self._counts.clear()
 
 
 async def app_secrets(vault: Vault, app: App) -> list[str]:
@@ -214,11 +298,10 @@ def _encoded(secrets: Sequence[str]) -> bytes:
     return msgspec.json.encode(cleaned)
 
 
-def _arrival(target: _Target, headers: Headers, body: bytes) -> Arrival:
+def _arrival(target: Target, headers: Headers, body: bytes) -> Arrival:
     kept = [pair for pair in headers.pairs() if pair[0].lower() not in _NOT_KEPT]
     return Arrival(
         environment=target.app.environment,
-        id=ids.new("arr"),
         app=target.app.id,
         connection=target.connection.id if target.connection else None,
         headers=msgspec.json.encode(kept),

@@ -177,6 +177,7 @@ async def _sort_one(
                 key=notice.key,
                 outcome=outcome if notice.key else "ignored",
                 occurred_at=notice.occurred_at,
+                source=arrival.source,
             )
             routed.append((event, connection))
     return routed + homeless

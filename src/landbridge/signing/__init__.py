@@ -17,7 +17,7 @@ from landbridge.signing.timestamped import Timestamped
 from landbridge.spec.webhook import Signature, TimestampedHmac
 from landbridge.wire import Headers
 
-__all__ = ["Diagnosis", "Standard", "diagnose", "verify"]
+__all__ = ["Diagnosis", "Scheme", "Standard", "accept", "diagnose", "scheme_of", "verify"]
 
 
 def verify(
@@ -34,7 +34,7 @@ def verify(
     checked; `Forged`: no secret of ours fits; `TooOld`: outside the window; `InvalidInput`: a
     secret that cannot be a key.
     """
-    accept(_scheme(signature), secrets, headers, body, now)
+    accept(scheme_of(signature), secrets, headers, body, now)
 
 
 def diagnose(
@@ -49,10 +49,11 @@ def diagnose(
     For people who look for a mistake: it tries misread secrets and changed bodies, which takes
     longer than `verify` and must never decide whether to believe. No secret is in the answer.
     """
-    return _diagnosis.diagnose(_scheme(signature), secrets, headers, body, now)
+    return _diagnosis.diagnose(scheme_of(signature), secrets, headers, body, now)
 
 
-def _scheme(signature: Signature | Standard) -> Scheme:
+def scheme_of(signature: Signature | Standard) -> Scheme:
+    """The rules of a page's signature, to be kept where `accept` is called often."""
     match signature:
         case Standard():
             return signature

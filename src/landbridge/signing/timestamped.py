@@ -36,11 +36,12 @@ class Timestamped:
     def read(self, headers: Headers) -> Claim:
         """Items part at commas, then at the first `=`; unknown items are passed over."""
         name = self.spec.header
-        if not headers.get(name, "").strip():
+        header: str = headers.get(name, "")
+        if not header.strip():
             raise missing([name], headers)
         at: str | None = None
         signatures: list[tuple[str, str]] = []
-        for place, item in enumerate(headers[name].split(","), start=1):
+        for place, item in enumerate(header.split(","), start=1):
             label, equals, text = item.strip().partition("=")
             if not equals:
                 raise BadHeader(

@@ -6,21 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import msgspec
+
 from landbridge import ids
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
+WEBHOOK, RECONCILE = "webhook", "reconcile"
+"""How an event came to us: by itself, or because we looked for what was missing."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """One webhook as it came. `connection` is set when its address named one."""
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """One webhook as it came. `connection` is set when its address named one; `source` is webhook,
+    or reconcile for one that never came and was read from the provider's list of events."""
 
     environment: str
-    id: str
+    id: str = ""
+    """Empty: `store` gives it one."""
     app: str
     connection: str | None
     headers: bytes
     body: bytes
+    source: str = WEBHOOK
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +47,7 @@ class InboxEvent:
     key: str
     outcome: str
     occurred_at: datetime | None
+    source: str = WEBHOOK
     created_at: datetime | None = None
 
 
@@ -47,8 +56,10 @@ _STORE = Sql(
     """
     WITH stored AS (
         INSERT INTO lb.arrival (environment, id, app, connection, headers, body)
-        SELECT came.environment, came.id, came.app, came.connection, came.headers, came.body
-        FROM unnest(:environments::text[], :ids::text[], :apps::text[], :connections::text[],
+        SELECT came.environment, came.id, came.app, nullif(came.connection, ''), came.headers,
+            came.body
+        FROM unnest(string_to_array(:environments, ','), string_to_array(:ids, ','),
+            string_to_array(:apps, ','), string_to_array(:connections, ',', NULL),
             :headers::bytea[], :bodies::bytea[])
             AS came (environment, id, app, connection, headers, body)
         RETURNING environment, id, app
@@ -65,7 +76,7 @@ _STORE = Sql(
 _LOAD = Sql(
     "arrivals.load",
     """
-    SELECT environment, id, app, connection, headers, body FROM lb.arrival
+    SELECT environment, id, app, connection, headers, body, source, received_at FROM lb.arrival
     WHERE id = ANY(:ids::text[]) AND environment = :environment ORDER BY id
     """,
 )
@@ -73,11 +84,12 @@ _LOAD = Sql(
 _ADMIT = Sql(
     "inbox.admit",
     """
-    INSERT INTO lb.inbox_key (environment, tenant, app, key, expires_at)
+    INSERT INTO lb.inbox_key AS held (environment, tenant, app, key, expires_at)
     SELECT :environment, :tenant, :app, fresh.key, lb.now() + :keep::interval
     FROM unnest(:keys::text[]) AS fresh (key)
     ORDER BY fresh.key
-    ON CONFLICT (environment, tenant, app, key) DO NOTHING
+    ON CONFLICT (environment, tenant, app, key) DO UPDATE SET expires_at = excluded.expires_at
+    WHERE held.expires_at <= lb.now()
     RETURNING key
     """,
 )
@@ -86,13 +98,15 @@ _FILE = Sql(
     "inbox.file",
     """
     INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
-        topic, resource, key, outcome, occurred_at)
+        topic, resource, key, outcome, occurred_at, source)
     SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
-        filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at
+        filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at,
+        filed.source
     FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
         :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
-        :occurred_ats::timestamptz[])
-        AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at)
+        :occurred_ats::timestamptz[], :sources::text[])
+        AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at,
+            source)
     """,
 )
 
@@ -100,7 +114,7 @@ _EVENTS = Sql(
     "inbox.list",
     """
     SELECT environment, tenant, id, app, connection, arrival, vendor_id, topic, resource, key,
-        outcome, occurred_at, created_at
+        outcome, occurred_at, source, created_at
     FROM lb.inbox_event
     WHERE environment = :environment AND (:tenant::text IS NULL OR tenant = :tenant)
     ORDER BY id DESC LIMIT :most
@@ -113,7 +127,7 @@ _EVENT = Sql(
     """
     SELECT event.environment, event.tenant, event.id, event.app, event.connection, event.arrival,
         event.vendor_id, event.topic, event.resource, event.key, event.outcome,
-        event.occurred_at, event.created_at
+        event.occurred_at, event.source, event.created_at
     FROM lb.inbox_event AS event WHERE event.environment = :environment AND event.id = :id
     """,
     across="The operator names an inbox event by its id alone, whichever tenant it has.",
@@ -146,15 +160,22 @@ _EXPIRE = Sql(
 )
 
 
+def named(arrivals: Sequence[Arrival]) -> list[str]:
+    """The arrivals' ids, fresh ones where they have none."""
+    fresh = ids.many("arr", len(arrivals))
+    return [arrival.id or new for arrival, new in zip(arrivals, fresh, strict=True)]
+
+
 async def store(db: Database, arrivals: Sequence[Arrival]) -> None:
     """Commits webhooks and the work of sorting them in one statement; then they may be answered."""
     await db.run(
         _STORE,
         prefix="due_",
-        environments=[arrival.environment for arrival in arrivals],
-        ids=[arrival.id for arrival in arrivals],
-        apps=[arrival.app for arrival in arrivals],
-        connections=[arrival.connection for arrival in arrivals],
+        # Ids and environments hold no comma, and one text costs less than a list of them.
+        environments=",".join([arrival.environment for arrival in arrivals]),
+        ids=",".join(named(arrivals)),
+        apps=",".join([arrival.app for arrival in arrivals]),
+        connections=",".join([arrival.connection or "" for arrival in arrivals]),
         headers=[arrival.headers for arrival in arrivals],
         bodies=[arrival.body for arrival in arrivals],
     )
@@ -205,6 +226,7 @@ async def file(
         keys=[event.key for event in events],
         outcomes=[event.outcome for event in events],
         occurred_ats=[event.occurred_at for event in events],
+        sources=[event.source for event in events],
     )
 
 
@@ -244,11 +266,6 @@ async def tallies(db: Database, *, environment: str) -> list[tuple[str, date, st
 async def expire(db: Database) -> int:
     """Ends deduplication keys whose time is over."""
     return await db.run(_EXPIRE)
-
-
-def new_arrival_id() -> str:
-    """A fresh arrival id."""
-    return ids.new("arr")
 
 
 def _event(row: Row) -> InboxEvent:

@@ -5,84 +5,117 @@ It can be mounted or served alone, so that a host's middleware does not wrap it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from landbridge.engine.receive import Answer, Intake
+from landbridge.engine.receive import ACCEPTED, NOT_NOW, Answer, Intake
+from landbridge.engine.room import Seat
+from landbridge.engine.targets import Target
+from landbridge.web.intake.reading import Reader, Receive, Stop
 from landbridge.wire import Headers
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_DEADLINE = 15.0
-"""Seconds in which a webhook's body must have come."""
+# An echo is text and nothing else, whatever somebody's browser would like to see in it.
+_HEADERS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"cache-control", b"no-store"),
+)
+_EMPTY = ((b"content-length", b"0"),)
 
 
-def intake_app(intake: Callable[[], Intake]) -> ASGI:
+def intake_app(intake: Callable[[], Intake], *, reader: Reader | None = None) -> ASGI:
     """The ASGI app; `intake` is asked at each request, since it exists only while serving."""
+    bodies = reader or Reader()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        parts = path.strip("/").split("/")
+        parts = scope["path"].removeprefix(scope.get("root_path", "")).strip("/").split("/")
         if not 2 <= len(parts) <= 3 or parts[0] != "in":
             await respond(send, Answer(status=404, body="there is nothing here"))
             return
-        if scope["method"] != "POST":
-            await respond(send, Answer(status=405, body="webhooks come by POST"))
+        if scope["method"] not in ("POST", "GET"):
+            await respond(send, _NO_METHOD)
             return
-        app_token, connection_token = parts[1], parts[2] if len(parts) == 3 else ""
-        await respond(send, await _receive(intake(), app_token, connection_token, scope, receive))
+        taking = intake()
+        seat = taking.room.enter()
+        if seat is None:
+            await respond(send, NOT_NOW)
+            return
+        try:
+            answer = await _answer(taking, bodies, seat, parts, scope, receive)
+        finally:
+            seat.leave()
+        if answer is ACCEPTED:
+            await send({"type": "http.response.start", "status": 200, "headers": list(_EMPTY)})
+            await send({"type": "http.response.body", "body": b""})
+        elif answer is not None:
+            await respond(send, answer)
 
     return app
 
 
-async def _receive(
-    intake: Intake, app_token: str, connection_token: str, scope: Scope, receive: Receive
-) -> Answer:
+_NO_METHOD = Answer(status=405, body="webhooks come by POST")
+
+
+async def _answer(
+    intake: Intake, reader: Reader, seat: Seat, parts: list[str], scope: Scope, receive: Receive
+) -> Answer | None:
+    """The answer to a call; None when nobody waits for it any more."""
+    app_token, connection_token = parts[1], parts[2] if len(parts) == 3 else ""
+    target = intake.known(app_token, connection_token)
+    if target is None:
+        found = await intake.find(app_token, connection_token)
+        if isinstance(found, Answer):
+            return found
+        target = found
+    method = scope["method"]
+    if target.webhook.handshake is not None:
+        greeted = intake.greet(target, method, scope.get("query_string", b""), parts[-1])
+        if greeted is not None:
+            return greeted
+    if method != "POST":
+        return _NO_METHOD
     headers = Headers(
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     )
     if headers.get("content-encoding", "identity").lower() != "identity":
-        return Answer(status=415, body="send the body uncompressed")
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            body = await _body(receive, 2_000_000, headers.get("content-length", ""))
-    except TimeoutError:
-        return Answer(status=408, body="the body did not come in time")
-    if body is None:
-        return Answer(status=413, body="the body is too large")
-    return await intake.accept(app_token, connection_token, headers, body)
+        intake.count(target, "compressed")
+        return Answer(status=415, body="send the body uncompressed", close=True)
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > target.webhook.max_body:
+        return intake.too_large(target)
+    body = await reader.read(receive, seat, target.webhook.max_body)
+    if isinstance(body, Stop):
+        return _unread(intake, target, body)
+    return await intake.take(target, headers, body)
 
 
-async def _body(receive: Receive, most: int, declared: str) -> bytes | None:
-    """The whole body; None as soon as it is clear that it is larger than `most` bytes."""
-    if declared.isdigit() and int(declared) > most:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
+def _unread(intake: Intake, target: Target, why: Stop) -> Answer | None:
+    match why:
+        case Stop.GONE:
             return None
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > most:
-            return None
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
+        case Stop.LARGE:
+            return intake.too_large(target)
+        case Stop.FULL:
+            return NOT_NOW
+        case Stop.LATE:
+            intake.count(target, "too slow")
+            return Answer(status=408, body="the body did not come in time", close=True)
 
 
 async def respond(send: Send, answer: Answer) -> None:
-    """Sends an answer as plain text."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    """Sends an answer as plain text, which no browser takes for anything else."""
+    headers = list(_HEADERS)
     if answer.retry_after is not None:
         headers.append((b"retry-after", str(answer.retry_after).encode()))
+    if answer.close:
+        headers.append((b"connection", b"close"))
     body = answer.body.encode()
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
