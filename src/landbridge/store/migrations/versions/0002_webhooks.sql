@@ -50,6 +50,7 @@ CREATE TABLE lb.endpoint_health (
     noticed_at    timestamptz,
     opened        int NOT NULL DEFAULT 0,
     open_until    timestamptz,
+    probing_until timestamptz,
     paced_until   timestamptz,
     error         text,
     PRIMARY KEY (environment, tenant, endpoint)
@@ -122,6 +123,7 @@ CREATE TABLE lb.reconciliation (
     tenant      text NOT NULL,
     connection  text COLLATE "C" NOT NULL,
     through     timestamptz NOT NULL,
+    cursor      jsonb,
     checked_at  timestamptz,
     checked     bigint NOT NULL DEFAULT 0,
     repaired    bigint NOT NULL DEFAULT 0,
@@ -129,7 +131,7 @@ CREATE TABLE lb.reconciliation (
 )
 
 COMMENT ON TABLE lb.reconciliation IS
-'How far a connection''s webhooks were compared with the provider''s own list of events, and how many had not come.'
+'How far a connection''s webhooks were compared with the provider''s own list of events, and how many had not come. cursor: the place in a comparison under way.'
 
 CREATE INDEX arrival_app ON lb.arrival (environment, app, id)
 
