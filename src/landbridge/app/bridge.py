@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 
-from landbridge import ids
 from landbridge.app import opening
+from landbridge.app._writing import Writing
 from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
 from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
-from landbridge.engine import consume, emit, push
+from landbridge.engine import consume
 from landbridge.engine.connect import Connected, base_of, connect
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
@@ -26,12 +26,10 @@ from landbridge.engine.replay import replay
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import Measures
 from landbridge.models import Model
-from landbridge.providers import get as get_provider
 from landbridge.spec import Provider, can_pull
 from landbridge.store import connections, due, records
-from landbridge.store.bind import AsyncBound, BlockingBound, bind
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database, Tx
+from landbridge.store.database import Tx
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
 from landbridge.vault import Vault
@@ -40,7 +38,7 @@ from landbridge.web import ASGI, intake_app, site
 M = TypeVar("M", bound=Model)
 
 
-class Landbridge:
+class Landbridge(Writing):
     """The integration layer of an application.
 
     Make one with `from_env`, then either mount it (`lifespan`, `asgi`) or enter it
@@ -54,13 +52,11 @@ class Landbridge:
         providers: Sequence[Provider] | None = None,
         clock: Clock | None = None,
     ):
-        self.settings = settings
+        super().__init__(settings, providers=providers)
         self.measures = Measures()
         self._clock = clock or SystemClock()
-        self._pages = None if providers is None else {page.slug: page for page in providers}
         self._handlers: list[consume.Handler] = []
         self._stack: AsyncExitStack | None = None
-        self._parts: opening.Parts | None = None
 
     def __repr__(self) -> str:
         return f"Landbridge(environment={self.settings.environment})"
@@ -178,114 +174,6 @@ class Landbridge:
 
         return register
 
-    # Writing in the caller's own transaction
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tx]:
-        """A transaction on our own pool; what it emits is on its way as soon as it commits."""
-        async with self.db.transaction() as tx:
-            yield tx
-        if tx.wake:
-            await self.db.notify()
-
-    @overload
-    def emit(
-        self, tx: AsyncBound, type: str, data: object, *, tenant: str, **more: Any
-    ) -> Awaitable[ids.EventId]: ...
-
-    @overload
-    def emit(
-        self, tx: BlockingBound, type: str, data: object, *, tenant: str, **more: Any
-    ) -> ids.EventId: ...
-
-    @overload
-    def emit(self, tx: object, type: str, data: object, *, tenant: str, **more: Any) -> Any: ...
-
-    def emit(
-        self,
-        tx: object,
-        type: str,
-        data: object,
-        *,
-        tenant: str,
-        environment: str | None = None,
-        **more: Any,
-    ) -> Any:
-        """Writes an event into the caller's transaction: it is delivered if and only if that
-        commits. Gives the event's id; on an async session it is to be awaited.
-
-        `tx` is ours (`bridge.transaction()`), or a session, connection or cursor of asyncpg,
-        psycopg, SQLAlchemy or Django with an open transaction. `more` takes `idempotency_key`,
-        `ordering_key`, `subject`, `schema_version` and `content_type`.
-        """
-        return emit.emit(
-            bind(tx, schema=self.settings.schema_name),
-            type,
-            data,
-            environment=environment or self.settings.environment,
-            tenant=tenant,
-            limit=self.settings.event_limit,
-            **more,
-        )
-
-    @overload
-    def push(
-        self,
-        tx: AsyncBound,
-        document: Model,
-        *,
-        to: Connection,
-        resource: str | None = None,
-        action: str | None = None,
-    ) -> Awaitable[ids.IntentId]: ...
-
-    @overload
-    def push(
-        self,
-        tx: BlockingBound,
-        document: Model,
-        *,
-        to: Connection,
-        resource: str | None = None,
-        action: str | None = None,
-    ) -> ids.IntentId: ...
-
-    @overload
-    def push(
-        self,
-        tx: object,
-        document: Model,
-        *,
-        to: Connection,
-        resource: str | None = None,
-        action: str | None = None,
-    ) -> Any: ...
-
-    def push(
-        self,
-        tx: object,
-        document: Model,
-        *,
-        to: Connection,
-        resource: str | None = None,
-        action: str | None = None,
-    ) -> Any:
-        """Promises one write at a provider, in the caller's transaction; gives the intent's id.
-
-        A document with an id updates that record, one without creates it; `action="delete"`
-        deletes it. Only fields that differ from what we know of the record are sent. The intent's
-        id is the idempotency key, so a repeated try has one effect. On an async session the result
-        is to be awaited.
-        """
-        return push.promise(
-            bind(tx, schema=self.settings.schema_name),
-            self.provider(to.provider),
-            document,
-            to=to,
-            resource=resource,
-            action=action,
-        )
-
     # Connections and their records
 
     async def connect(
@@ -400,11 +288,6 @@ class Landbridge:
     # Parts
 
     @property
-    def db(self) -> Database:
-        """The pool, while the bridge is open."""
-        return self._open.db
-
-    @property
     def vault(self) -> Vault:
         """Where secrets are sealed and opened."""
         return self._open.vault
@@ -418,22 +301,6 @@ class Landbridge:
     def puller(self) -> Puller:
         """Runs pulls of one resource at a time."""
         return self._open.puller
-
-    def provider(self, slug: str) -> Provider:
-        """The page of a provider; NotFound with the nearest names."""
-        if self._pages is None:
-            return get_provider(slug)
-        if slug in self._pages:
-            return self._pages[slug]
-        raise NotFound(f"{slug!r} is not among this bridge's providers: {', '.join(self._pages)}")
-
-    @property
-    def _open(self) -> opening.Parts:
-        if self._parts is None:
-            raise SettingsError(
-                "the bridge is not open: use `async with bridge:` or give its lifespan to the app"
-            )
-        return self._parts
 
     def _intake(self) -> Intake:
         return self._open.intake
