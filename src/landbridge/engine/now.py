@@ -38,19 +38,23 @@ async def pull_now(
     over; what was pulled before stays, and the worker goes on from there.
     """
     stream = stream_of(connection, resource)
-    async with _turn(db, pull_job(stream, after=_FAR), sleep) as hold:
+    async with turn(db, pull_job(stream, after=_FAR), sleep) as hold:
         totals = await puller.run(connection, resource, hold=hold, on_page=on_page)
     for key in totals.missing:
-        async with _turn(db, fetch_job(stream, key, after=_FAR), sleep) as hold:
+        async with turn(db, fetch_job(stream, key, after=_FAR), sleep) as hold:
             looked = await puller.one(connection, resource, key, hold=hold)
         totals = replace(totals, gone=totals.gone + looked.gone)
     return totals
 
 
 @asynccontextmanager
-async def _turn(
+async def turn(
     db: Database, job: due.Job, sleep: Callable[[float], Awaitable[None]]
 ) -> AsyncIterator[Callable[[Tx], Awaitable[None]]]:
+    """A turn at a keyed job, taken before its time, while no worker has it; waits for one that has.
+
+    Gives what fences a transaction. The job is settled at the end.
+    """
     owner = new_owner()
     claim = await _take(db, owner, job, sleep)
 

@@ -23,6 +23,14 @@ from landbridge.errors import (
     TooOld,
     VaultError,
 )
+from landbridge.measures import (
+    INTAKE_FLUSH_ROWS,
+    INTAKE_SECONDS,
+    WEBHOOKS_ACCEPTED,
+    WEBHOOKS_REFUSED,
+    WEBHOOKS_UNAVAILABLE,
+    Measures,
+)
 from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
 from landbridge.spec import EchoBody, EchoQuery, Provider, SignedPing
 from landbridge.store import apps, arrivals, connections
@@ -34,7 +42,6 @@ from landbridge.vault import Kind, Vault
 from landbridge.wire import Headers
 
 _NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
-_RETRY_AFTER = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +56,7 @@ class Answer:
 
 ACCEPTED = Answer(status=200)
 NOWHERE = Answer(status=404, body="nothing is received at this address")
-NOT_NOW = Answer(
-    status=503, body="not accepted, send it again", retry_after=_RETRY_AFTER, close=True
-)
+NOT_NOW = Answer(status=503, body="not accepted, send it again", retry_after=5, close=True)
 
 
 class Intake:
@@ -71,6 +76,7 @@ class Intake:
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        measures: Measures | None = None,
         room: Room | None = None,
         gate: Gate | None = None,
         keep_targets: float = 2.0,
@@ -79,6 +85,8 @@ class Intake:
         self._vault = vault
         self._clock = clock
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._measures = measures or Measures()
         self.room = room or Room()
         self._gate = gate or Gate(monotonic=monotonic)
         self._targets = Targets(
@@ -119,10 +127,10 @@ class Intake:
         try:
             return await self._targets.at(app_token, connection_token) or NOWHERE
         except DatabaseUnavailable:
-            return NOT_NOW
+            return self.not_now()
         except VaultError as error:
             self._log.error("intake.sealed", reason=str(error))
-            return NOT_NOW
+            return self.not_now()
 
     def greet(self, target: Target, method: str, query: bytes, address: str) -> Answer | None:
         """The answer to a handshake by query; None when this call is no handshake.
@@ -164,11 +172,20 @@ class Intake:
             greeted = self._after_signature(target, body)
             if greeted is not None:
                 return greeted
+        began = self._monotonic()
         try:
             await self._commit.add(_arrival(target, headers, body))
         except DatabaseUnavailable:
-            return NOT_NOW
+            return self.not_now()
+        slug = target.provider.slug
+        self._measures.count(WEBHOOKS_ACCEPTED, target.app.environment, slug)
+        self._measures.observe(INTAKE_SECONDS, self._monotonic() - began, slug)
         return ACCEPTED
+
+    def not_now(self) -> Answer:
+        """The answer when nothing can be accepted at the moment."""
+        self._measures.count(WEBHOOKS_UNAVAILABLE)
+        return NOT_NOW
 
     def _after_signature(self, target: Target, body: bytes) -> Answer | None:
         handshake = target.webhook.handshake
@@ -198,6 +215,7 @@ class Intake:
 
     async def _store(self, group: list[Arrival]) -> None:
         await self._gate.ask(arrivals.store(self._db, group))
+        self._measures.observe(INTAKE_FLUSH_ROWS, len(group))
 
     async def _secrets(self, app: App, connection: Connection | None) -> list[str]:
         if connection is not None and connection.secrets is not None:
@@ -206,7 +224,10 @@ class Intake:
 
     def count(self, target: Target, what: str) -> None:
         """Counts what was answered without being stored, by app, day and reason."""
-        self._counts[target.app.environment, target.app.id, what] += 1
+        where = target.app.environment
+        self._counts[where, target.app.id, what] += 1
+        if what != "handshake":
+            self._measures.count(WEBHOOKS_REFUSED, where, target.provider.slug, what)
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._write_counts())
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from landbridge import ids
 from landbridge.errors import RecordError
 from landbridge.spec import Provider, Resource, Webhook, find, topic_matches
 from landbridge.store import apps, arrivals, connections, due, parked
+from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
@@ -100,6 +102,15 @@ def resource_of(provider: Provider, topic: str) -> tuple[Resource | None, str]:
     return None, "ignored"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """Where the events of some arrivals belong: by (tenant, app) to connections, by app to nobody
+    that we know."""
+
+    filed: Mapping[tuple[str, str], Sequence[tuple[InboxEvent, Connection]]]
+    stops: Mapping[str, Sequence[Stop]]
+
+
 async def sort(
     db: Database,
     *,
@@ -110,88 +121,143 @@ async def sort(
 ) -> Sorted:
     """Sorts these arrivals in one transaction; doing it twice changes nothing the second time."""
     loaded = await arrivals.load(db, environment=environment, arrivals=arrivals_named)
+    routed = await route(db, loaded, provider)
+    async with db.transaction() as tx:
+        await hold(tx)
+        return await enter(tx, routed, environment=environment)
+
+
+async def route(
+    db: Database, some: Sequence[Arrival], provider: Callable[[str], Provider]
+) -> Routed:
+    """Whose the events of these arrivals are; nothing is written."""
+    router = _Router(db, provider)
     stops: dict[str, list[Stop]] = defaultdict(list)
     filed: dict[tuple[str, str], list[tuple[InboxEvent, Connection]]] = defaultdict(list)
-    for arrival in loaded:
-        for found in await _sort_one(db, arrival, provider):
+    for arrival in some:
+        for found in await router.sort_one(arrival):
             if isinstance(found, Stop):
                 stops[arrival.app].append(found)
             else:
                 filed[found[1].tenant, arrival.app].append(found)
-    total = sum(len(group) for group in filed.values())
+    return Routed(filed=filed, stops=stops)
+
+
+async def enter(tx: Tx, routed: Routed, *, environment: str) -> Sorted:
+    """Files what was not admitted before, orders what it asks for, and parks what is nobody's."""
     admitted = 0
-    async with db.transaction() as tx:
-        await hold(tx)
-        for (tenant, app), group in sorted(filed.items(), key=lambda item: item[0]):
-            admitted += await _file(tx, group, environment=environment, tenant=tenant, app=app)
-        for app, some in stops.items():
-            await parked.park(
-                tx, some, environment=environment, tenant="", what="arrival", place=app
-            )
+    for (tenant, app), group in sorted(routed.filed.items(), key=lambda item: item[0]):
+        admitted += await _file(tx, group, environment=environment, tenant=tenant, app=app)
+    for app, some in sorted(routed.stops.items()):
+        await parked.park(tx, some, environment=environment, tenant="", what="arrival", place=app)
     return Sorted(
         filed=admitted,
-        duplicates=total - admitted,
-        parked=sum(len(some) for some in stops.values()),
+        duplicates=sum(len(group) for group in routed.filed.values()) - admitted,
+        parked=sum(len(some) for some in routed.stops.values()),
     )
 
 
-async def _sort_one(
-    db: Database, arrival: Arrival, provider_of: Callable[[str], Provider]
-) -> list[Stop | tuple[InboxEvent, Connection]]:
-    def stop(reason: str, field: str | None = None) -> list[Stop | tuple[InboxEvent, Connection]]:
-        return [Stop(key=arrival.id, reason=reason, field=field, raw=arrival.body)]
+Found = Stop | tuple[InboxEvent, Connection]
 
-    app = await apps.by_id(db, environment=arrival.environment, id=arrival.app)
-    if app is None:
-        return stop("the app of this address was removed")
-    provider = provider_of(app.provider)
-    if provider.webhook is None:
-        return stop(f"{provider.name} sends no webhooks")
-    try:
-        found = notices(provider.webhook, arrival.body)
-    except RecordError as error:
-        return stop(str(error), error.field)
-    routed: list[Stop | tuple[InboxEvent, Connection]] = []
-    homeless: list[Stop | tuple[InboxEvent, Connection]] = []
-    for notice in found:
-        targets = await _targets(db, arrival, notice)
-        if not targets:
-            whose = f"account {notice.account!r}" if notice.account else "no account that we know"
-            homeless = stop(
-                f"{provider.name} names {whose}: connect it, or give the connection's own"
-                " intake address to the provider; then replay this"
+
+class _Router:
+    """Finds whose events are, and asks the database once for each app, account and connection."""
+
+    def __init__(self, db: Database, provider: Callable[[str], Provider]):
+        self._db = db
+        self._provider = provider
+        self._apps: dict[tuple[str, str], App | None] = {}
+        self._targets: dict[tuple[str, str, str | None, str], list[Connection]] = {}
+
+    async def sort_one(self, arrival: Arrival) -> list[Found]:
+        """The events of one arrival, each with its connection; or why it goes nowhere."""
+
+        def stop(reason: str, field: str | None = None) -> list[Found]:
+            return [Stop(key=arrival.id, reason=reason, field=field, raw=arrival.body)]
+
+        app = await self._app(arrival)
+        if app is None:
+            return stop("the app of this address was removed")
+        provider = self._provider(app.provider)
+        if provider.webhook is None:
+            return stop(f"{provider.name} sends no webhooks")
+        try:
+            found = notices(_as_sent(provider.webhook, arrival), arrival.body)
+        except RecordError as error:
+            return stop(str(error), error.field)
+        routed: list[Found] = []
+        homeless: list[Found] = []
+        for notice in found:
+            targets = await self._whose(arrival, notice)
+            if not targets:
+                whose = f"account {notice.account!r}" if notice.account else "no account we know"
+                homeless = stop(
+                    f"{provider.name} names {whose}: connect it, or give the connection's own"
+                    " intake address to the provider; then replay this"
+                )
+            event = partial(_event, arrival, notice, *resource_of(provider, notice.topic))
+            routed += [(event(connection), connection) for connection in targets]
+        return routed + homeless
+
+    async def _app(self, arrival: Arrival) -> App | None:
+        place = (arrival.environment, arrival.app)
+        if place not in self._apps:
+            self._apps[place] = await apps.by_id(
+                self._db, environment=arrival.environment, id=arrival.app
             )
-            continue
-        resource, outcome = resource_of(provider, notice.topic)
-        for connection in targets:
-            event = InboxEvent(
-                environment=arrival.environment,
-                tenant=connection.tenant,
-                id=ids.new("inb"),
-                app=arrival.app,
-                connection=connection.id,
-                arrival=arrival.id,
-                vendor_id=notice.vendor_id,
-                topic=notice.topic,
-                resource=resource.name if resource else "",
-                key=notice.key,
-                outcome=outcome if notice.key else "ignored",
-                occurred_at=notice.occurred_at,
-                source=arrival.source,
-            )
-            routed.append((event, connection))
-    return routed + homeless
+        return self._apps[place]
 
+    async def _whose(self, arrival: Arrival, notice: Notice) -> list[Connection]:
+        account = "" if arrival.connection is not None else notice.account
+        place = (arrival.environment, arrival.app, arrival.connection, account)
+        if place not in self._targets:
+            self._targets[place] = await self._ask(arrival, account)
+        return self._targets[place]
 
-async def _targets(db: Database, arrival: Arrival, notice: Notice) -> list[Connection]:
-    if arrival.connection is not None:
-        found = await connections.by_id(db, environment=arrival.environment, id=arrival.connection)
-        return [found] if found else []
-    if notice.account:
+    async def _ask(self, arrival: Arrival, account: str) -> list[Connection]:
+        where = arrival.environment
+        if arrival.connection is not None:
+            found = await connections.by_id(self._db, environment=where, id=arrival.connection)
+            return [found] if found else []
+        if not account:
+            return []
         return await connections.by_account(
-            db, environment=arrival.environment, app=arrival.app, account=notice.account
+            self._db, environment=where, app=arrival.app, account=account
         )
-    return []
+
+
+def _as_sent(webhook: Webhook, arrival: Arrival) -> Webhook:
+    """How to read this arrival: what the list of events brought is one event by itself."""
+    return replace(webhook, events="") if arrival.source == arrivals.RECONCILE else webhook
+
+
+def _event(
+    arrival: Arrival,
+    notice: Notice,
+    resource: Resource | None,
+    outcome: str,
+    connection: Connection,
+) -> InboxEvent:
+    return InboxEvent(
+        environment=arrival.environment,
+        tenant=connection.tenant,
+        id=ids.new("inb"),
+        app=arrival.app,
+        connection=connection.id,
+        arrival=arrival.id,
+        vendor_id=notice.vendor_id,
+        topic=notice.topic,
+        resource=resource.name if resource else "",
+        key=notice.key,
+        outcome=outcome if notice.key else "ignored",
+        occurred_at=notice.occurred_at,
+        source=arrival.source,
+    )
+
+
+def admission_key(connection: str, vendor_id: str) -> str:
+    """Under which key an event of a connection is admitted once."""
+    return f"{connection}:{vendor_id}"
 
 
 async def _file(
@@ -204,7 +270,7 @@ async def _file(
 ) -> int:
     by_key: dict[str, InboxEvent] = {}
     for event, connection in group:
-        by_key.setdefault(f"{connection.id}:{event.vendor_id}", event)
+        by_key.setdefault(admission_key(connection.id, event.vendor_id), event)
     fresh = await arrivals.admit(
         tx, sorted(by_key), environment=environment, tenant=tenant, app=app, keep=KEEP_KEYS
     )

@@ -73,6 +73,15 @@ _STORE = Sql(
     across="Webhooks are stored before anybody knows which tenants they are for.",
 )
 
+_KEEP = Sql(
+    "arrivals.keep",
+    """
+    INSERT INTO lb.arrival (environment, id, app, connection, headers, body, source)
+    SELECT :environment, came.id, :app, :connection, :header, came.body, :source
+    FROM unnest(:ids::text[], :bodies::bytea[]) AS came (id, body)
+    """,
+)
+
 _LOAD = Sql(
     "arrivals.load",
     """
@@ -181,6 +190,23 @@ async def store(db: Database, arrivals: Sequence[Arrival]) -> None:
     )
 
 
+async def keep(tx: Tx, arrivals: Sequence[Arrival]) -> None:
+    """Writes arrivals of one connection that are sorted in this same transaction."""
+    if not arrivals:
+        return
+    first = arrivals[0]
+    await tx.run(
+        _KEEP,
+        environment=first.environment,
+        app=first.app,
+        connection=first.connection,
+        header=first.headers,
+        source=first.source,
+        ids=named(arrivals),
+        bodies=[arrival.body for arrival in arrivals],
+    )
+
+
 async def load(db: Database, *, environment: str, arrivals: Sequence[str]) -> list[Arrival]:
     """These arrivals, oldest first; those whose partition was dropped are not among them."""
     rows = await db.fetch(_LOAD, environment=environment, ids=list(arrivals))
@@ -244,7 +270,7 @@ async def event(db: Database, *, environment: str, id: str) -> InboxEvent | None
     return _event(row) if row else None
 
 
-async def tally(db: Database, counts: dict[tuple[str, str, str], int]) -> None:
+async def tally(db: Database | Tx, counts: dict[tuple[str, str, str], int]) -> None:
     """Adds to the day's counts of what was refused: (environment, app, what) -> how many."""
     if not counts:
         return

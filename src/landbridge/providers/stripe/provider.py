@@ -16,6 +16,7 @@ from landbridge.spec import (
     CreatedSince,
     Errors,
     EventFeed,
+    EventList,
     Field,
     Format,
     Provider,
@@ -220,6 +221,13 @@ stripe = Provider(
         object="data.object",
         account="account",
         stamp="created",
+        listing=EventList(
+            path="/v1/events",
+            records="data",
+            page=PAGE,
+            since_param="created[gte]",
+            keeps=timedelta(days=30),
+        ),
     ),
     errors=Errors(
         message="error.message",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from landbridge.engine.receive import ACCEPTED, NOT_NOW, Answer, Intake
+from landbridge.engine.receive import ACCEPTED, Answer, Intake
 from landbridge.engine.room import Seat
 from landbridge.engine.targets import Target
 from landbridge.web.intake.reading import Reader, Receive, Stop
@@ -45,7 +45,7 @@ def intake_app(intake: Callable[[], Intake], *, reader: Reader | None = None) ->
         taking = intake()
         seat = taking.room.enter()
         if seat is None:
-            await respond(send, NOT_NOW)
+            await respond(send, taking.not_now())
             return
         try:
             answer = await _answer(taking, bodies, seat, parts, scope, receive)
@@ -103,7 +103,7 @@ def _unread(intake: Intake, target: Target, why: Stop) -> Answer | None:
         case Stop.LARGE:
             return intake.too_large(target)
         case Stop.FULL:
-            return NOT_NOW
+            return intake.not_now()
         case Stop.LATE:
             intake.count(target, "too slow")
             return Answer(status=408, body="the body did not come in time", close=True)
