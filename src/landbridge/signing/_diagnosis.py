@@ -19,6 +19,7 @@ from landbridge.signing._scheme import (
     mac,
     signer,
 )
+from landbridge.signing.standard import Standard
 from landbridge.wire import Headers
 
 Reason = Literal[
@@ -77,7 +78,8 @@ def diagnose(
     if place is not None:
         return _in_time(scheme, claim, now, place, len(secrets))
     return (
-        _misread_secret(scheme, secrets, claim, body)
+        _unmet(scheme, secrets, claim)
+        or _misread_secret(scheme, secrets, claim, body)
         or _misspelt(scheme, secrets, claim, body)
         or _changed_body(scheme, secrets, claim, body)
         or _wrong(secrets, body)
@@ -99,6 +101,11 @@ def _unusable(scheme: Scheme, secrets: Sequence[str]) -> Diagnosis | None:
             said = str(error).removeprefix("secret: ")
             return Diagnosis(reason="bad_secret", message=f"{which} cannot be used: {said}")
     return None
+
+
+def _unmet(scheme: Scheme, secrets: Sequence[str], claim: Claim) -> Diagnosis | None:
+    message = scheme.unmet(secrets, claim) if isinstance(scheme, Standard) else None
+    return Diagnosis(reason="other_scheme", message=message) if message else None
 
 
 def _in_time(scheme: Scheme, claim: Claim, now: datetime, place: int, count: int) -> Diagnosis:

@@ -9,14 +9,25 @@ and verified with `whpk_<base64>`. Several signatures stand side by side while a
 from __future__ import annotations
 
 import base64
-import binascii
-import secrets as _secrets
+import hashlib
+import hmac
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from landbridge.errors import InvalidInput
+from landbridge.signing._keys import (
+    PRIVATE,
+    PUBLIC,
+    SECRET,
+    hmac_key,
+    new_private_key,
+    new_secret,
+    private_key_of,
+    public_key,
+    public_key_of,
+)
 from landbridge.signing._scheme import (
     BadHeader,
     Claim,
@@ -28,13 +39,22 @@ from landbridge.signing._scheme import (
 )
 from landbridge.wire import Headers
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+__all__ = [
+    "ID",
+    "SIGNATURE",
+    "TIMESTAMP",
+    "TOLERANCE",
+    "Signer",
+    "Standard",
+    "new_private_key",
+    "new_secret",
+    "public_key",
+    "sign",
+    "verify",
+]
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 TOLERANCE = timedelta(minutes=5)
-_SECRET, _PRIVATE, _PUBLIC = "whsec_", "whsk_", "whpk_"
-_SHAPE = "a secret is whsec_ and 24 to 64 bytes in base64"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,22 +87,38 @@ class Standard:
 
     def made_by(self, secret: str, claim: Claim, body: bytes) -> bool:
         """Whether this secret (`whsec_`) or public key (`whpk_`) fits one of the signatures."""
-        if secret.startswith((_PUBLIC, _PRIVATE)):
+        if secret.startswith((PUBLIC, PRIVATE)):
             return _ed25519_fits(secret, claim.before + body, claim.written("v1a"))
         expected = self.write(mac(self.key(secret), claim, body))
         return among(expected, claim.written("v1"))
 
+    def unmet(self, secrets: Sequence[str], claim: Claim) -> str | None:
+        """What is wrong where no secret is of the kind that could check what came; None: some is.
+
+        A receiver who holds a `whsec_` cannot check `v1a`, nor one with a `whpk_` a `v1`.
+        """
+        came = {version for version, _ in claim.signatures} & {"v1", "v1a"}
+        wanted = {"v1a" if each.startswith((PUBLIC, PRIVATE)) else "v1" for each in secrets}
+        if came & wanted:
+            return None
+        if "v1a" in came:
+            return (
+                "only v1a signatures (ed25519) came: they are verified with the endpoint's public"
+                " key whpk_..., not with a secret whsec_..."
+            )
+        return (
+            "only v1 signatures (HMAC) came: they are verified with the endpoint's secret"
+            " whsec_..., not with a public key whpk_..."
+        )
+
     def key(self, secret: str) -> bytes:
         """The bytes in the base64 after `whsec_`; padding and prefix may be left out."""
-        key = _decoded(secret.removeprefix(_SECRET))
-        if not key:
-            raise InvalidInput(f"secret: it is empty; {_SHAPE}")
-        return key
+        return hmac_key(secret)
 
     def misread_keys(self, secret: str) -> Iterator[tuple[str, bytes]]:
         """The text itself, whole or without prefix, instead of what its base64 stands for."""
-        bare = secret.removeprefix(_SECRET)
-        yield "as text, its whsec_ included", (_SECRET + bare).encode()
+        bare = secret.removeprefix(SECRET)
+        yield "as text, its whsec_ included", (SECRET + bare).encode()
         yield "as text, without its whsec_", bare.encode()
         try:
             yield "decoded from hexadecimal", bytes.fromhex(bare)
@@ -100,30 +136,47 @@ class Standard:
         yield "URL-safe base64 instead of base64", base64.urlsafe_b64encode(digest).decode()
 
 
-def new_secret(rng: Callable[[int], bytes] = _secrets.token_bytes) -> str:
-    """A fresh secret: `whsec_` and 32 random bytes in base64. `rng(n)` gives n random bytes."""
-    return _SECRET + base64.b64encode(rng(32)).decode()
+class Signer:
+    """Signs with one or several secrets whose keys were made ready once: for who signs much.
+
+    `whsec_...` makes a `v1` signature, `whsk_...` a `v1a` one; they stand in the order given, as
+    for the overlap of a rotation. InvalidInput: no secret is given, or one is no secret.
+    """
+
+    __slots__ = ("_makers",)
+
+    def __init__(self, secrets: Sequence[str]):
+        if not secrets:
+            raise InvalidInput("secrets: none is given; a message is signed with at least one")
+        self._makers = [_maker(each) for each in secrets]
+
+    def __repr__(self) -> str:
+        return f"Signer({len(self._makers)} secrets)"
+
+    def headers(self, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+        """The three headers for a message signed at `at` (fractions of a second are cut off).
+
+        InvalidInput: the id holds a full stop, a blank or something that no header may hold.
+        """
+        fit = message_id.isascii() and message_id.isprintable()
+        if not fit or not message_id or "." in message_id or " " in message_id:
+            raise InvalidInput(
+                f"message id: {message_id!r} must be visible ASCII without full stops and blanks"
+            )
+        seconds = str(int(at.timestamp()))
+        signed = _signed_part(message_id, seconds) + body
+        signatures = [make(signed) for make in self._makers]
+        return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: " ".join(signatures)}
 
 
 def sign(
     secret: str, message_id: str, at: datetime, body: bytes, *, also: Sequence[str] = ()
 ) -> dict[str, str]:
-    """The three headers for a message signed at `at` (fractions of a second are cut off).
+    """The three headers for one message, as `Signer.headers`.
 
-    `also` holds further secrets whose signatures are added, for the overlap of a rotation. A secret
-    `whsk_...` makes a `v1a` signature. `InvalidInput`: the id holds a full stop, a blank or
-    something that no header may hold, or a secret is no secret.
+    `also` holds further secrets whose signatures are added, for the overlap of a rotation.
     """
-    fit = message_id.isascii() and message_id.isprintable()
-    if not fit or not message_id or "." in message_id or " " in message_id:
-        raise InvalidInput(
-            f"message id: {message_id!r} must be visible ASCII without full stops and blanks"
-        )
-    seconds = str(int(at.timestamp()))
-    signed = _signed_part(message_id, seconds)
-    claim = Claim(at=int(seconds), before=signed, signatures=())
-    signatures = [_signature(each, claim, body) for each in (secret, *also)]
-    return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: " ".join(signatures)}
+    return Signer((secret, *also)).headers(message_id, at, body)
 
 
 def verify(
@@ -146,41 +199,27 @@ def _signed_part(message_id: str, at: str) -> bytes:
     return f"{message_id}.{at}.".encode()
 
 
-def _signature(secret: str, claim: Claim, body: bytes) -> str:
-    if secret.startswith(_PRIVATE):
-        made = _private_key(secret).sign(claim.before + body)
-        return "v1a," + base64.b64encode(made).decode()
-    scheme = Standard()
-    return "v1," + scheme.write(mac(scheme.key(secret), claim, body))
+def _maker(secret: str) -> Callable[[bytes], str]:
+    """From signed bytes to the signature as the header writes it."""
+    if secret.startswith(PUBLIC):
+        raise InvalidInput("secret: a public key (whpk_) signs nothing; give its whsk_")
+    if secret.startswith(PRIVATE):
+        make = private_key_of(secret).sign
+        return lambda signed: "v1a," + b2a_base64(make(signed), newline=False).decode()
+    keyed = hmac.new(hmac_key(secret), digestmod=hashlib.sha256)
 
+    def made(signed: bytes) -> str:
+        mac = keyed.copy()  # the key's own block is hashed already
+        mac.update(signed)
+        return "v1," + b2a_base64(mac.digest(), newline=False).decode()
 
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput(f"secret: it is not base64; {_SHAPE}") from None
-
-
-def _private_key(secret: str) -> Ed25519PrivateKey:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - only v1a needs it
-
-    seed = _decoded(secret.removeprefix(_PRIVATE))
-    if len(seed) not in {32, 64}:
-        raise InvalidInput("secret: a private key is whsk_ and 32 or 64 bytes in base64")
-    return Ed25519PrivateKey.from_private_bytes(seed[:32])
+    return made
 
 
 def _ed25519_fits(secret: str, signed: bytes, signatures: Sequence[str]) -> bool:
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only v1a needs it
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
-    if secret.startswith(_PRIVATE):
-        public = _private_key(secret).public_key()
-    else:
-        raw = _decoded(secret.removeprefix(_PUBLIC))
-        if len(raw) != 32:
-            raise InvalidInput("secret: a public key is whpk_ and 32 bytes in base64")
-        public = Ed25519PublicKey.from_public_bytes(raw)
+    public = public_key_of(secret)
     for text in signatures:
         try:
             public.verify(base64.b64decode(text, validate=True), signed)
