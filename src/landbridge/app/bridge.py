@@ -22,6 +22,7 @@ from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.now import pull_now
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
+from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import Measures
@@ -257,6 +258,11 @@ class Landbridge(Writing):
             watch = partial(on_progress, name) if on_progress else lambda _totals: None
             done[name] = await pull_now(self.db, self._open.puller, connection, name, on_page=watch)
         return done
+
+    async def reconcile(self, connection: Connection, **more: Any) -> Reconciled:
+        """Compares this connection's webhooks with the provider's list of events now, and takes in
+        what never came. `more` takes `since`, `dry_run` and `on_page`, as in `Reconciler.now`."""
+        return await self._open.reconciler.now(connection, **more)
 
     async def disconnect(self, connection: Connection) -> Disconnected:
         """Ends a connection: forgets its credentials, cancels what waits for it. Records stay."""

@@ -18,6 +18,7 @@ from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.pull import Puller
 from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
+from landbridge.engine.reconcile import Reconciler
 from landbridge.errors import NotFound, SettingsError
 from landbridge.measures import Measures
 from landbridge.spec import Provider
@@ -42,6 +43,7 @@ class Parts:
     pusher: Pusher
     deliveries: Deliveries
     intake: Intake
+    reconciler: Reconciler
     endpoints: Endpoints
     provider: Callable[[str], Provider]
     embedded: bool
@@ -86,7 +88,7 @@ async def open_parts(
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
     sender = await stack.enter_async_context(Sender(guard))
-    intake = Intake(db, vault, provider=provider, clock=clock)
+    intake = Intake(db, vault, provider=provider, clock=clock, measures=measures)
     stack.push_async_callback(intake.settle)
     return Parts(
         settings=settings,
@@ -99,6 +101,9 @@ async def open_parts(
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(db, vault, sender, clock=clock),
         intake=intake,
+        reconciler=Reconciler(
+            db, client, provider=provider, base=base, clock=clock, measures=measures
+        ),
         endpoints=Endpoints(db, vault, guard, clock=clock),
         provider=provider,
         embedded=embedded,

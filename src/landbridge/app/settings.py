@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     """Bytes that an event's payload may have."""
     retention_days: int = Field(30, ge=7)
     """Days for which events, arrivals, attempts and changes are kept."""
+    reconcile_minutes: int = Field(15, ge=0, le=1440)
+    """How often a connection's webhooks are compared with the provider's own list of events; 0:
+    never by themselves."""
     clock_offset: str = ""
     """Moves the database's clock, for tests: an interval such as 75h."""
 
