@@ -31,6 +31,7 @@ from landbridge.jobs.wake import listen
 from landbridge.store import due
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed, LeaseLost
+from landbridge.store.lookout import Lookout
 
 T = TypeVar("T")
 
@@ -148,6 +149,7 @@ class Worker:
         self._listens = listens
         self._sleep = sleep
         self._chance = chance
+        self._lookout = Lookout()
         self._running: dict[str, _Running] = {}
         self._woken = asyncio.Event()
         self._stopping = False
@@ -207,7 +209,8 @@ class Worker:
             self._woken.clear()
             roomy = [lane.name for lane in self._lanes.values() if lane.room > 0]
             if roomy:
-                for name in await self._patiently(partial(due.ready, self._db, roomy)) or ():
+                ask = partial(due.ready, self._db, roomy, self._lookout)
+                for name in await self._patiently(ask) or ():
                     self._lanes[name].ready.set()
             await self._either(self._woken.wait(), self._poll)
 
@@ -234,6 +237,7 @@ class Worker:
             limit=want,
             per_shard=max(1, want // 8),
             lease=self._lease,
+            lookout=self._lookout,
         )
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ from landbridge import ids
 from landbridge.errors import InvalidInput, LandbridgeError
 from landbridge.store import due_sql
 from landbridge.store.database import Database, Row, Tx
+from landbridge.store.lookout import Lookout
 from landbridge.store.schedule import check_repeat, next_time
 
 LANES = ("deliver", "retry", "slow", "replay", "receive", "pull", "push", "consume", "system")
@@ -84,6 +85,19 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     claimed_at: datetime
     due_at: datetime
+
+
+class Leased(Protocol):
+    """A claim of whatever form: which row, and the fence that it was given."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102 - as in Claimed
+    @property
+    def environment(self) -> str: ...  # noqa: D102
+    @property
+    def tenant(self) -> str: ...  # noqa: D102
+    @property
+    def fence(self) -> int: ...  # noqa: D102
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,21 +168,27 @@ async def claim(
     per_shard: int,
     lease: timedelta,
     start: int | None = None,
+    lookout: Lookout | None = None,
 ) -> list[Claimed]:
     """Up to `limit` due rows, leased to `owner` for `lease`, oldest ids first; [] if none is due.
 
     Lanes are served in the order given. Within a lane every shard (a 64th of the tenants) gives at
     most `per_shard` rows, beginning at a random one (`start`, for tests), so that a tenant with a
     million rows does not keep the others waiting; what is then still free goes to whoever has more.
+    Who claims again and again keeps a `lookout`.
     """
     if limit <= 0:
         return []
-    first = os.urandom(1)[0] & 63 if start is None else start
-    binds = {"owner": owner, "lanes": lanes, "lease": lease, "start": first}
-    rows = await db.fetch(due_sql.CLAIM, limit=limit, per_shard=min(per_shard, limit), **binds)
-    left = limit - len(rows)
-    if per_shard <= len(rows) and left:
-        rows += await db.fetch(due_sql.CLAIM, limit=left, per_shard=left, **binds)
+    rows = await (lookout or Lookout()).claim(
+        db,
+        due_sql.CLAIM,
+        owner=owner,
+        lanes=lanes,
+        limit=limit,
+        per_shard=min(per_shard, limit),
+        lease=lease,
+        start=os.urandom(1)[0] & 63 if start is None else start,
+    )
     return [_claimed(row) for row in rows]
 
 
@@ -195,13 +215,16 @@ async def take(
     return None if row is None else _claimed(row)
 
 
-async def ready(db: Tx | Database, lanes: Sequence[str]) -> set[str]:
+async def ready(
+    db: Tx | Database, lanes: Sequence[str], lookout: Lookout | None = None
+) -> set[str]:
     """Those of the lanes in which a claim would find something."""
-    return {row[0] for row in await db.fetch(due_sql.READY, lanes=lanes)}
+    rows = await (lookout or Lookout()).ready(db, due_sql.READY, lanes=lanes)
+    return {row[0] for row in rows}
 
 
 async def heartbeat(
-    db: Tx | Database, owner: str, claims: Sequence[Claimed], lease: timedelta
+    db: Tx | Database, owner: str, claims: Sequence[Leased], lease: timedelta
 ) -> set[str]:
     """The ids that `owner` still holds, their leases now ending `lease` from now.
 

@@ -44,22 +44,22 @@ PUT = Sql(
     """,
 )
 
-CLAIM = Sql(
-    "due.claim",
-    """
+CLAIM_ROWS = """
     WITH moment AS MATERIALIZED (SELECT lb.now() AS now),
     place AS MATERIALIZED (
-        SELECT l.lane, s.shard::smallint AS shard
+        SELECT l.lane, s.shard::smallint AS shard,
+               coalesce((:since::timestamptz[])[(l.rank - 1) * 64 + s.shard + 1], '-infinity')
+                   AS since
         FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank),
              generate_series(0, 63) AS s(shard)
         ORDER BY l.rank, (s.shard - :start::int) & 63
     ),
     ready AS MATERIALIZED (
-        SELECT d.id
+        SELECT d.id, d.due_at AS was
         FROM place AS p, LATERAL (
-            SELECT r.id FROM lb.due AS r
+            SELECT r.id, r.due_at FROM lb.due AS r
             WHERE r.lane = p.lane AND r.shard = p.shard
-              AND r.due_at <= (SELECT m.now FROM moment AS m)
+              AND r.due_at >= p.since AND r.due_at <= (SELECT m.now FROM moment AS m)
             ORDER BY r.due_at
             LIMIT :per_shard
             FOR UPDATE SKIP LOCKED
@@ -69,10 +69,19 @@ CLAIM = Sql(
     UPDATE lb.due AS d
     SET owner = :owner, fence = d.fence + 1, woken = false,
         due_at = m.now + :lease::interval
-    FROM moment AS m
-    WHERE d.id = ANY (ARRAY(SELECT r.id FROM ready AS r))
+    FROM moment AS m, ready AS r
+    WHERE d.id = ANY (ARRAY(SELECT o.id FROM ready AS o)) AND r.id = d.id
+"""
+"""How a claim finds rows and leases them; what it returns is added. `since`: where each shard of
+each lane begins, see `store.lookout`; a place that is missing or null is at the oldest row."""
+
+CLAIM = Sql(
+    "due.claim",
+    CLAIM_ROWS
+    + """
     RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
-              d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
+              d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at,
+              d.shard, r.was
     """,
     across="A worker takes whatever is due next, in turns over the tenants.",
 )
@@ -95,12 +104,14 @@ READY = Sql(
     "due.ready",
     """
     SELECT l.lane
-    FROM unnest(:lanes::text[]) AS l(lane)
+    FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank)
     WHERE EXISTS (
         SELECT 1
         FROM generate_series(0, 63) AS s(shard), LATERAL (
             SELECT d.due_at FROM lb.due AS d
             WHERE d.lane = l.lane AND d.shard = s.shard::smallint
+              AND d.due_at >= coalesce(
+                      (:since::timestamptz[])[(l.rank - 1) * 64 + s.shard + 1], '-infinity')
               AND d.due_at <= (SELECT lb.now())
             LIMIT 1
         ) AS one
