@@ -73,6 +73,13 @@ def make(prefix: str, milliseconds: int, random_bits: int) -> str:
     return f"{prefix}_{_encode(value)}"
 
 
+def many(prefix: str, number: int) -> list[str]:
+    """That many fresh ids of this moment, cheaper together than one by one."""
+    moment = bound(prefix, datetime.now(UTC))[: len(prefix) + 11]
+    letters = os.urandom(8 * number).hex()
+    return [moment + letters[place : place + 16] for place in range(0, 16 * number, 16)]
+
+
 def bound(prefix: str, at: datetime) -> str:
     """The smallest id that may be made at `at` or later: a partition's or a range query's edge."""
     milliseconds = int(at.timestamp() * 1000)

@@ -15,12 +15,11 @@ from landbridge.engine.deliver import Deliveries
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.emit import emit
 from landbridge.engine.endpoints import Created, Endpoints
-from landbridge.jobs import Ended, Lease
-from landbridge.store import deliveries, due
+from landbridge.store import deliveries, parcels
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
 from landbridge.store.deliveries import Attempt, Delivery
-from landbridge.store.due import Claimed
+from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import Vault
 
 LEASE = timedelta(seconds=15)
@@ -72,32 +71,29 @@ class Office:
         await self.dispatcher.step()
         return event
 
-    async def claim(self, *, owner: str | None = None, limit: int = 100) -> list[Claimed]:
-        return await due.claim(
-            self.db,
-            owner=owner or self.owner,
-            lanes=("deliver", "retry"),
-            limit=limit,
-            per_shard=limit,
-            lease=LEASE,
-        )
+    async def claim(self, *, owner: str | None = None, limit: int = 100) -> list[Parcel]:
+        claimed: list[Parcel] = []
+        for lane in ("deliver", "retry", "slow", "replay"):
+            claimed += await parcels.claim(
+                self.db, owner=owner or self.owner, lane=lane, limit=limit, lease=LEASE
+            )
+        return claimed
 
-    async def run(self, claims: Sequence[Claimed]) -> list[Ended]:
+    async def run(self, claims: Sequence[Parcel]) -> list[Try]:
         """Tries these deliveries, all at once, and settles none."""
-        loaded = await self.deliveries.load(claims)
+        begun = await self.deliveries.begin(claims)
+        later = [parcel for _, parcel in begun.later]
+        tried = [self.deliveries.attempt(each) for each in (*begun.ready, *later)]
+        return [*begun.ended, *await asyncio.gather(*tried)]
 
-        async def one(claim: Claimed) -> Ended:
-            lease = Lease(self.owner, claim)
-            lease.loaded = loaded.get(claim.id)
-            return Ended(claim=claim, outcome=await self.deliveries.run(claim, lease))
-
-        return list(await asyncio.gather(*(one(claim) for claim in claims)))
+    async def settle(self, tries: Sequence[Try]) -> int:
+        """How many of them were settled."""
+        return len(tries) - len(await self.deliveries.settle(self.owner, tries))
 
     async def round(self) -> int:
         """Delivers what is due, once; how many were tried."""
         claims = await self.claim()
-        settled = await self.deliveries.settle(self.db, self.owner, await self.run(claims))
-        assert settled == {claim.id for claim in claims}
+        assert await self.settle(await self.run(claims)) == len(claims)
         return len(claims)
 
     async def listed(self, **more: Any) -> list[Delivery]:

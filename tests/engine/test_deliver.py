@@ -17,8 +17,8 @@ from landbridge import ids
 from landbridge.client.guard import Guard
 from landbridge.client.sender import Sender
 from landbridge.clock import FakeClock
-from landbridge.engine.deliver import LONGEST_RETRY_AFTER, SCHEDULE, next_wait
-from landbridge.jobs import Snooze, Worker
+from landbridge.engine.courier import Courier
+from landbridge.engine.posting import LONGEST_RETRY_AFTER, SCHEDULE, next_wait
 from landbridge.store import deliveries, endpoints
 from landbridge.store.database import Database
 from landbridge.testing.receiver import Receiver, Settings
@@ -138,8 +138,8 @@ async def test_a_worker_delivers_all_there_is_to_a_receiver_that_verifies(
         )
         made = {await office.emit({"n": n}) for n in range(50)}
         stop = asyncio.Event()
-        worker = Worker(db, "w", {"deliver": office.deliveries.kind()}, {"deliver": 20, "retry": 5})
-        working = asyncio.create_task(worker.run(stop))
+        courier = Courier(db, "w", office.deliveries, {"deliver": 20, "retry": 5})
+        working = asyncio.create_task(courier.run(stop))
         states: set[str] = set()
         while states != {"delivered"}:  # the receiver has it before we know
             await asyncio.sleep(0.02)
@@ -296,10 +296,8 @@ async def test_410_disables_the_endpoint_and_ends_its_deliveries(office: Office)
         await office.emit({"n": 1})
         await office.emit({"n": 2})
         (first, second) = await office.claim()
-        ended = await office.run([first])
-        await office.deliveries.settle(office.db, office.owner, ended)
-        ended = await office.run([second])
-        await office.deliveries.settle(office.db, office.owner, ended)
+        assert await office.settle(await office.run([first])) == 1
+        assert await office.settle(await office.run([second])) == 1
         assert listener.connects == 1
         await office.emit({"n": 3})
     found = await office.endpoints.get(made.endpoint.id, environment="test", tenant="acme")
@@ -318,13 +316,10 @@ async def test_410_does_not_disable_an_endpoint_that_moved_meanwhile(office: Off
         made = await office.endpoint(old.url)
         await office.emit()
         claims = await office.claim()
-        loaded = await office.deliveries.load(claims)
+        (tried,) = await office.run(claims)
         await office.endpoints.update(made.endpoint.id, **named, url=new.url)
-        assert loaded[claims[0].id].url == old.url
-        outcome = await office.deliveries._answered(
-            claims[0], old.url, await office.sender.post(old.url, {}, b"")
-        )
-    assert "410" in str(outcome)
+        await office.settle([tried])
+    assert (tried.state, tried.gone) == ("abandoned", True)
     assert (await office.endpoints.get(made.endpoint.id, **named)).state == "enabled"
 
 
@@ -391,7 +386,7 @@ async def test_a_worker_that_lost_its_lease_settles_nothing(
         db = await Database.open(database_url, budget=2, offset="16 seconds")
         other = Office(db=db, vault=vault, sender=sender, owner="other")
         assert await other.round() == 1
-        assert await office.deliveries.settle(office.db, "slow", ended) == set()
+        assert await office.deliveries.settle("slow", ended) == {ended[0].parcel.id}
         await db.close()
         assert len(listener.requests) == 2
     (tried,) = await office.attempts((await only(office)).id)
@@ -409,8 +404,8 @@ async def test_a_settle_holds_only_for_its_own_fence(
         db = await Database.open(database_url, budget=2, offset="16 seconds")
         again = Office(db=db, vault=vault, sender=sender)
         claims = await again.claim()
-        assert await again.deliveries.settle(db, "worker", before) == set()
-        assert len(await again.deliveries.settle(db, "worker", await again.run(claims))) == 1
+        assert await again.settle(before) == 0
+        assert await again.settle(await again.run(claims)) == 1
         await db.close()
     assert len(await office.attempts((await only(office)).id)) == 1
 
@@ -422,8 +417,8 @@ async def test_a_settle_that_is_repeated_counts_once(office: Office) -> None:
         await office.endpoint(good.url)
         await office.emit()
         ended = await office.run(await office.claim())
-        assert len(await office.deliveries.settle(office.db, office.owner, ended)) == 2
-        assert await office.deliveries.settle(office.db, office.owner, ended) == set()
+        assert await office.settle(ended) == 2
+        assert await office.settle(ended) == 0
     for delivery in await office.listed():
         assert [each.number for each in await office.attempts(delivery.id)] == [1]
 
@@ -458,12 +453,12 @@ async def test_what_is_over_an_endpoint_s_share_waits_its_turn_without_an_attemp
             await office.emit({"n": n}, tenant="other")
         ended = await office.run(await office.claim())
         assert (hanging.connects, len(good.requests)) == (2, 2)
-    waiting = [each.outcome for each in ended if isinstance(each.outcome, Snooze)]
+    waiting = [each for each in ended if each.state is None]
     assert len(waiting) == 3
     turns = [each.after for each in waiting]
     assert turns == sorted(turns)
     assert timedelta() < turns[0] < turns[2] <= timedelta(seconds=60)
-    await office.deliveries.settle(db, office.owner, ended)
+    await office.settle(ended)
     states = [each.attempts for each in await office.listed(tenant="acme")]
     assert sorted(states) == [0, 0, 0, 1, 1]
 
@@ -478,7 +473,7 @@ async def test_a_turn_is_given_back_however_a_post_ends(
             await office.emit({"n": n})
         for claim in await office.claim():
             (ended,) = await office.run([claim])
-            assert not isinstance(ended.outcome, Snooze)
+            assert ended.state == "failing"
     assert len(listener.requests) == 3
 
 
@@ -528,7 +523,7 @@ async def test_a_waiting_delivery_is_brought_forward_and_one_under_way_left_alon
         (claim,) = await office.claim()
         assert await redeliver(office, delivery.id)
         assert await office.claim() == []
-        await office.deliveries.settle(office.db, office.owner, await office.run([claim]))
+        await office.settle(await office.run([claim]))
     assert [each.number for each in await office.attempts(delivery.id)] == [1, 2]
 
 
@@ -572,7 +567,9 @@ async def test_a_claim_is_for_a_lease_that_others_respect(office: Office) -> Non
         await office.endpoint(listener.url)
         await office.emit()
         (claim,) = await office.claim()
-        assert claim.due_at - claim.claimed_at == LEASE
+        async with office.db.transaction() as tx:
+            (row,) = await tx.execute("SELECT due_at FROM landbridge.due")
+        assert row["due_at"] - claim.claimed_at == LEASE
         assert await office.claim(owner="other") == []
         assert listener.connects == 0
 
@@ -582,8 +579,8 @@ async def test_no_secret_and_no_url_is_in_a_parcel_s_repr(office: Office) -> Non
         made = await office.endpoint(f"{listener.url}/canary-path")
         await office.emit({"canary": "canary"})
         claims = await office.claim()
-        loaded = await office.deliveries.load(claims)
+        begun = await office.deliveries.begin(claims)
     found = await endpoints.one(office.db, environment="test", tenant="acme", id=made.endpoint.id)
-    for shown in (repr(loaded), repr(found), repr(made)):
+    for shown in (repr(begun), repr(begun.ready[0].to), repr(found), repr(made)):
         assert "canary" not in shown
         assert made.secret not in shown

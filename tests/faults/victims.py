@@ -12,7 +12,6 @@ import os
 import random
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,15 +20,15 @@ import structlog
 
 from landbridge.client.guard import Guard
 from landbridge.client.sender import Sender, Sent
-from landbridge.engine.deliver import Deliveries
+from landbridge.engine.courier import Courier
+from landbridge.engine.deliver import Begun, Deliveries
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.emit import emit
 from landbridge.errors import DatabaseUnavailable
-from landbridge.jobs import Ended, Kind, Worker, new_owner
+from landbridge.jobs import new_owner
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
-from landbridge.store.deliveries import Parcel
-from landbridge.store.due import Claimed
+from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import LocalKey, Vault
 
 OWN_TABLE = "CREATE TABLE own_row (event text NOT NULL)"
@@ -112,11 +111,10 @@ async def worker(
     db = await Database.open(url, budget=budget, pgbouncer=pooler)
     vault = Vault(db, LocalKey.from_text(key))
     async with _Sender(Guard(["127.0.0.0/8"]), trap) as sender:
-        kind = _trapped(Deliveries(db, vault, sender).kind(), trap)
-        running = Worker(
+        running = Courier(
             db,
             new_owner(),
-            {kind.name: kind},
+            _Trapped(db, vault, sender, trap=trap),
             {"deliver": 40, "retry": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),
@@ -138,21 +136,22 @@ async def _dispatch(dispatcher: Dispatcher, trap: Trap) -> None:
             await asyncio.sleep(0.05)
 
 
-def _trapped(kind: Kind, trap: Trap) -> Kind:
-    load, settle = kind.load, kind.settle
-    assert load is not None
+class _Trapped(Deliveries):
+    def __init__(self, db: Database, vault: Vault, sender: Sender, *, trap: Trap):
+        super().__init__(db, vault, sender)
+        self._trap = trap
 
-    async def claimed(claims: Sequence[Claimed]) -> Mapping[str, Parcel]:
-        trap.reach("claimed")
-        return await load(claims)
+    async def begin(self, fresh: Sequence[Parcel]) -> Begun:
+        self._trap.reach("claimed")
+        return await super().begin(fresh)
 
-    async def settling(db: Database, owner: str, batch: Sequence[Ended]) -> set[str]:
-        trap.reach("unsettled")
-        settled: set[str] = await trap.amid("settling", settle(db, owner, batch), within=0.006)
-        trap.reach("settled")
-        return settled
-
-    return replace(kind, load=claimed, settle=settling)
+    async def settle(self, owner: str, tries: Sequence[Try]) -> set[str]:
+        self._trap.reach("unsettled")
+        lost: set[str] = await self._trap.amid(
+            "settling", super().settle(owner, tries), within=0.006
+        )
+        self._trap.reach("settled")
+        return lost
 
 
 ROLES = {"emitter": emitter, "worker": worker}

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
 from landbridge.engine.sort import sort
 from landbridge.errors import NotFound, ReconnectRequired
@@ -29,6 +30,7 @@ class Kinds:
 
     def __init__(self, parts: Parts):
         self._parts = parts
+        self._comparing = Comparing(parts)
         self._log = structlog.get_logger("landbridge.work")
 
     def table(self) -> Mapping[str, Kind]:
@@ -39,7 +41,8 @@ class Kinds:
             Kind(name="receive", run=self.receive, backoff=_soon),
             Kind(name="push", run=self.push),
             Kind(name="upkeep", run=self.upkeep),
-            self._parts.deliveries.kind(),
+            Kind(name="reconcile", run=self.reconcile),
+            self._comparing.plan_kind(),
         ]
         return {kind.name: kind for kind in kinds}
 
@@ -50,12 +53,16 @@ class Kinds:
             return Cancel(reason="the connection is gone")
         if connection.state != "active":
             return _asleep(connection)
+        resource = claim.args["resource"]
         try:
-            await self._parts.puller.run(connection, claim.args["resource"], hold=lease.hold)
+            followed = await self._comparing.followed(connection, resource)
+            totals = await self._parts.puller.run(connection, resource, hold=lease.hold)
         except NotFound as error:
             return Cancel(reason=str(error))
         except ReconnectRequired as error:
             return Snooze(after=_DORMANT, error=str(error))
+        if followed:
+            await self._comparing.unannounced(connection, resource, totals)
         return Done()
 
     async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:
@@ -104,6 +111,19 @@ class Kinds:
         except ReconnectRequired as error:
             return Snooze(after=_DORMANT, error=str(error))
         return Done()
+
+    async def reconcile(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Compares a connection's webhooks with what its provider lists."""
+        connection = await self._connection(claim, claim.target)
+        if connection is None or connection.state == "revoked":
+            return Cancel(reason="the connection is gone")
+        if connection.state != "active":
+            return Cancel(reason=f"the connection is {connection.state}")
+        try:
+            return await self._comparing.run(connection, claim, lease)
+        except ReconnectRequired as error:
+            await connections.set_state(self._parts.db, connection, "needs_reauth", str(error))
+            return Cancel(reason=str(error))
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:
         """One round of upkeep; stray rows are an alarm in the log."""

@@ -8,19 +8,19 @@ from typing import Any
 
 import structlog
 
+from landbridge.app.comparing import order_comparing
 from landbridge.app.kinds import Kinds, order_upkeep
 from landbridge.app.opening import Parts
+from landbridge.engine import courier
 from landbridge.engine.consume import Handler, consume, join
+from landbridge.engine.courier import Courier
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
 from landbridge.store import changes
 
 LANES: Mapping[str, int] = {
-    "deliver": 500,
-    "retry": 100,
-    "slow": 200,
-    "replay": 100,
+    **courier.LANES,
     "receive": 8,
     "pull": 8,
     "push": 4,
@@ -51,11 +51,20 @@ class Work:
         """
         db = self._parts.db
         await order_upkeep(db)
+        await order_comparing(db, self._parts.settings.reconcile_minutes)
         chosen = {name: LANES[name] for name in lanes or LANES}
-        worker = Worker(db, new_owner(), Kinds(self._parts).table(), chosen, listens=False)
-        self._wakes.append(worker.wake)
+        carried = {name: room for name, room in chosen.items() if name in courier.LANES}
+        others = {name: room for name, room in chosen.items() if name not in courier.LANES}
         ended = asyncio.Event()
-        tasks = [asyncio.create_task(worker.run(ended))]
+        tasks = []
+        if carried:
+            carrier = Courier(db, new_owner(), self._parts.deliveries, carried)
+            self._wakes.append(carrier.wake)
+            tasks.append(asyncio.create_task(carrier.run(ended)))
+        if others:
+            worker = Worker(db, new_owner(), Kinds(self._parts).table(), others, listens=False)
+            self._wakes.append(worker.wake)
+            tasks.append(asyncio.create_task(worker.run(ended)))
         if not lanes:
             tasks += [asyncio.create_task(loop) for loop in self._loops(ended)]
         listening = asyncio.create_task(listen(db, self._wake))
@@ -103,7 +112,9 @@ class Work:
                 self._log.warning("work.waits", reason=str(error))
                 await _first(ended, _PAUSE)
                 continue
-            if not moved:
+            if moved:
+                self._wake()
+            else:
                 await _first(woken, POLL)
 
     def _wake(self) -> None:

@@ -7,45 +7,16 @@ after that its last attempt says `delivered` or `abandoned`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from landbridge import ids
 from landbridge.store.database import Database, Tx
-from landbridge.store.due import Claimed
 from landbridge.store.sql import Sql
 
 State = Literal["waiting", "delivered", "failing", "abandoned"]
 STATES: tuple[State, ...] = ("waiting", "delivered", "failing", "abandoned")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parcel:
-    """What a delivery needs. No `payload`: the event is no longer kept; no `url`: the endpoint."""
-
-    payload: bytes | None = field(repr=False)
-    content_type: str
-    url: str | None = field(repr=False)
-    state: str
-    reason: str
-    secrets: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Try:
-    """How a claimed delivery went. `state` None gives it back without an attempt.
-
-    `after` is the wait before the next one (failing and None only), `took` is in seconds.
-    """
-
-    claim: Claimed
-    state: State | None
-    status: int | None = None
-    error: str | None = None
-    took: float = 0.0
-    after: timedelta = timedelta()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,74 +49,6 @@ class Attempt:
     retry_at: datetime | None
     at: datetime
 
-
-_LOAD = Sql(
-    "deliveries.load",
-    """
-    SELECT w.id, e.payload, e.content_type, p.url, p.state, p.reason, p.secrets
-    FROM unnest(:ids::text[], :environments::text[], :tenants::text[], :events::text[],
-                :endpoints::text[]) AS w(id, environment, tenant, event, endpoint)
-    LEFT JOIN LATERAL (
-        SELECT v.payload, v.content_type FROM lb.event AS v
-        WHERE v.id = w.event AND v.id >= :first AND v.id <= :last
-          AND v.environment = w.environment AND v.tenant = w.tenant
-        LIMIT 1
-    ) AS e ON true
-    LEFT JOIN lb.endpoint AS p
-      ON p.environment = w.environment AND p.tenant = w.tenant AND p.id = w.endpoint
-    """,
-)
-
-_SETTLE = Sql(
-    "deliveries.settle",
-    """
-    WITH word AS MATERIALIZED (
-        SELECT i.*
-        FROM unnest(:ids::text[], :environments::text[], :tenants::text[], :fences::bigint[],
-                    :attempts::text[], :states::text[], :statuses::int[], :errors::text[],
-                    :tooks::int[], :afters::interval[])
-            AS i(id, environment, tenant, fence, attempt_id, state, status, error, took, after)
-    ),
-    moment AS MATERIALIZED (
-        SELECT lb.now() AS now
-    ),
-    held AS MATERIALIZED (
-        SELECT i.*, own.ref, own.target, own.attempt + 1 AS number, m.now, m.now + i.after AS at
-        FROM moment AS m, word AS i, LATERAL (
-            SELECT d.ref, d.target, d.attempt FROM lb.due AS d
-            WHERE d.id = i.id AND d.environment = i.environment AND d.tenant = i.tenant
-              AND d.owner = :owner AND d.fence = i.fence
-            LIMIT 1
-            FOR UPDATE
-        ) AS own
-    ),
-    tried AS (
-        INSERT INTO lb.attempt (environment, tenant, id, delivery, event, endpoint, number,
-                                outcome, status, error, took_ms, retry_at, created_at)
-        SELECT h.environment, h.tenant, h.attempt_id, h.id, h.ref, h.target, h.number,
-               h.state, h.status, h.error, h.took,
-               CASE WHEN h.state = 'failing' THEN h.at END, h.now
-        FROM held AS h
-        WHERE h.state IS NOT NULL
-    ),
-    gone AS (
-        DELETE FROM lb.due AS d
-        USING held AS h
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND h.state IN ('delivered', 'abandoned')
-    ),
-    kept AS (
-        UPDATE lb.due AS d
-        SET owner = NULL, woken = false, error = h.error, due_at = h.at,
-            attempt = CASE WHEN h.state IS NULL THEN d.attempt ELSE h.number END,
-            lane = CASE WHEN h.state IS NULL THEN d.lane ELSE 'retry' END
-        FROM held AS h
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND (h.state IS NULL OR h.state = 'failing')
-    )
-    SELECT h.id FROM held AS h
-    """,
-)
 
 _OPEN_STATE = """CASE WHEN d.attempt = coalesce((d.args->>'begun')::int, 0) THEN 'waiting'
                     ELSE 'failing' END"""
@@ -257,58 +160,6 @@ _AGAIN = Sql(
     ON CONFLICT (id) DO NOTHING
     """,
 )
-
-
-async def load(db: Database, claims: Sequence[Claimed]) -> dict[str, Parcel]:
-    """What each of these deliveries needs, by its id: one query for all of them."""
-    if not claims:
-        return {}
-    events = [claim.ref or "" for claim in claims]
-    rows = await db.fetch(
-        _LOAD,
-        ids=[claim.id for claim in claims],
-        environments=[claim.environment for claim in claims],
-        tenants=[claim.tenant for claim in claims],
-        events=events,
-        endpoints=[claim.target or "" for claim in claims],
-        first=min(events),
-        last=max(events),
-    )
-    return {
-        row["id"]: Parcel(
-            payload=row["payload"],
-            content_type=row["content_type"] or "",
-            url=row["url"],
-            state=row["state"] or "",
-            reason=row["reason"] or "",
-            secrets=row["secrets"] or b"",
-        )
-        for row in rows
-    }
-
-
-async def settle(db: Database, owner: str, tries: Sequence[Try]) -> set[str]:
-    """The ids that were settled, all in one statement; one that `owner` lost is not among them.
-
-    An attempt is written if and only if its row is settled with it, so a number occurs once.
-    """
-    if not tries:
-        return set()
-    rows = await db.fetch(
-        _SETTLE,
-        ids=[each.claim.id for each in tries],
-        environments=[each.claim.environment for each in tries],
-        tenants=[each.claim.tenant for each in tries],
-        fences=[each.claim.fence for each in tries],
-        attempts=[ids.new(ids.PREFIXES["attempt"]) for _ in tries],
-        states=[each.state for each in tries],
-        statuses=[each.status for each in tries],
-        errors=[each.error for each in tries],
-        tooks=[round(each.took * 1000) for each in tries],
-        afters=[each.after for each in tries],
-        owner=owner,
-    )
-    return {row["id"] for row in rows}
 
 
 async def every(
