@@ -80,6 +80,8 @@ _ROWS: Mapping[str, str] = {
         'test', pg_temp.tenant(n), 'con_' || n, 'invoice', made('syn')""",
     "endpoint (environment, tenant, id, url, secrets)": """
         'test', pg_temp.tenant(n), 'end_' || n, 'https://example.com', ''""",
+    "endpoint_health (environment, tenant, endpoint)": """
+        'test', pg_temp.tenant(n), 'end_' || n""",
     "tenant_key (environment, tenant, version, wrapped, wrapped_by)": """
         'test', 'tenant_' || n, 1, '', 'key'""",
 }

@@ -38,6 +38,7 @@ CELLS: dict[str, Any] = {
     "key": KEY,
     "kind": "payments.invoice",
     "due.kind": "deliver",
+    "due.shard": 60,  # what lb.shard gives for OWN
     "label": "",
     "lane": "deliver",
     "listing": "listing",
@@ -65,6 +66,7 @@ CELLS: dict[str, Any] = {
     "what": "record",
     "connection.state": "active",
     "endpoint.state": "enabled",
+    "endpoint.url": "https://example.com/hook",
     "endpoint.filter": None,
     "erasure.state": "running",
     "ordering_key": "order",
@@ -212,6 +214,7 @@ BINDS: dict[str, Any] = {
     "endpoints.add.id": "new",
     "erasures.add.id": "new",
     "grants.save.id": "new",
+    "health.notice.endpoint": "any_unnoticed",
     "inbox.admit.keys": ["new"],
     "intents.add.id": "new",
     "replays.add.id": "new",

@@ -25,8 +25,6 @@ HOT: dict[str, set[str]] = {
     "changes.of_key": {"change_of_record", "change_order_number"},
     "changes.read": {"change_order_number", "change_id"},
     "connections.by_token": {"connection_token_key"},
-    "deliveries.load": {"event_id", "endpoint_pkey"},
-    "deliveries.settle": {"due_pkey"},
     "due.claim": {"due_next", "due_pkey"},
     "due.depth": {"due_next"},
     "due.heartbeat": {"due_pkey"},
@@ -38,6 +36,9 @@ HOT: dict[str, set[str]] = {
     "intents.settle": {"intent_pkey"},
     "ordering.sequence": {"change_new_pkey", "change_id"},
     "outbox.move": {"emitted_pkey", "emit_key_pkey", "endpoint_pkey", "due_pkey"},
+    "parcels.claim": {"due_next", "due_pkey", "event_id"},
+    "parcels.destinations": {"endpoint_pkey", "endpoint_health_pkey"},
+    "parcels.settle": {"due_pkey"},
     "parked.keys": {"parked_place"},
     "records.apply": {"record_pkey"},
     "records.delete": {"record_pkey"},
@@ -55,6 +56,10 @@ HOT: dict[str, set[str]] = {
 SCANS: dict[str, str] = {
     "condition.sealed": "doctor reads some of the newest secrets, a few times a day",
     "endpoints.by_id": "an operator's command, a few times a day, over a small table",
+    "erasing.count_emitted": "the outbox is empty but for the last moments, and has no such index",
+    "erasing.count_subjects_emitted": "the same",
+    "erasing.emitted": "the same",
+    "erasing.subjects_emitted": "the same",
     "outbox.waiting": "it stops at its limit",
     "parked.one": "an operator's command, a few times a day, over a small table",
 }
@@ -63,8 +68,7 @@ SCANS: dict[str, str] = {
 BATCHES: dict[str, str] = {
     "due.heartbeat": "due",
     "due.settle": "due",
-    "deliveries.settle": "due",
-    "deliveries.load": "due",
+    "parcels.settle": "due",
 }
 
 

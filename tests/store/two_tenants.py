@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from landbridge.store.sql import Sql
-from tests.store.samples import CELLS, LATER, OWN, THEN
+from tests.store.samples import CELLS, ID, LATER, OWN, THEN
 
 SCHEMA = "landbridge"
 OTHERS = (("test", "other"), ("live", "acme"), ("live", "other"))
@@ -21,8 +21,10 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_pull", "kind": "pull", "lane": "pull", "owner": None, "due_at": LATER},
         {"id": "any_push", "kind": "push", "lane": "push"},
         {"id": "any_waiting", "key": None, "owner": None, "due_at": LATER},
+        {"id": "any_replayed", "key": f"{ID}/event", "owner": None, "lane": "replay", "attempt": 0},
     ],
     "attempt": [{"outcome": "delivered", "number": 6, "delivery": "any_done"}],
+    "endpoint_health": [{"endpoint": "any_unnoticed", "noticed_at": None}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
 
