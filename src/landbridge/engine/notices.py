@@ -1,0 +1,63 @@
+"""The events with which we tell a tenant about its own endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from landbridge.engine.emit import prepare
+from landbridge.store.database import Tx
+from landbridge.store.health import Health, Key
+
+FAILING = "endpoint.failing"
+"""An endpoint has had no success for a day."""
+
+DISABLED = "endpoint.disabled"
+"""An endpoint is disabled: it had no success for days, or it said that it is gone."""
+
+
+async def failing(tx: Tx, stands: Health, *, url: str, disable_at: datetime | None) -> None:
+    """Emits the notice that an endpoint fails, and when it will be disabled if nothing changes."""
+    key = Key(stands.environment, stands.tenant, stands.endpoint)
+    told = _of(key, url, stands) | {"disable_at": disable_at}
+    await _emit(tx, FAILING, key, told, once=stands.failing_since)
+
+
+async def disabled(
+    tx: Tx, key: Key, *, url: str, at: datetime, reason: str, stood: Health | None
+) -> None:
+    """Emits that an endpoint was disabled, why, and from when on events can be replayed to it."""
+    told = _of(key, url, stood) | {
+        "disabled_at": at,
+        "reason": reason,
+        "replay": {"endpoint": key.endpoint, "since": at if stood is None else stood.failing_since},
+    }
+    await _emit(tx, DISABLED, key, told, once=at)
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL: what stands behind them may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _of(key: Key, url: str, health: Health | None) -> dict[str, Any]:
+    return {
+        "endpoint": key.endpoint,
+        "url": origin(url),
+        "since": None if health is None else health.failing_since,
+        "failures": 0 if health is None else health.failures,
+        "error": None if health is None else health.error,
+    }
+
+
+async def _emit(tx: Tx, type: str, key: Key, told: dict[str, Any], *, once: datetime) -> None:
+    _, statement, binds = prepare(
+        type,
+        told,
+        environment=key.environment,
+        tenant=key.tenant,
+        idempotency_key=f"{type}/{key.endpoint}/{once.isoformat()}",
+    )
+    await tx.run(statement, **binds)
