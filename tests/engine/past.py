@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,7 +47,7 @@ class Past:
         at = datetime.now(UTC) - timedelta(days=more.pop("days_ago", 0))
         data = more.pop("data", {"total": 1})
         made = [
-            ids.make("evt", int(at.timestamp() * 1000) + place, int.from_bytes(ids.os.urandom(10)))
+            ids.make("evt", int(at.timestamp() * 1000) + place, int.from_bytes(os.urandom(10)))
             for place in range(many)
         ]
         fields: dict[str, Any] = {

@@ -162,7 +162,7 @@ async def test_named_events_and_a_range_of_time(past: Past, orders: Replays) -> 
         ({"events": [old[0], new[1]], "since": yesterday}, [new[1]]),
     ):
         await past.ended("delivered")
-        replay = await orders.create(endpoint=end, rate=FAST, **choice)  # type: ignore[arg-type]
+        replay = await orders.create(endpoint=end, rate=FAST, **choice)
         assert replay.total == len(expected)
         await run(past, replay)
         assert sorted(await events_due(past)) == sorted(expected), choice

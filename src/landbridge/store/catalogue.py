@@ -16,6 +16,7 @@ def every() -> list[Sql]:
         if module.ispkg or module.name.endswith(".embedded"):
             continue
         for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Sql) and found.setdefault(value.name, value) is not value:
-                raise TypeError(f"two SQL statements are called {value.name}")
+            for each in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(each, Sql) and found.setdefault(each.name, each) is not each:
+                    raise TypeError(f"two SQL statements are called {each.name}")
     return [found[name] for name in sorted(found)]

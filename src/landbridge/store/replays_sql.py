@@ -86,15 +86,19 @@ PUT = Sql(
 NUMBER = Sql(
     "replays.number",
     """
+    WITH told AS (
+        SELECT i.id, t.number
+        FROM unnest(:ids::text[]) AS i(id), LATERAL (
+            SELECT a.number FROM lb.attempt AS a
+            WHERE a.delivery = i.id AND a.id >= :tried
+              AND a.environment = :environment AND a.tenant = :tenant
+            ORDER BY a.number DESC LIMIT 1
+        ) AS t
+    )
     UPDATE lb.due AS d
     SET attempt = t.number, args = jsonb_build_object('begun', t.number)
-    FROM unnest(:ids::text[]) AS i(id), LATERAL (
-        SELECT a.number FROM lb.attempt AS a
-        WHERE a.delivery = i.id AND a.id >= :tried
-          AND a.environment = :environment AND a.tenant = :tenant
-        ORDER BY a.number DESC LIMIT 1
-    ) AS t
-    WHERE d.id = i.id AND d.environment = :environment AND d.tenant = :tenant
+    FROM told AS t
+    WHERE d.id = t.id AND d.environment = :environment AND d.tenant = :tenant
     """,
 )
 

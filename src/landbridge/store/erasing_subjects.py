@@ -1,0 +1,237 @@
+"""What erasing one subject does to each table; see `store.erasing`.
+
+Every table of `erasing.OF_TENANT` has its place in `OF_SUBJECT`, in what one of its statements
+takes along, or in `WITHOUT` with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from landbridge.store.sql import Sql
+
+NOBODY = ""
+"""The tenant of what is parked before anybody knows whose it is."""
+
+WITHOUT: Mapping[str, str] = {
+    "access_grant": "A grant is the tenant's consent.",
+    "app": "An app is the tenant's own client.",
+    "connection": "A connection is the tenant's account.",
+    "endpoint": "An endpoint is the tenant's address.",
+    "endpoint_health": "It is about an address.",
+    "inbox_key": "It has the vendor's ids of events and ends by itself within 30 days.",
+    "reconciliation": "It has times and counts.",
+    "replay": "It has ids of events, which name nobody.",
+    "run": "It has times and counts.",
+    "seen": "It has keys of a listing and goes with the next one.",
+    "sync": "It has the cursor of a listing.",
+    "tenant_key": "The key belongs to the whole tenant.",
+}
+"""Tables in which nothing is kept of a subject, and why."""
+
+
+def inbox(name: str, whose: str) -> Sql:
+    """The statement that takes inbox events and the bytes of the webhooks that brought them.
+
+    A raw webhook may have brought other tenants' events as well. Those are rows of their own by
+    now, so its bytes go whoever else is in them; its row stays and says so in `source`.
+    """
+    return Sql(
+        name,
+        f"""
+        WITH picked AS MATERIALIZED (
+            SELECT i.id, i.app, i.arrival FROM lb.inbox_event AS i
+            WHERE i.environment = :environment AND i.tenant = :tenant {whose} LIMIT :most
+        ),
+        blanked AS (
+            UPDATE lb.arrival AS a SET headers = ''::bytea, body = ''::bytea, source = 'erased'
+            WHERE a.environment = :environment AND a.source <> 'erased'
+              AND a.id = ANY (ARRAY(SELECT p.arrival FROM picked AS p))
+            RETURNING 1
+        ),
+        unparked AS (
+            DELETE FROM lb.parked AS k USING picked AS p
+            WHERE k.environment = :environment AND k.tenant = :nobody AND k.what = 'arrival'
+              AND k.place = p.app AND k.key = p.arrival
+            RETURNING 1
+        ),
+        gone AS (
+            DELETE FROM lb.inbox_event AS i
+            WHERE i.environment = :environment AND i.tenant = :tenant
+              AND i.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+            RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM gone) AS inbox_event,
+               (SELECT count(*) FROM blanked) AS arrival,
+               (SELECT count(*) FROM unparked) AS parked
+        """,
+    )
+
+
+_SUBJECTS_EMITTED = Sql(
+    "erasing.subjects_emitted",
+    """
+    WITH gone AS (
+        DELETE FROM lb.emitted AS t
+        WHERE t.environment = :environment AND t.tenant = :tenant AND t.subject = :subject
+        RETURNING 1
+    )
+    SELECT count(*) AS emitted FROM gone
+    """,
+)
+
+# The attempts of an event are found without an index of their own: the ids of its deliveries begin
+# with the moment in its id.
+_SUBJECTS_EVENTS = Sql(
+    "erasing.subjects_events",
+    """
+    WITH picked AS MATERIALIZED (
+        SELECT e.id FROM lb.event AS e
+        WHERE e.environment = :environment AND e.tenant = :tenant AND e.subject = :subject
+        LIMIT :most
+    ),
+    waiting AS (
+        DELETE FROM lb.due AS d
+        WHERE d.environment = :environment AND d.tenant = :tenant
+          AND d.ref = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    ),
+    lined AS (
+        DELETE FROM lb.line AS l
+        WHERE l.environment = :environment AND l.tenant = :tenant
+          AND l.event = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    ),
+    tried AS (
+        DELETE FROM lb.attempt AS a
+        WHERE a.environment = :environment AND a.tenant = :tenant
+          AND a.event = ANY (ARRAY(SELECT p.id FROM picked AS p))
+          AND a.delivery = ANY (ARRAY(
+              SELECT t.delivery FROM picked AS p, LATERAL (
+                  SELECT o.delivery FROM lb.attempt AS o
+                  WHERE o.delivery >= 'dlv_' || substr(p.id, 5, 10)
+                    AND o.delivery < 'dlv_' || substr(p.id, 5, 10) || 'g'
+                    AND o.environment = :environment AND o.tenant = :tenant AND o.event = p.id
+                  LIMIT 100000) AS t))
+        RETURNING 1
+    ),
+    keyed AS (
+        DELETE FROM lb.emit_key AS k
+        WHERE k.environment = :environment AND k.tenant = :tenant
+          AND k.event = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    ),
+    attached AS (
+        DELETE FROM lb.attachment AS t
+        WHERE t.environment = :environment AND t.tenant = :tenant
+          AND t.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    ),
+    gone AS (
+        DELETE FROM lb.event AS e
+        WHERE e.environment = :environment AND e.tenant = :tenant
+          AND e.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) AS event, (SELECT count(*) FROM attached) AS attachment,
+           (SELECT count(*) FROM tried) AS attempt, (SELECT count(*) FROM waiting) AS due,
+           (SELECT count(*) FROM lined) AS line, (SELECT count(*) FROM keyed) AS emit_key
+    """,
+)
+
+_SUBJECTS_CHANGES = Sql(
+    "erasing.subjects_changes",
+    """
+    WITH gone AS (
+        DELETE FROM lb.change AS t
+        WHERE t.environment = :environment AND t.tenant = :tenant
+          AND t.id = ANY (ARRAY(
+              SELECT o.id FROM lb.change AS o
+              WHERE o.environment = :environment AND o.tenant = :tenant AND o.subject = :subject
+              LIMIT :most))
+        RETURNING 1
+    )
+    SELECT count(*) AS change FROM gone
+    """,
+)
+
+# With a record goes what is kept of the same remote object under other names: earlier changes, what
+# is parked of it, and what was pushed to it.
+_SUBJECTS_RECORDS = Sql(
+    "erasing.subjects_records",
+    """
+    WITH picked AS MATERIALIZED (
+        SELECT r.connection, r.resource, r.key FROM lb.record AS r
+        WHERE r.environment = :environment AND r.tenant = :tenant AND r.subject = :subject
+        LIMIT :most
+    ),
+    changed AS (
+        DELETE FROM lb.change AS c
+        WHERE c.environment = :environment AND c.tenant = :tenant
+          AND c.id = ANY (ARRAY(
+              SELECT t.id FROM picked AS p, LATERAL (
+                  SELECT o.id FROM lb.change AS o
+                  WHERE o.environment = :environment AND o.tenant = :tenant
+                    AND o.connection = p.connection AND o.resource = p.resource AND o.key = p.key
+                  LIMIT 100000) AS t))
+        RETURNING 1
+    ),
+    unparked AS (
+        DELETE FROM lb.parked AS k USING picked AS p
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.key = p.key
+          AND ((k.place = p.connection AND k.resource = p.resource)
+               OR k.resource = p.connection || '/' || p.resource)
+        RETURNING 1
+    ),
+    pushed AS (
+        DELETE FROM lb.intent AS i USING picked AS p
+        WHERE i.environment = :environment AND i.tenant = :tenant
+          AND i.connection = p.connection AND i.resource = p.resource AND i.key = p.key
+        RETURNING 1
+    ),
+    gone AS (
+        DELETE FROM lb.record AS r USING picked AS p
+        WHERE r.environment = :environment AND r.tenant = :tenant
+          AND r.connection = p.connection AND r.resource = p.resource AND r.key = p.key
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) AS record, (SELECT count(*) FROM changed) AS change,
+           (SELECT count(*) FROM unparked) AS parked, (SELECT count(*) FROM pushed) AS intent
+    """,
+)
+
+_SUBJECTS_INTENTS = Sql(
+    "erasing.subjects_intents",
+    """
+    WITH picked AS MATERIALIZED (
+        SELECT i.id FROM lb.intent AS i
+        WHERE i.environment = :environment AND i.tenant = :tenant AND i.subject = :subject
+        LIMIT :most
+    ),
+    waiting AS (
+        DELETE FROM lb.due AS d
+        WHERE d.environment = :environment AND d.tenant = :tenant
+          AND d.ref = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    ),
+    gone AS (
+        DELETE FROM lb.intent AS i
+        WHERE i.environment = :environment AND i.tenant = :tenant
+          AND i.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) AS intent, (SELECT count(*) FROM waiting) AS due
+    """,
+)
+
+_SUBJECTS_INBOX = inbox("erasing.subjects_inbox", "AND i.subject = :subject")
+
+OF_SUBJECT: Mapping[str, Sql] = {
+    "emitted": _SUBJECTS_EMITTED,
+    "event": _SUBJECTS_EVENTS,
+    "intent": _SUBJECTS_INTENTS,
+    "inbox_event": _SUBJECTS_INBOX,
+    "change": _SUBJECTS_CHANGES,
+    "record": _SUBJECTS_RECORDS,
+}
+"""What is erased of a subject, in this order."""
