@@ -124,10 +124,12 @@ class Reconciler:
         """
         listing = self._listing(connection)
         if await reconciliations.one(self._db, connection) is None:
-            start = self._clock.now() - listing.lag
+            start = self._clock.now()
+            # The next run goes back by the overlap, to this moment and not before it.
+            through = start + listing.overlap
             async with self._db.transaction() as tx:
                 await hold(tx)
-                await reconciliations.move(tx, connection, through=start, cursor=None)
+                await reconciliations.move(tx, connection, through=through, cursor=None)
             return Reconciled(since=start, until=start)
         return await self._walk(connection, hold, None, pages, lambda _so_far: None)
 
