@@ -18,9 +18,11 @@ import structlog
 from landbridge.client.sender import Sender, Sent
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine.endpoints import signing_secrets
+from landbridge.engine.health import Watch
 from landbridge.engine.posting import SCHEDULE, Target, failed
-from landbridge.errors import Forbidden, InvalidInput, Unreachable, VaultError
-from landbridge.store import endpoints, parcels
+from landbridge.engine.sightings import seen
+from landbridge.errors import DatabaseUnavailable, Forbidden, InvalidInput, Unreachable, VaultError
+from landbridge.store import parcels
 from landbridge.store.database import Database
 from landbridge.store.parcels import Destination, Parcel, Try
 from landbridge.vault import Vault
@@ -56,8 +58,10 @@ class Deliveries:
         clock: Clock = _SYSTEM,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        watch: Watch | None = None,
     ):
         self._db = db
+        self._watch = watch or Watch(db, monotonic=monotonic, chance=chance)
         self._vault = vault
         self._sender = sender
         self._each = each
@@ -70,13 +74,17 @@ class Deliveries:
     async def begin(self, fresh: Sequence[Parcel]) -> Begun:
         """Finds out where a batch of claims goes and which of them may go."""
         await parcels.address(self._db, fresh)
-        sealed = await self._open({each.endpoint: each.to for each in fresh if each.to})
+        wanted = {each.endpoint: each.to for each in fresh if each.to}
+        sealed = await self._open(wanted)
+        gates = await self._watch.admit(wanted.values(), fresh[0].claimed_at) if wanted else {}
         begun = Begun()
         for each in fresh:
             if (ended := _unsendable(each)) is not None:
                 begun.ended.append(ended)
             elif (why := sealed.get(each.endpoint)) is not None:
                 begun.ended.append(Try(parcel=each, state=None, error=why, after=_SEALED_WAIT))
+            elif (gate := gates.get(each.endpoint)) and (after := gate.wait()) is not None:
+                begun.ended.append(Try(parcel=each, state=None, error=gate.reason, after=after))
             else:
                 begun.ready.append(each)
         return begun
@@ -106,17 +114,19 @@ class Deliveries:
 
     def broken(self, parcel: Parcel, error: str) -> Try:
         """What becomes of a delivery whose attempt raised what it should not."""
-        return self._failed(parcel, error, took=0.0)
+        done = self._failed(parcel, error, took=0.0)
+        done.blameless = True
+        return done
 
     async def settle(self, owner: str, tries: Sequence[Try]) -> set[str]:
         """Writes attempts and settles their rows; the ids of those that `owner` had lost."""
         lost = await parcels.settle(self._db, owner, tries)
+        try:
+            await self._watch.note(seen([each for each in tries if each.parcel.id not in lost]))
+        except DatabaseUnavailable as error:  # they are settled; the next batch says as much
+            self._log.warning("watch.missed", error=str(error))
         for each in tries:
-            if each.parcel.id in lost or each.state in ("delivered", None):
-                continue
-            if each.gone and each.parcel.to is not None:
-                await self._close(each.parcel.to)
-            if each.state == "abandoned":
+            if each.state == "abandoned" and each.parcel.id not in lost:
                 self._log.warning(
                     "delivery.abandoned",
                     id=each.parcel.id,
@@ -147,20 +157,9 @@ class Deliveries:
             except VaultError as error:
                 sealed[endpoint] = str(error)
             else:
-                target.secrets = secrets
+                target.signs_with(secrets)
                 self._targets[endpoint] = target
         return sealed
-
-    async def _close(self, to: Destination) -> None:
-        await endpoints.set_state(
-            self._db,
-            environment=to.environment,
-            tenant=to.tenant,
-            id=to.id,
-            state="disabled",
-            reason="it answered 410 Gone",
-            url=to.url,
-        )
 
     def _refused(self, parcel: Parcel, sent: Sent) -> Try:
         if sent.status == 410:

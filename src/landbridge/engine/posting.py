@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from landbridge.resilience import retry_after
-from landbridge.signing.standard import sign
+from landbridge.signing.standard import Signer
 from landbridge.store.parcels import Destination, Parcel, Try
 
 SCHEDULE = (
@@ -37,13 +37,24 @@ class Target:
     `each` is how many may be, unless the endpoint says so itself.
     """
 
-    __slots__ = ("_busy", "_each", "_last", "_monotonic", "_progressed", "_queued", "secrets", "to")
+    __slots__ = (
+        "_busy",
+        "_each",
+        "_last",
+        "_monotonic",
+        "_progressed",
+        "_queued",
+        "_secrets",
+        "_signer",
+        "to",
+    )
 
     def __init__(
         self, to: Destination, *, each: int, monotonic: Callable[[], float] = time.monotonic
     ):
         self.to = to
-        self.secrets: list[str] = []
+        self._secrets: list[str] = []
+        self._signer: Signer | None = None
         self._each = each
         self._monotonic = monotonic
         self._busy = 0
@@ -58,9 +69,16 @@ class Target:
 
     def sign(self, parcel: Parcel, body: bytes, at: datetime) -> dict[str, str]:
         """The headers of a post of this body at this moment."""
-        first, *others = self.secrets
-        signed = sign(first, parcel.event, at, body, also=others)
-        return {"content-type": parcel.content_type, **signed}
+        assert self._signer is not None
+        headers = self._signer.headers(parcel.event, at, body)
+        headers["content-type"] = parcel.content_type
+        return headers
+
+    def signs_with(self, secrets: list[str]) -> None:
+        """Signs with these from now on."""
+        if secrets != self._secrets:
+            self._signer = Signer(secrets)
+            self._secrets = secrets
 
     def begin(self) -> bool:
         """Whether a post may begin; then `end` must follow."""

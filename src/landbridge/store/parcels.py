@@ -89,7 +89,7 @@ class Try(msgspec.Struct, kw_only=True, gc=False):
 
     `after` is the wait before the next one (failing and None only), `took` is in seconds, `lane`
     where it waits (None: where it was, or with the retries when it failed). `aside`: it leaves its
-    line. `gone`: the receiver said that the endpoint is no more.
+    line. `gone`: the receiver said that the endpoint is no more. `blameless`: not its fault.
     """
 
     parcel: Parcel
@@ -101,6 +101,7 @@ class Try(msgspec.Struct, kw_only=True, gc=False):
     lane: str | None = None
     aside: bool = False
     gone: bool = False
+    blameless: bool = False
 
 
 _CLAIM = Sql(
