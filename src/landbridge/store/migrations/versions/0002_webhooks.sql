@@ -135,6 +135,8 @@ COMMENT ON TABLE lb.reconciliation IS
 
 CREATE INDEX arrival_app ON lb.arrival (environment, app, id)
 
+CREATE INDEX inbox_event_newest ON lb.inbox_event (environment, id)
+
 CREATE INDEX inbox_event_by_subject ON lb.inbox_event (environment, tenant, subject) WHERE subject IS NOT NULL
 
 CREATE INDEX change_by_subject ON lb.change (environment, tenant, subject) WHERE subject IS NOT NULL
