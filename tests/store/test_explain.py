@@ -60,7 +60,10 @@ SCANS: dict[str, str] = {
     "erasing.count_subjects_emitted": "the same",
     "erasing.emitted": "the same",
     "erasing.subjects_emitted": "the same",
+    "levels.read": "it stops at its limits",
     "outbox.waiting": "it stops at its limit",
+    "upkeep.health": "once an hour, over a small table",
+    "upkeep.longest_schedule": "once an hour, over a small table",
     "parked.one": "an operator's command, a few times a day, over a small table",
 }
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from landbridge import ids
 from landbridge.app import opening
 from landbridge.app._writing import Writing
 from landbridge.app.settings import Settings, load
@@ -19,11 +20,13 @@ from landbridge.engine import consume
 from landbridge.engine.connect import Connected, base_of, connect
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
+from landbridge.engine.erase import Erasures
 from landbridge.engine.now import pull_now
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
+from landbridge.engine.replays import Replays
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import Measures
 from landbridge.models import Model
@@ -34,7 +37,7 @@ from landbridge.store.database import Tx
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
 from landbridge.vault import Vault
-from landbridge.web import ASGI, intake_app, site
+from landbridge.web import ASGI, exposition, intake_app, metrics_app, site
 
 M = TypeVar("M", bound=Model)
 
@@ -117,8 +120,11 @@ class Landbridge(Writing):
                     await working
 
     def asgi(self) -> ASGI:
-        """The ASGI app to mount: webhook intake under `/in/`, health under `/health`."""
-        return site(intake=self._intake, health=self.health)
+        """The ASGI app to mount: webhook intake under `/in/`, health under `/health`, and with
+        LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`."""
+        token = self.settings.metrics_token
+        metrics = metrics_app(self.metrics, token=token) if token else None
+        return site(intake=self._intake, health=self.health, metrics=metrics)
 
     def intake(self) -> ASGI:
         """Only the webhook intake, so that no middleware of the host wraps it."""
@@ -134,6 +140,12 @@ class Landbridge(Writing):
     async def health(self) -> None:
         """Returns when the database answers; raises DatabaseUnavailable when it does not."""
         await due.depth(self.db)
+
+    async def metrics(self) -> bytes:
+        """This process's numbers as Prometheus reads them; those of the database are read anew, at
+        most once in five seconds, and are missing while it is away."""
+        await self._open.gauges.refresh()
+        return exposition(self.measures)
 
     # Handlers of changes
 
@@ -290,6 +302,25 @@ class Landbridge(Writing):
     def endpoints(self) -> Endpoints:
         """The addresses that tenants want events at: create, list, disable, enable, delete."""
         return self._open.endpoints
+
+    @property
+    def replays(self) -> Replays:
+        """Past events, delivered again: create, list, pause, resume, cancel."""
+        return Replays(self.db, environment=self.settings.environment)
+
+    @property
+    def erasures(self) -> Erasures:
+        """Orders to erase a tenant or a person: what each would take, and their reports."""
+        return Erasures(self.db, environment=self.settings.environment)
+
+    async def erase(
+        self, *, tenant: str, subject: str | None = None, environment: str | None = None
+    ) -> ids.ErasureId:
+        """Orders that all we keep of a tenant is erased, or of one person (`subject`) of it.
+
+        Gives the id of the report, for `bridge.erasures.get`; a worker does it. Nothing undoes it.
+        """
+        return await self.erasures.order(tenant=tenant, subject=subject, environment=environment)
 
     # Parts
 

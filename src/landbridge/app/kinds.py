@@ -9,6 +9,8 @@ import structlog
 
 from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
+from landbridge.engine.erase import Erasing
+from landbridge.engine.replaying import Replaying
 from landbridge.engine.sort import sort
 from landbridge.errors import NotFound, ReconnectRequired
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
@@ -43,6 +45,8 @@ class Kinds:
             Kind(name="upkeep", run=self.upkeep),
             Kind(name="reconcile", run=self.reconcile),
             self._comparing.plan_kind(),
+            Replaying(self._parts.db).kind(),
+            Erasing(self._parts.db).kind(),
         ]
         return {kind.name: kind for kind in kinds}
 
@@ -126,12 +130,14 @@ class Kinds:
             return Cancel(reason=str(error))
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:
-        """One round of upkeep; stray rows are an alarm in the log."""
-        done = await upkeep.keep_up(
-            self._parts.db, retention_days=self._parts.settings.retention_days
-        )
+        """One round of upkeep; stray rows are an alarm in the log, tables it could not get at too."""
+        done = await upkeep.keep_up(self._parts.db, keep=self._parts.settings.retention)
         if done.strays:
             self._log.error("partitions.strays", **done.strays)
+        if done.blocked:
+            self._log.warning("partitions.blocked", tables=done.blocked)
+        if done.removed:
+            self._log.info("upkeep.removed", **done.removed)
         return Done()
 
     async def _connection(self, claim: Claimed, id: str | None) -> Connection | None:

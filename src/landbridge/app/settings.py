@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from landbridge.errors import SettingsError
+from landbridge.store.upkeep import Retention
 
 
 class Settings(BaseSettings):
@@ -45,10 +46,20 @@ class Settings(BaseSettings):
     event_limit: int = Field(262_144, ge=1024, le=10_000_000)
     """Bytes that an event's payload may have."""
     retention_days: int = Field(30, ge=7)
-    """Days for which events, arrivals, attempts and changes are kept."""
+    """Days for which events, webhooks that came in, attempts and changes are kept."""
+    events_retention_days: int | None = Field(None, ge=7)
+    """Days for events, their attachments and attempts; longer where retries take longer. Empty:
+    retention_days."""
+    inbox_retention_days: int | None = Field(None, ge=7)
+    """Days for webhooks that came in and the events in them. Empty: retention_days."""
+    changes_retention_days: int | None = Field(None, ge=7)
+    """Days for changes of records; a handler that is further behind misses some. Empty:
+    retention_days."""
     reconcile_minutes: int = Field(15, ge=0, le=1440)
     """How often a connection's webhooks are compared with the provider's own list of events; 0:
     never by themselves."""
+    metrics_token: str = Field("", repr=False)
+    """What whoever reads /metrics has to send as a bearer token. Empty: nothing is shown there."""
     clock_offset: str = ""
     """Moves the database's clock, for tests: an interval such as 75h."""
 
@@ -69,6 +80,15 @@ class Settings(BaseSettings):
                 except ValueError:
                     raise ValueError(f"{part!r} is not a network such as 10.1.0.0/16") from None
         return value
+
+    @property
+    def retention(self) -> Retention:
+        """For how many days each kind of thing is kept."""
+        return Retention(
+            events=self.events_retention_days or self.retention_days,
+            inbox=self.inbox_retention_days or self.retention_days,
+            changes=self.changes_retention_days or self.retention_days,
+        )
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from landbridge.engine.courier import Courier
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
+from landbridge.measures import IN_FLIGHT, Labels
 from landbridge.store import changes
 
 LANES: Mapping[str, int] = {
@@ -24,7 +26,7 @@ LANES: Mapping[str, int] = {
     "receive": 8,
     "pull": 8,
     "push": 4,
-    "system": 1,
+    "system": 4,
 }
 """How many jobs of each lane a process runs at a time."""
 
@@ -57,14 +59,24 @@ class Work:
         others = {name: room for name, room in chosen.items() if name not in courier.LANES}
         ended = asyncio.Event()
         tasks = []
+        undo = []
         if carried:
             carrier = Courier(db, new_owner(), self._parts.deliveries, carried)
             self._wakes.append(carrier.wake)
             tasks.append(asyncio.create_task(carrier.run(ended)))
+            undo.append(self._parts.measures.gauge(IN_FLIGHT, partial(_in_flight, carrier)))
         if others:
-            worker = Worker(db, new_owner(), Kinds(self._parts).table(), others, listens=False)
+            worker = Worker(
+                db,
+                new_owner(),
+                Kinds(self._parts).table(),
+                others,
+                listens=False,
+                measures=self._parts.measures,
+            )
             self._wakes.append(worker.wake)
             tasks.append(asyncio.create_task(worker.run(ended)))
+            undo.append(self._parts.measures.gauge(IN_FLIGHT, partial(_in_flight, worker)))
         if not lanes:
             tasks += [asyncio.create_task(loop) for loop in self._loops(ended)]
         listening = asyncio.create_task(listen(db, self._wake))
@@ -77,12 +89,14 @@ class Work:
             halted.cancel()
             listening.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            for each in undo:
+                each()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
     def _loops(self, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        loops = [self._loop(ended, Dispatcher(self._parts.db).step)]
+        loops = [self._loop(ended, Dispatcher(self._parts.db, measures=self._parts.measures).step)]
         loops += [self._loop(ended, self._consumer(handler)) for handler in self._handlers]
         return loops
 
@@ -120,6 +134,10 @@ class Work:
     def _wake(self) -> None:
         for wake in self._wakes:
             wake()
+
+
+def _in_flight(of: Courier | Worker) -> Mapping[Labels, float]:
+    return {(lane,): count for lane, count in of.held.items()}
 
 
 async def _first(event: asyncio.Event, seconds: float) -> None:

@@ -162,12 +162,6 @@ _TALLIES = Sql(
     """,
 )
 
-_EXPIRE = Sql(
-    "inbox.expire_keys",
-    "DELETE FROM lb.inbox_key WHERE expires_at < lb.now()",
-    across="Housekeeping: deduplication keys of all tenants end at their stated time.",
-)
-
 
 def named(arrivals: Sequence[Arrival]) -> list[str]:
     """The arrivals' ids, fresh ones where they have none."""
@@ -287,11 +281,6 @@ async def tallies(db: Database, *, environment: str) -> list[tuple[str, date, st
     """The counts per app and day: (app, day, what, how many), newest day first."""
     rows = await db.fetch(_TALLIES, environment=environment)
     return [(row["app"], row["day"], row["what"], row["n"]) for row in rows]
-
-
-async def expire(db: Database) -> int:
-    """Ends deduplication keys whose time is over."""
-    return await db.run(_EXPIRE)
 
 
 def _event(row: Row) -> InboxEvent:

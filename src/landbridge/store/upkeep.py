@@ -1,16 +1,54 @@
-"""What keeps the database small and ahead of time: partitions, retention, expired keys."""
+"""What keeps the database small and ahead of time: partitions, retention, expired keys.
+
+A partition cannot be dropped without keeping everybody off its table for a moment (DETACH ...
+CONCURRENTLY may not run in a transaction, and only the tables' owner may run it, which a worker
+need not be). What takes long is never the drop but the wait for those who read at that moment, and
+who comes later waits behind it. So it waits `PATIENCE` at most, gives way, and tries again: nobody
+is held up for longer than that. A table that is read all the time is left to the next round, which
+is harmless: partitions exist for two weeks ahead.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from landbridge.store import arrivals, outbox
+import asyncpg
+
+from landbridge import ids
+from landbridge.store import erasures, outbox, replays
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 
 DAYS_AHEAD = 15
 """Days for which partitions exist in advance."""
+
+PATIENCE = timedelta(milliseconds=200)
+"""How long a change of partitions may wait for a lock, and others behind it."""
+
+LONGEST_RETRY_AFTER = timedelta(hours=6)
+"""What a receiver can add to each wait of a schedule (`engine.posting` has the rule)."""
+
+PROOF_KEPT = timedelta(days=400)
+"""How long reports of erasures are kept."""
+
+_TRIES = 30
+_BATCH = 10_000
+_BATCHES = 1_000
+
+_OF = {
+    "event": "events",
+    "attachment": "events",
+    "attempt": "events",
+    "arrival": "inbox",
+    "inbox_event": "inbox",
+    "change": "changes",
+    "change_order": "changes",
+}
 
 _ENSURE = Sql(
     "upkeep.ensure_partitions",
@@ -24,9 +62,15 @@ _DROP = Sql(
     across="Retention drops whole days, for all tenants together.",
 )
 
+_PATIENCE = Sql(
+    "upkeep.patience",
+    "SELECT set_config('lock_timeout', :wait, true)",
+    across="It sets how long this transaction waits for a lock and reads no row of a tenant.",
+)
+
 _PARTITIONED = Sql(
     "upkeep.partitioned",
-    "SELECT p.parent FROM lb.partitioned() AS p",
+    "SELECT p.parent, p.prefix FROM lb.partitioned() AS p",
     across="It reads names of tables and no row of a tenant.",
 )
 
@@ -42,34 +86,229 @@ _TODAY = Sql(
     across="The database's day has no tenant.",
 )
 
+_LONGEST = Sql(
+    "upkeep.longest_schedule",
+    """
+    SELECT max(s.waits) FROM (
+        SELECT (SELECT sum(w.wait + :more::interval) FROM unnest(p.schedule) AS w(wait)) AS waits
+        FROM lb.endpoint AS p WHERE p.schedule IS NOT NULL
+        UNION ALL
+        SELECT (SELECT sum(w.wait + :more::interval) FROM unnest(t.schedule) AS w(wait))
+        FROM lb.event_type AS t WHERE t.schedule IS NOT NULL
+    ) AS s
+    """,
+    across="Retention holds for all tenants together, so the longest schedule of any decides.",
+)
+
+
+def _old(table: str, column: str) -> Sql:
+    return Sql(
+        f"upkeep.old_{table}",
+        f"""
+        DELETE FROM lb.{table} AS t
+        WHERE t.{column} < :bound AND t.{column} = ANY (ARRAY(
+            SELECT o.{column} FROM lb.{table} AS o WHERE o.{column} < :bound LIMIT :most))
+        """,
+        across="Rows that are older than all partitions lie in the default one, whosever they are.",
+    )
+
+
+_OLD: Mapping[str, Sql] = {
+    table: _old(table, "change" if table == "change_order" else "id") for table in _OF
+}
+
+_KEYS = Sql(
+    "upkeep.inbox_keys",
+    """
+    DELETE FROM lb.inbox_key AS k
+    WHERE (k.environment, k.tenant, k.app, k.key) IN (
+        SELECT o.environment, o.tenant, o.app, o.key FROM lb.inbox_key AS o
+        WHERE o.expires_at <= (SELECT lb.now())
+        ORDER BY o.expires_at LIMIT :most
+        FOR UPDATE SKIP LOCKED)
+    """,
+    across="Deduplication keys of all tenants end at their stated time.",
+)
+
+_LINES = Sql(
+    "upkeep.lines",
+    """
+    DELETE FROM lb.line AS l
+    WHERE l.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM lb.line AS o
+        WHERE o.event < :bound OR NOT EXISTS (
+            SELECT FROM lb.endpoint AS p
+            WHERE p.environment = o.environment AND p.tenant = o.tenant AND p.id = o.endpoint)
+        LIMIT :most))
+    """,
+    across="Lines to endpoints or of events that are no more lead nowhere, whosever they are.",
+)
+
+_HEALTH = Sql(
+    "upkeep.health",
+    """
+    DELETE FROM lb.endpoint_health AS h
+    WHERE h.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM lb.endpoint_health AS o
+        WHERE NOT EXISTS (
+            SELECT FROM lb.endpoint AS p
+            WHERE p.environment = o.environment AND p.tenant = o.tenant AND p.id = o.endpoint)
+        LIMIT :most))
+    """,
+    across="The health of endpoints that were deleted is forgotten, whosever they were.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """For how many days each kind of thing is kept; 7 at least.
+
+    `events` with their attachments and attempts, `inbox` with the raw webhooks, `changes` with
+    their numbers.
+    """
+
+    events: int = 30
+    inbox: int = 30
+    changes: int = 30
+
+    def of(self, table: str) -> int:
+        """The days of a partitioned table; the longest for one that has no rule yet."""
+        days = {"events": self.events, "inbox": self.inbox, "changes": self.changes}
+        return days[_OF[table]] if table in _OF else max(days.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Upkeep:
-    """What one round did. `strays` are rows that a missing partition sent to the default one."""
+    """What one round did. `strays` are rows that a missing partition sent to the default one,
+    `removed` counts other rows by what they were, `blocked` names tables whose partitions could not
+    be changed for those who read them all the time, and `events_kept` is for how many days events
+    are kept: longer than asked for where a schedule of retries is longer.
+    """
 
     made: int
     dropped: int
     expired: int
     strays: dict[str, int]
+    removed: dict[str, int] = field(default_factory=dict)
+    blocked: tuple[str, ...] = ()
+    events_kept: int = 0
 
 
-async def keep_up(db: Database, *, retention_days: int) -> Upkeep:
-    """One round: partitions made for the days ahead, old ones dropped, expired keys removed.
+async def keep_up(
+    db: Database,
+    *,
+    retention_days: int = 30,
+    keep: Retention | None = None,
+    patience: timedelta = PATIENCE,
+    tries: int = _TRIES,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Upkeep:
+    """One round: partitions made for the days ahead, old ones dropped, what is over removed.
 
     Rows that fell into a default partition are moved into their day's as that day's is made. Each
     table is kept up in a transaction of its own: locks on two of them at once would meet the locks
-    of a statement that reads both, each waiting for the other.
+    of a statement that reads both, each waiting for the other. `retention_days` holds for
+    everything where `keep` is not given.
     """
+    wanted = keep or Retention(events=retention_days, inbox=retention_days, changes=retention_days)
+    wanted = Retention(
+        events=max(wanted.events, await _longest_retry(db)),
+        inbox=wanted.inbox,
+        changes=wanted.changes,
+    )
     today: date = await db.value(_TODAY)
-    before = date.fromordinal(today.toordinal() - retention_days)
-    made = dropped = 0
+    partitions = _Partitions(db, patience=patience, tries=tries, sleep=sleep)
+    removed: dict[str, int] = {}
     for row in await db.fetch(_PARTITIONED):
-        made += await db.value(_ENSURE, days=DAYS_AHEAD, of_table=row["parent"])
-        dropped += await db.value(_DROP, before=before, of_table=row["parent"])
-    expired = await arrivals.expire(db) + await outbox.forget_keys(db, limit=100_000)
-    return Upkeep(made=made, dropped=dropped, expired=expired, strays=await strays(db))
+        table = row["parent"]
+        before = today - timedelta(days=wanted.of(table))
+        await partitions.change(table, before)
+        if table in _OLD:
+            bound = _bound(row["prefix"], before)
+            removed[f"{table} beyond its days"] = await _all(db, _OLD[table], bound=bound)
+    expired = await _all(db, _KEYS) + await outbox.forget_keys(db, limit=100_000)
+    events_end = _bound(ids.PREFIXES["event"], today - timedelta(days=wanted.events))
+    removed["line"] = await _all(db, _LINES, bound=events_end)
+    removed["endpoint_health"] = await _all(db, _HEALTH)
+    days = timedelta(days=wanted.events)
+    removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
+    removed["erasure"] = await erasures.forget(db, keep=PROOF_KEPT, limit=_BATCH)
+    return Upkeep(
+        made=partitions.made,
+        dropped=partitions.dropped,
+        expired=expired,
+        strays=await strays(db),
+        removed={what: rows for what, rows in removed.items() if rows},
+        blocked=tuple(partitions.blocked),
+        events_kept=wanted.events,
+    )
 
 
 async def strays(db: Database) -> dict[str, int]:
     """How many rows lie in each default partition that has any."""
     return {row["parent"]: row["strays"] for row in await db.fetch(_STRAYS)}
+
+
+class _Partitions:
+    """Makes and drops partitions, and gives way to those who use the table."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        patience: timedelta,
+        tries: int,
+        sleep: Callable[[float], Awaitable[None]],
+    ):
+        self._db = db
+        self._wait = f"{math.ceil(patience.total_seconds() * 1000)}ms"
+        self._tries = tries
+        self._sleep = sleep
+        self.made = 0
+        self.dropped = 0
+        self.blocked: list[str] = []
+
+    async def change(self, table: str, before: date) -> None:
+        """Makes a table's partitions for the days ahead and drops those before a day."""
+        made = await self._patiently(_ENSURE, days=DAYS_AHEAD, of_table=table)
+        dropped = await self._patiently(_DROP, before=before, of_table=table)
+        self.made += made or 0
+        self.dropped += dropped or 0
+        if made is None or dropped is None:
+            self.blocked.append(table)
+
+    async def _patiently(self, statement: Sql, **binds: Any) -> int | None:
+        """What the statement gives; None if each try met somebody who had the table."""
+        for number in range(self._tries):
+            try:
+                async with self._db.transaction() as tx:
+                    await tx.row(_PATIENCE, wait=self._wait)
+                    done: int = await tx.value(statement, **binds)
+                    return done
+            except asyncpg.LockNotAvailableError:
+                if number + 1 < self._tries:
+                    await self._sleep(min(0.1 * 2**number, 1.0))
+        return None
+
+
+async def _longest_retry(db: Database) -> int:
+    """The days that the longest schedule of retries may take, a day to spare; 0 without any but the
+    default one, which is shorter than the shortest retention."""
+    longest: timedelta | None = await db.value(_LONGEST, more=LONGEST_RETRY_AFTER)
+    return 0 if longest is None else math.ceil(longest / timedelta(days=1)) + 1
+
+
+async def _all(db: Database, statement: Sql, **binds: Any) -> int:
+    """How many rows a deleting statement removed, batch by batch, each committed."""
+    removed = 0
+    for _ in range(_BATCHES):
+        some = await db.run(statement, most=_BATCH, **binds)
+        removed += some
+        if some < _BATCH:
+            break
+    return removed
+
+
+def _bound(prefix: str, day: date) -> str:
+    moment = datetime.fromisoformat(f"{day.isoformat()}T00:00:00+00:00")
+    return ids.bound(prefix, moment)
