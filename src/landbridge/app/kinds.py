@@ -130,7 +130,7 @@ class Kinds:
             return Cancel(reason=str(error))
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:
-        """One round of upkeep; stray rows are an alarm in the log, tables it could not get at too."""
+        """One round of upkeep; stray rows are an alarm in the log, as is what it cannot get at."""
         done = await upkeep.keep_up(self._parts.db, keep=self._parts.settings.retention)
         if done.strays:
             self._log.error("partitions.strays", **done.strays)
