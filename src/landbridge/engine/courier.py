@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -79,8 +80,8 @@ class Courier:
         self._waiting: dict[str, tuple[asyncio.TimerHandle, Parcel]] = {}
         self._window = _NARROWEST
         self._done: list[Try] = []
-        self._woken = asyncio.Event()
-        self._freed = asyncio.Event()
+        self._asked = True
+        self._stirred = asyncio.Event()
         self._filled = asyncio.Event()
         self._crowded = asyncio.Event()
         self._stopping = False
@@ -88,7 +89,8 @@ class Courier:
 
     def wake(self) -> None:
         """Looks for deliveries now instead of at the next poll."""
-        self._woken.set()
+        self._asked = True
+        self._stirred.set()
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -109,8 +111,7 @@ class Courier:
         try:
             await asyncio.wait([halted, claiming, *keeping], return_when="FIRST_COMPLETED")
             self._stopping = True
-            self._woken.set()
-            self._freed.set()
+            self._stirred.set()
             await _within(self._drain, [claiming])
             self._give_back()
             await _within(self._drain, self._posting)
@@ -139,8 +140,9 @@ class Courier:
         looked = float("-inf")
         while not self._stopping:
             now = time.monotonic()
-            if self._woken.is_set() or now - looked >= self._poll:
-                self._woken.clear()
+            self._stirred.clear()
+            if self._asked or now - looked >= self._poll:
+                self._asked = False
                 looked = now
                 ready |= await self._patiently(self._ready) or set()
             took = 0
@@ -154,8 +156,7 @@ class Courier:
                 await self._begin(fresh)
             if took:
                 continue
-            self._freed.clear()
-            await self._first([self._woken, self._freed] if ready else [self._woken], self._poll)
+            await self._nap()
 
     async def _ready(self) -> set[str]:
         return await due.ready(self._db, [*self._lanes], self._lookout)
@@ -273,7 +274,7 @@ class Courier:
                 self._busy[parcel.lane] -= 1
                 if self._held.get(parcel.id) is parcel:
                     del self._held[parcel.id]
-            self._freed.set()
+            self._stirred.set()
 
     async def _write(self, batch: Sequence[Try]) -> None:
         try:
@@ -297,8 +298,8 @@ class Courier:
 
     async def _all_settled(self) -> None:
         while self._held:
-            self._freed.clear()
-            await self._freed.wait()
+            self._stirred.clear()
+            await self._stirred.wait()
 
     # Keeping and giving back
 
@@ -340,13 +341,11 @@ class Courier:
                 wait = min(wait * 2, _LONGEST_WAIT)
         return None
 
-    async def _first(self, events: Sequence[asyncio.Event], seconds: float) -> None:
-        """Waits for one of the events, at most this long."""
-        waits: list[Coroutine[Any, Any, Any]] = [event.wait() for event in events]
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(each) for each in waits]
-        await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_COMPLETED")
-        for task in tasks:
-            task.cancel()
+    async def _nap(self) -> None:
+        """Waits until something is asked for or done, at most until the next poll."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll):
+                await self._stirred.wait()
 
 
 def _unbegun(parcel: Parcel) -> Try:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 
 from landbridge.errors import InvalidInput
+from landbridge.store import commits
+from landbridge.store.bell import Bell
 from landbridge.store.database import Tx
 from landbridge.store.sql import Sql
 
@@ -70,25 +72,29 @@ class Awaiting:
 
 
 Bound = Blocking | Awaiting
+Kind: TypeAlias = Callable[[Any, str, "Bell | None"], Bound]
 
 # What a type checker knows of the sessions whose packages come with ours.
 AsyncBound: TypeAlias = "Tx | AsyncSession | AsyncConnection"
 BlockingBound: TypeAlias = "Session | SyncConnection"
 
 
-def bind(session: Any, schema: str) -> Bound:
+def bind(session: Any, schema: str, bell: Bell | None = None) -> Bound:
     """The session with an `execute` for our statements, in its own transaction.
 
     The session must be in a transaction, or be of a kind that begins one by itself; else the
     statement raises InvalidInput: it would be committed at once, whatever becomes of the rest. So
     does a session that is closed. `schema` is the installation's; a Tx of ours knows its own.
+
+    `bell` is rung once the transaction of an SQLAlchemy or Django session is committed; drivers do
+    not tell of commits, and a Tx of ours is marked for whoever commits it.
     """
     if isinstance(session, Tx):
         return _ours(session)
     names = [f"{each.__module__}.{each.__qualname__}" for each in type(session).__mro__]
     for name in names:
         if name in _KINDS:
-            return _KINDS[name](session, schema)
+            return _KINDS[name](session, schema, bell)
         if name in _POOLS:
             raise InvalidInput(f"session: {name} holds no transaction; use {_POOLS[name]}")
     raise InvalidInput(f"session: {names[0]} is not known; give {_ONES}")
@@ -96,14 +102,14 @@ def bind(session: Any, schema: str) -> Bound:
 
 def _ours(tx: Tx) -> Awaiting:
     async def run(statement: Sql, binds: dict[str, Any]) -> None:
-        _check_asyncpg(tx.raw)
+        _check_asyncpg(tx.driver)
         await tx.run(statement, **binds)
         tx.wake = True
 
     return Awaiting(run)
 
 
-def _asyncpg(connection: Any, schema: str) -> Awaiting:
+def _asyncpg(connection: Any, schema: str, _bell: Bell | None) -> Awaiting:
     async def run(statement: Sql, binds: dict[str, Any]) -> None:
         _check_asyncpg(connection)
         await connection.execute(statement.render(schema), *statement.arguments(binds))
@@ -122,7 +128,7 @@ def _check_asyncpg(connection: Any) -> None:
         raise _autocommit("async with connection.transaction():")
 
 
-def _psycopg(connection: Any, schema: str) -> Blocking:
+def _psycopg(connection: Any, schema: str, _bell: Bell | None) -> Blocking:
     def run(statement: Sql, binds: dict[str, Any]) -> None:
         _check_psycopg(connection, "with connection.transaction():")
         with sys.modules["psycopg"].RawCursor(connection) as cursor:
@@ -131,7 +137,7 @@ def _psycopg(connection: Any, schema: str) -> Blocking:
     return Blocking(run)
 
 
-def _psycopg_async(connection: Any, schema: str) -> Awaiting:
+def _psycopg_async(connection: Any, schema: str, _bell: Bell | None) -> Awaiting:
     async def run(statement: Sql, binds: dict[str, Any]) -> None:
         _check_psycopg(connection, "async with connection.transaction():")
         async with sys.modules["psycopg"].AsyncRawCursor(connection) as cursor:
@@ -148,37 +154,44 @@ def _check_psycopg(connection: Any, way_out: str) -> None:
         raise _autocommit(way_out)
 
 
-def _cursor(kind: Callable[[Any, str], Bound]) -> Callable[[Any, str], Bound]:
-    def bound(cursor: Any, schema: str) -> Bound:
+def _cursor(kind: Kind) -> Kind:
+    def bound(cursor: Any, schema: str, bell: Bell | None) -> Bound:
         if cursor.closed:
             raise _closed("psycopg cursor")
-        return kind(cursor.connection, schema)
+        return kind(cursor.connection, schema, bell)
 
     return bound
 
 
-def _alchemy_session(session: Any, schema: str) -> Blocking:
+def _alchemy_session(session: Any, schema: str, bell: Bell | None) -> Blocking:
     def run(statement: Sql, binds: dict[str, Any]) -> None:
-        _check_alchemy(session.connection())
+        connection = session.connection()
+        _check_alchemy(connection)
         execute = sys.modules["sqlalchemy.orm"].Session.execute  # SQLModel's own warns of its use
         execute(session, *_alchemy(statement, binds, schema))
+        if bell is not None:
+            commits.wrote(connection, bell)
 
     return Blocking(run)
 
 
-def _alchemy_connection(connection: Any, schema: str) -> Blocking:
+def _alchemy_connection(connection: Any, schema: str, bell: Bell | None) -> Blocking:
     def run(statement: Sql, binds: dict[str, Any]) -> None:
         _check_alchemy(connection)
         connection.execute(*_alchemy(statement, binds, schema))
+        if bell is not None:
+            commits.wrote(connection, bell)
 
     return Blocking(run)
 
 
-def _alchemy_async(kind: Callable[[Any, str], Blocking]) -> Callable[[Any, str], Awaiting]:
-    def bound(session: Any, schema: str) -> Awaiting:
+def _alchemy_async(
+    kind: Callable[[Any, str, Bell | None], Blocking],
+) -> Callable[[Any, str, Bell | None], Awaiting]:
+    def bound(session: Any, schema: str, bell: Bell | None) -> Awaiting:
         async def run(statement: Sql, binds: dict[str, Any]) -> None:
             def within(beneath: Any) -> None:
-                kind(beneath, schema).execute(statement, binds, None)
+                kind(beneath, schema, bell).execute(statement, binds, None)
 
             await session.run_sync(within)
 
@@ -187,8 +200,8 @@ def _alchemy_async(kind: Callable[[Any, str], Blocking]) -> Callable[[Any, str],
     return bound
 
 
-def _alchemy_scoped(registry: Any, schema: str) -> Bound:
-    return bind(registry(), schema)
+def _alchemy_scoped(registry: Any, schema: str, bell: Bell | None) -> Bound:
+    return bind(registry(), schema, bell)
 
 
 def _check_alchemy(connection: Any) -> None:
@@ -209,7 +222,7 @@ def _alchemy(statement: Sql, binds: dict[str, Any], schema: str) -> tuple[Any, d
     return sys.modules["sqlalchemy"].text(text), _numbered(statement, binds)
 
 
-def _django(connection: Any, schema: str) -> Blocking:
+def _django(connection: Any, schema: str, bell: Bell | None) -> Blocking:
     def run(statement: Sql, binds: dict[str, Any]) -> None:
         if connection.vendor != "postgresql":
             raise InvalidInput(
@@ -221,12 +234,14 @@ def _django(connection: Any, schema: str) -> Blocking:
         text = _BIND.sub(r"%(p\1)s", statement.render(schema).replace("%", "%%"))
         with connection.cursor() as cursor:
             cursor.execute(text, _numbered(statement, binds))
+        if bell is not None and connection.in_atomic_block:
+            connection.on_commit(bell.ring)
 
     return Blocking(run)
 
 
-def _django_cursor(cursor: Any, schema: str) -> Blocking:
-    return _django(cursor.db, schema)
+def _django_cursor(cursor: Any, schema: str, bell: Bell | None) -> Blocking:
+    return _django(cursor.db, schema, bell)
 
 
 def _numbered(statement: Sql, binds: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +259,7 @@ def _autocommit(way_out: str) -> InvalidInput:
     )
 
 
-_KINDS: dict[str, Callable[[Any, str], Bound]] = {
+_KINDS: dict[str, Kind] = {
     "asyncpg.connection.Connection": _asyncpg,
     "asyncpg.pool.PoolConnectionProxy": _asyncpg,
     "psycopg.Connection": _psycopg,

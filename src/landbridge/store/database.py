@@ -36,17 +36,25 @@ _AWAY = (
 class Tx:
     """One open transaction of ours. Everything it writes is committed or undone together."""
 
-    __slots__ = ("_connection", "_schema", "wake")
+    __slots__ = ("_connection", "_schema", "foreign", "wake")
 
     def __init__(self, connection: Any, schema: str):
         self._connection = connection
         self._schema = schema
         self.wake = False
         """Whether workers should be woken once this is committed."""
+        self.foreign = False
+        """Whether statements that are not ours may have run, which may leave settings behind."""
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection, to look at and not to use."""
+        return self._connection
 
     @property
     def raw(self) -> Any:
         """The driver's own connection, for the user's statements."""
+        self.foreign = True
         return self._connection
 
     def session(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -55,6 +63,7 @@ class Tx:
         What it writes is committed or undone together with everything else here; it is flushed at
         the end of its block. Its commit ends a savepoint only.
         """
+        self.foreign = True
         return session(self._connection)
 
     async def fetch(self, statement: Sql, **binds: Any) -> list[Row]:
@@ -87,6 +96,7 @@ class Tx:
 
     async def execute(self, sql: str, *arguments: Any) -> Sequence[Row]:
         """Runs the user's own SQL (`$1` binds) in this transaction; its rows, if it gives any."""
+        self.foreign = True
         rows: list[Row] = await self._connection.fetch(sql, *arguments)
         return rows
 
@@ -135,7 +145,7 @@ class Database:
                 server_settings=None if pgbouncer else settings,
                 command_timeout=60,
                 timeout=10,
-                reset=_nothing if pgbouncer else None,
+                reset=_nothing,
             )
         return cls(pool, url=url, direct_url=direct_url or url, schema=schema, pooled=pgbouncer)
 
@@ -152,10 +162,13 @@ class Database:
         with unavailable():
             with addressed():
                 connection = await self._pool.acquire()
+            tx = Tx(connection, self.schema)
             try:
                 async with connection.transaction():
-                    yield Tx(connection, self.schema)
+                    yield tx
             finally:
+                if tx.foreign and not self._pooled:
+                    await _cleaned(connection)
                 await self._pool.release(connection)
 
     @asynccontextmanager
@@ -211,7 +224,16 @@ class Database:
 
 
 async def _nothing(_connection: Any) -> None:
-    """Leaves the connection as it is: behind a pooler the reset would hit another session."""
+    """Leaves the connection as it is: our own statements leave nothing behind, and behind a pooler
+    a reset would hit another session."""
+
+
+async def _cleaned(connection: Any) -> None:
+    """Takes back what foreign statements may have set; a connection that cannot is ended."""
+    try:
+        await connection.reset(timeout=10)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        connection.terminate()
 
 
 @contextmanager

@@ -16,6 +16,10 @@ ALTER TABLE lb.emitted ADD COLUMN older bytea, ADD COLUMN attachment bytea
 
 ALTER TABLE lb.event ADD COLUMN older bytea
 
+DROP INDEX lb.event_id
+
+CREATE UNIQUE INDEX event_id ON lb.event (id)
+
 CREATE TABLE lb.attachment (
     environment text NOT NULL,
     tenant      text NOT NULL,
@@ -26,7 +30,7 @@ CREATE TABLE lb.attachment (
 COMMENT ON TABLE lb.attachment IS
 'Bodies too large to be posted, by the id of their event: the delivery names the address where they are fetched.'
 
-CREATE INDEX attachment_id ON lb.attachment (id)
+CREATE UNIQUE INDEX attachment_id ON lb.attachment (id)
 
 ALTER TABLE lb.endpoint
     ADD COLUMN description text NOT NULL DEFAULT '',
@@ -132,6 +136,8 @@ CREATE TABLE lb.reconciliation (
 
 COMMENT ON TABLE lb.reconciliation IS
 'How far a connection''s webhooks were compared with the provider''s own list of events, and how many had not come. cursor: the place in a comparison under way.'
+
+CREATE INDEX endpoint_disabled ON lb.endpoint (environment) WHERE state = 'disabled'
 
 CREATE INDEX arrival_app ON lb.arrival (environment, app, id)
 
