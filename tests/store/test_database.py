@@ -34,10 +34,14 @@ async def test_settings_of_a_user_s_statements_end_with_the_transaction(
 
 async def test_a_connection_that_cannot_be_cleaned_is_replaced(database_url: str) -> None:
     db = await Database.open(database_url, budget=1)
-    with pytest.raises(DatabaseUnavailable):
+
+    async def broken() -> None:
         async with db.transaction() as tx:
             tx.raw.terminate()
             await tx.execute("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await broken()
     async with db.transaction() as tx:
         (row,) = await tx.execute("SELECT 1")
     assert row[0] == 1
