@@ -13,7 +13,7 @@ or connection, never an address. Nothing here knows Prometheus or OpenTelemetry;
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -337,7 +337,7 @@ class Measures:
         """A counter's values so far, by their labels."""
         return self._counts[measure].copy()
 
-    def histograms(self, measure: Measure) -> dict[Labels, tuple[Sequence[int], float]]:
+    def histograms(self, measure: Measure) -> dict[Labels, tuple[list[int], float]]:
         """A histogram's counts per bucket (not added up) and sums, by their labels."""
         found = self._histograms[measure].copy()
         return {labels: (each.counts.copy(), each.total) for labels, each in found.items()}

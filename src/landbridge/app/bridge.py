@@ -17,6 +17,7 @@ from landbridge.app.work import Work
 from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine import consume
+from landbridge.engine.catalogue import EventType
 from landbridge.engine.connect import Connected, base_of, connect
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
@@ -54,9 +55,10 @@ class Landbridge(Writing):
         settings: Settings,
         *,
         providers: Sequence[Provider] | None = None,
+        events: Sequence[EventType] = (),
         clock: Clock | None = None,
     ):
-        super().__init__(settings, providers=providers)
+        super().__init__(settings, providers=providers, events=events)
         self.measures = Measures()
         self._clock = clock or SystemClock()
         self._handlers: list[consume.Handler] = []
@@ -67,14 +69,19 @@ class Landbridge(Writing):
 
     @classmethod
     def from_env(
-        cls, *, providers: Sequence[Provider] | None = None, **overrides: Any
+        cls,
+        *,
+        providers: Sequence[Provider] | None = None,
+        events: Sequence[EventType] = (),
+        **overrides: Any,
     ) -> Landbridge:
         """A bridge by the LANDBRIDGE_... variables; `overrides` stand above them.
 
         `providers` limits it to these pages; without it every provider we know may be connected.
+        `events` is the catalogue: with it only these types are emitted, with data that fits them.
         SettingsError names the variable that is wrong.
         """
-        return cls(load(**overrides), providers=providers)
+        return cls(load(**overrides), providers=providers, events=events)
 
     # Opening and closing
 
@@ -91,7 +98,9 @@ class Landbridge(Writing):
                 provider=self.provider,
                 base=self._base,
             )
+            await self._publish()
         except BaseException:
+            self._parts = None
             await stack.aclose()
             raise
         self._stack = stack

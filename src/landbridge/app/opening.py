@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from landbridge.app.metrics import Gauges, open_gauges
 from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.guard import Guard
@@ -15,6 +16,7 @@ from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.endpoints import Endpoints
+from landbridge.engine.outbox import Outbox
 from landbridge.engine.pull import Puller
 from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
@@ -23,6 +25,7 @@ from landbridge.errors import NotFound, SettingsError
 from landbridge.measures import Measures
 from landbridge.spec import Provider
 from landbridge.store import apps, migrate
+from landbridge.store.bell import Bell
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.embedded import Embedded
@@ -45,9 +48,12 @@ class Parts:
     intake: Intake
     reconciler: Reconciler
     endpoints: Endpoints
+    bell: Bell
+    outbox: Outbox
     provider: Callable[[str], Provider]
     embedded: bool
     measures: Measures
+    gauges: Gauges
 
     async def intake_url(self, connection: Connection) -> str:
         """The public address for the webhooks of a connection."""
@@ -83,6 +89,8 @@ async def open_parts(
         offset=settings.clock_offset,
     )
     stack.push_async_callback(db.close)
+    bell = Bell(db)
+    stack.push_async_callback(bell.close)
     vault = Vault(db, key_of(settings))
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
@@ -99,15 +107,18 @@ async def open_parts(
         client=client,
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
-        deliveries=Deliveries(db, vault, sender, clock=clock),
+        deliveries=Deliveries(db, vault, sender, clock=clock, measures=measures),
         intake=intake,
         reconciler=Reconciler(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
         endpoints=Endpoints(db, vault, guard, clock=clock),
+        bell=bell,
+        outbox=Outbox(db, bell),
         provider=provider,
         embedded=embedded,
         measures=measures,
+        gauges=await open_gauges(stack, db, measures),
     )
 
 

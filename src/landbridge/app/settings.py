@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Networks that are not global and may be called all the same: 127.0.0.0/8,10.1.0.0/16."""
     event_limit: int = Field(262_144, ge=1024, le=10_000_000)
     """Bytes that an event's payload may have."""
+    reference_limit: int = Field(10_000_000, ge=1024, le=100_000_000)
+    """Bytes that a body may have which receivers fetch by its address (`by_reference`)."""
     retention_days: int = Field(30, ge=7)
     """Days for which events, webhooks that came in, attempts and changes are kept."""
     events_retention_days: int | None = Field(None, ge=7)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from landbridge.app.bridge import Landbridge
+    from landbridge.web import ASGI
 
 
 def serve(
@@ -29,17 +30,18 @@ def serve(
     app: App = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the webhook intake (/in/...) and /health until SIGTERM or Ctrl-C.
+    """Serve the webhook intake (/in/...), /health and /metrics until SIGTERM or Ctrl-C.
 
     Prints the address once requests are answered. Any number of such processes may run over one
     database; put a proxy with TLS before them and its address into LANDBRIDGE_PUBLIC_URL.
+    /metrics is there once LANDBRIDGE_METRICS_TOKEN is set.
     """
     from landbridge.app.bridge import Landbridge
     from landbridge.cli.session import load_bridge, run
 
     bridge = load_bridge(app) if app else Landbridge.from_env()
-    with _listening(host, port) as listener:
-        address = _address(listener)
+    with listening(host, port) as listener:
+        address = address_of(listener)
         run(_serve(bridge, listener, lambda: _say_ready(address, as_json=as_json), work=work))
 
 
@@ -49,7 +51,7 @@ async def _serve(
     from landbridge.cli.logs import log_to_stderr
     from landbridge.cli.signals import stop_on_signals
 
-    server = _server(bridge, on_up)
+    server = server_of(bridge.asgi(), on_up)
     async with bridge.lifespan(work=work):
         log_to_stderr()
         with stop_on_signals() as stop:
@@ -61,7 +63,8 @@ async def _serve(
             await serving
 
 
-def _server(bridge: Landbridge, on_up: Callable[[], None]) -> uvicorn.Server:
+def server_of(app: ASGI, on_up: Callable[[], None]) -> uvicorn.Server:
+    """A server for an ASGI app that calls `on_up` once it answers, and leaves signals alone."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -77,7 +80,7 @@ def _server(bridge: Landbridge, on_up: Callable[[], None]) -> uvicorn.Server:
 
     return Server(
         uvicorn.Config(
-            bridge.asgi(),
+            app,
             http="httptools",
             ws="none",
             lifespan="off",
@@ -89,18 +92,20 @@ def _server(bridge: Landbridge, on_up: Callable[[], None]) -> uvicorn.Server:
     )
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int, options: str = "--host {} --port {}") -> socket.socket:
+    """A socket that listens there; SettingsError names the options if it cannot."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise SettingsError(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror or error});"
-            " --port 0 takes a free port"
+            f"{options.format(host, port)}: cannot listen there ({error.strerror or error});"
+            " port 0 takes a free one"
         ) from None
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """The address at which a socket listens."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landbridge.cli.session import App, AsJson
+from landbridge.errors import SettingsError
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
@@ -19,6 +22,15 @@ def worker(
     lanes: Annotated[
         str, typer.Option(help="Only these, parted by commas; else all.", metavar="LANE,LANE")
     ] = "",
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Also answer /metrics at this port; 0 takes a free one.", min=0, max=65_535
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="The address for it; any but this host's own needs the token.")
+    ] = "127.0.0.1",
     app: App = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,11 +50,39 @@ def worker(
 
         log_to_stderr()
         with stop_on_signals() as stop:
-            working = asyncio.create_task(bridge.work(stop, lanes=chosen))
-            _say_ready(chosen, as_json=as_json)
-            await working
+            async with _metrics(bridge, metrics_host, metrics_port) as address:
+                working = asyncio.create_task(bridge.work(stop, lanes=chosen))
+                _say_ready(chosen, address, as_json=as_json)
+                await working
 
     on_bridge(work, app=app)
+
+
+@asynccontextmanager
+async def _metrics(bridge: Landbridge, host: str, port: int | None) -> AsyncIterator[str | None]:
+    """The address at which `/metrics` is answered meanwhile; None without a port."""
+    if port is None:
+        yield None
+        return
+    from landbridge.cli.serve import address_of, listening, server_of
+    from landbridge.web import metrics_app
+
+    token = bridge.settings.metrics_token
+    if not token and host not in ("127.0.0.1", "::1", "localhost"):
+        raise SettingsError(
+            f"--metrics-host {host}: others could read the metrics there; set"
+            " LANDBRIDGE_METRICS_TOKEN, or leave it at 127.0.0.1"
+        )
+    with listening(host, port, "--metrics-host {} --metrics-port {}") as listener:
+        up = asyncio.Event()
+        server = server_of(metrics_app(bridge.metrics, token=token), up.set)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await up.wait()
+            yield f"{address_of(listener)}/metrics"
+        finally:
+            server.should_exit = True
+            await serving
 
 
 def chosen_lanes(text: str) -> list[str]:
@@ -61,8 +101,10 @@ def chosen_lanes(text: str) -> list[str]:
     return chosen
 
 
-def _say_ready(lanes: list[str], *, as_json: bool) -> None:
+def _say_ready(lanes: list[str], metrics: str | None, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"working": lanes or "all", "pid": os.getpid()}))
+        shown = {"metrics": metrics} if metrics else {}
+        typer.echo(json.dumps({"working": lanes or "all", "pid": os.getpid(), **shown}))
     else:
-        typer.echo(f"working on {', '.join(lanes) or 'all lanes'} (pid {os.getpid()})")
+        shown_at = f", metrics at {metrics}" if metrics else ""
+        typer.echo(f"working on {', '.join(lanes) or 'all lanes'} (pid {os.getpid()}){shown_at}")

@@ -21,12 +21,17 @@ from landbridge.engine.endpoints import signing_secrets
 from landbridge.engine.health import Watch
 from landbridge.engine.posting import SCHEDULE, Target, failed
 from landbridge.engine.sightings import seen
+from landbridge.engine.tally import tally
 from landbridge.errors import DatabaseUnavailable, Forbidden, InvalidInput, Unreachable, VaultError
-from landbridge.store import parcels
+from landbridge.measures import DELIVERY_SECONDS, Measures
+from landbridge.store import pacing, parcels
 from landbridge.store.database import Database
+from landbridge.store.pacing import Want
 from landbridge.store.parcels import Destination, Parcel, Try
 from landbridge.vault import Vault
 
+_LONGEST_PACE = 60.0
+_RATED = "the endpoint's rate is used up; it waits for its turn"
 _SEALED_WAIT = timedelta(minutes=1)
 _MOST_TARGETS = 10_000
 _SYSTEM = SystemClock()
@@ -59,8 +64,10 @@ class Deliveries:
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         watch: Watch | None = None,
+        measures: Measures | None = None,
     ):
         self._db = db
+        self._measures = measures or Measures()
         self._watch = watch or Watch(db, monotonic=monotonic, chance=chance)
         self._vault = vault
         self._sender = sender
@@ -87,7 +94,7 @@ class Deliveries:
                 begun.ended.append(Try(parcel=each, state=None, error=gate.reason, after=after))
             else:
                 begun.ready.append(each)
-        return begun
+        return await self._paced(begun)
 
     async def attempt(self, parcel: Parcel) -> Try:
         """One try: signs, posts, and says what the answer means."""
@@ -109,6 +116,10 @@ class Deliveries:
         finally:
             target.end(took)
         if 200 <= sent.status < 300:
+            if not parcel.attempt:
+                waited = (parcel.claimed_at - parcel.created_at).total_seconds()
+                total = waited + self._monotonic() - parcel.held_since
+                self._measures.observe(DELIVERY_SECONDS, total, parcel.environment)
             return Try(parcel=parcel, state="delivered", status=sent.status, took=took)
         return self._refused(parcel, sent)
 
@@ -121,6 +132,7 @@ class Deliveries:
     async def settle(self, owner: str, tries: Sequence[Try]) -> set[str]:
         """Writes attempts and settles their rows; the ids of those that `owner` had lost."""
         lost = await parcels.settle(self._db, owner, tries)
+        tally(self._measures, tries, lost)
         try:
             await self._watch.note(seen([each for each in tries if each.parcel.id not in lost]))
         except DatabaseUnavailable as error:  # they are settled; the next batch says as much
@@ -134,6 +146,27 @@ class Deliveries:
                     reason=each.error,
                 )
         return lost
+
+    async def _paced(self, begun: Begun) -> Begun:
+        """The same with posts to endpoints that have a rate put to their turns."""
+        rated: dict[str, list[Parcel]] = {}
+        for each in begun.ready:
+            if each.to is not None and each.to.rate is not None:
+                rated.setdefault(each.endpoint, []).append(each)
+        if not rated:
+            return begun
+        turns = await pacing.reserve(self._db, [_want(some) for some in rated.values()])
+        begun.ready[:] = [each for each in begun.ready if each.endpoint not in rated]
+        for endpoint, some in rated.items():
+            given = turns[endpoint]
+            for place, each in enumerate(some):
+                wait = given.begins + place * given.step
+                if place < given.number:
+                    begun.later.append((wait, each))
+                else:
+                    after = timedelta(seconds=min(wait, _LONGEST_PACE))
+                    begun.ended.append(Try(parcel=each, state=None, error=_RATED, after=after))
+        return begun
 
     async def _open(self, wanted: dict[str, Destination]) -> dict[str, str]:
         """Makes targets of these endpoints; why not, for those whose secrets cannot be opened."""
@@ -200,6 +233,19 @@ class Deliveries:
             status=status,
             asked=asked,
         )
+
+
+def _want(some: Sequence[Parcel]) -> Want:
+    to = some[0].to
+    assert to is not None
+    assert to.rate is not None
+    return Want(
+        environment=to.environment,
+        tenant=to.tenant,
+        endpoint=to.id,
+        rate=to.rate,
+        number=len(some),
+    )
 
 
 def _unsendable(parcel: Parcel) -> Try | None:

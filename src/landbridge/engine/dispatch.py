@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from landbridge.store import ordering, outbox
+from landbridge.measures import DELIVERIES, EVENTS_MOVED, MOVE_SECONDS, Measures
+from landbridge.store import lines, ordering, outbox
 from landbridge.store.database import Database
+from landbridge.store.lines import Line
+from landbridge.store.outbox import Moved
 
 _RECENT = 2000
 _SLOW_LOOK, _SLOW_ROW = 0.05, 0.00005
 _SPARED = 10
+_TOUR_EVERY, _TOUR_PART = 0.25, 500
 
 
 class _Moved(Protocol):
@@ -46,15 +50,26 @@ class Dispatcher:
     snapshot that somebody holds keeps thousands of moved rows from being vacuumed, such a look
     takes long; then most moves look at the latest places only, and one in ten parts of the time
     goes into looking at the rest, where rows lie that committed long after they were written.
+
+    It also goes around all lines of ordered endpoints, 500 in a quarter of a second, in case one
+    stands still because somebody crashed before it was promoted.
     """
 
     def __init__(
-        self, db: Database, *, batch: int = 1000, monotonic: Callable[[], float] = time.monotonic
+        self,
+        db: Database,
+        *,
+        batch: int = 1000,
+        monotonic: Callable[[], float] = time.monotonic,
+        measures: Measures | None = None,
     ):
         self._db = db
+        self._measures = measures or Measures()
         self._batch = batch
         self._monotonic = monotonic
-        self._feeds = (_Feed(move=outbox.move), _Feed(move=ordering.sequence))
+        self._feeds = (_Feed(move=_move), _Feed(move=ordering.sequence))
+        self._next_tour = 0.0
+        self._toured: Line | None = None
 
     async def step(self) -> bool:
         """Whether anything was moved. Moves all that is there, and wakes workers after it.
@@ -62,9 +77,22 @@ class Dispatcher:
         Raises DatabaseUnavailable; nothing is lost then, the next step moves it.
         """
         moved = [await self._drain(feed) for feed in self._feeds]
+        moved.append(await self._tour())
         if any(moved):
             await self._db.notify()
         return any(moved)
+
+    async def _tour(self) -> bool:
+        """Whether a part of the lines, when it is time for one, had some that stood still."""
+        if self._monotonic() < self._next_tour:
+            return False
+        self._next_tour = self._monotonic() + _TOUR_EVERY
+        found = await lines.tour(self._db, after=self._toured, limit=_TOUR_PART)
+        promoted = await lines.promote(self._db, found.idle)
+        for key in found.loose:
+            promoted += await lines.release(self._db, **key._asdict())
+        self._toured = found.last
+        return promoted > 0
 
     async def _drain(self, feed: _Feed) -> bool:
         """Moves batch after batch until one is not full; whether anything was moved."""
@@ -79,6 +107,22 @@ class Dispatcher:
             if whole and took > _SLOW_LOOK + moved.written * _SLOW_ROW:
                 feed.next_whole = began + took * _SPARED
             feed.seen = max(feed.seen, moved.last)
+            if isinstance(moved, Moved):
+                self._count(moved, took)
             any_taken = any_taken or moved.taken > 0
             if moved.taken < self._batch:
                 return any_taken
+
+    def _count(self, moved: Moved, took: float) -> None:
+        if moved.taken:
+            self._measures.observe(MOVE_SECONDS, took)
+            self._measures.count(EVENTS_MOVED, n=moved.events)
+            self._measures.count(DELIVERIES, "due", n=moved.deliveries)
+            self._measures.count(DELIVERIES, "line", n=moved.lined)
+
+
+async def _move(db: Database, *, limit: int, after: int) -> Moved:
+    """Moves events, and promotes the lines that some of their deliveries stand in."""
+    moved = await outbox.move(db, limit=limit, after=after)
+    await lines.promote(db, moved.lines)
+    return moved

@@ -10,6 +10,7 @@ import structlog
 
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs.outcome import Cancel, Done, Ended, Retry, Snooze, sentence, where
+from landbridge.measures import LEASES_LOST, Measures
 from landbridge.store import due
 from landbridge.store.database import Database
 
@@ -60,11 +61,13 @@ class Settling:
         *,
         settled: Callable[[Ended], None],
         sleep: Callable[[float], Awaitable[None]],
+        measures: Measures,
     ):
         self._db = db
         self._owner = owner
         self._settled = settled
         self._sleep = sleep
+        self._measures = measures
         self._queue: list[tuple[Settle, Ended]] = []
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
@@ -102,6 +105,7 @@ class Settling:
         for ended in batch:
             if ours is not None and ended.claim.id not in ours:
                 self._log.warning("job.lost", kind=ended.claim.kind, id=ended.claim.id)
+                self._measures.count(LEASES_LOST, ended.claim.lane)
             self._settled(ended)
 
     async def _asked(self, settle: Settle, batch: Sequence[Ended]) -> set[str] | None:

@@ -18,6 +18,7 @@ from landbridge import ids
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs.outcome import (
     Cancel,
+    Done,
     Ended,
     Outcome,
     Retry,
@@ -28,6 +29,7 @@ from landbridge.jobs.outcome import (
 )
 from landbridge.jobs.settling import Settle, Settling, settle_each
 from landbridge.jobs.wake import listen
+from landbridge.measures import JOBS, LEASES_LOST, Measures
 from landbridge.store import due
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed, LeaseLost
@@ -134,6 +136,7 @@ class Worker:
         poll: timedelta = timedelta(milliseconds=250),
         drain: timedelta = timedelta(seconds=20),
         listens: bool = True,
+        measures: Measures | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ):
@@ -150,15 +153,23 @@ class Worker:
         self._sleep = sleep
         self._chance = chance
         self._lookout = Lookout()
+        self._measures = measures or Measures()
         self._running: dict[str, _Running] = {}
         self._woken = asyncio.Event()
         self._stopping = False
-        self._settling = Settling(db, owner, settled=self._settled, sleep=sleep)
+        self._settling = Settling(
+            db, owner, settled=self._settled, sleep=sleep, measures=self._measures
+        )
         self._log = structlog.get_logger("landbridge.jobs").bind(worker=owner)
 
     def wake(self) -> None:
         """Looks for work now instead of at the next poll."""
         self._woken.set()
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """How many jobs of each lane it has claimed and not settled."""
+        return {name: lane.busy for name, lane in self._lanes.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then lets what runs end, for at most `drain`.
@@ -341,6 +352,7 @@ class Worker:
         """Somebody else has it: the job is stopped and settles nothing."""
         if not running.lease.lost:
             running.lease.lost = True
+            self._measures.count(LEASES_LOST, running.lane.name)
             self._log.warning("job.lost", kind=running.claim.kind, id=running.claim.id)
             self._forget(running)
             if running.task is not None and running.task is not asyncio.current_task():
@@ -349,6 +361,7 @@ class Worker:
     def _ended(self, kind: Kind, running: _Running, outcome: Outcome) -> None:
         if isinstance(outcome, Retry):
             outcome = self._placed(kind, running.claim.attempt, outcome)
+        self._measures.count(JOBS, kind.name, _word(outcome))
         self._settling.add(kind.settle, Ended(claim=running.claim, outcome=outcome))
 
     def _placed(self, kind: Kind, attempt: int, retry: Retry) -> Retry:
@@ -398,6 +411,18 @@ def _unknown(name: str) -> Kind:
         return Snooze(after=_UNKNOWN_KIND, error=f"no worker here knows jobs of the kind {name!r}")
 
     return Kind(name=name, run=run)
+
+
+def _word(outcome: Outcome) -> str:
+    match outcome:
+        case Done():
+            return "done"
+        case Retry():
+            return "retry"
+        case Snooze():
+            return "snooze"
+        case Cancel():
+            return "cancel"
 
 
 def _why(error: BaseException) -> dict[str, str]:

@@ -10,8 +10,16 @@ from landbridge.web.intake import ASGI, Receive, Scope, Send, intake_app
 from landbridge.web.intake.asgi import respond
 
 
-def site(*, intake: Callable[[], Intake], health: Callable[[], Awaitable[None]]) -> ASGI:
-    """The ASGI app: `/in/...` takes webhooks, `/health` says 200 or, without a database, 503."""
+def site(
+    *,
+    intake: Callable[[], Intake],
+    health: Callable[[], Awaitable[None]],
+    metrics: ASGI | None = None,
+) -> ASGI:
+    """The ASGI app: `/in/...` takes webhooks, `/health` says 200 or, without a database, 503.
+
+    `/metrics` is there if `metrics` is given.
+    """
     webhooks = intake_app(intake)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -21,6 +29,8 @@ def site(*, intake: Callable[[], Intake], health: Callable[[], Awaitable[None]])
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if path == "/health":
                 await respond(send, await _health(health))
+            elif path == "/metrics" and metrics is not None:
+                await metrics(scope, receive, send)
             else:
                 await webhooks(scope, receive, send)
 
