@@ -14,13 +14,13 @@ import pytest
 
 from landbridge import ids
 from landbridge.engine.health import Gate, Rules, Seen, Watch, permit
-from landbridge.store import endpoints, health
+from landbridge.store import health
 from landbridge.store.database import Database
 from landbridge.store.health import Health, Key
 from landbridge.store.parcels import Destination
 
 URL = "https://user:pass@hooks.shop.example:8443/hook/s3cret?token=t0ken"
-NAMED = {"environment": "test", "tenant": "acme"}
+NAMED: dict[str, Any] = {"environment": "test", "tenant": "acme"}
 At = Callable[[str], Awaitable[Database]]
 
 
@@ -37,13 +37,29 @@ async def at(database_url: str) -> AsyncIterator[At]:
         yield opened
 
 
-async def register(db: Database, *, url: str = URL) -> Seen:
+async def register(db: Database) -> Seen:
     """A new endpoint, as the courier sees it after three tries that failed."""
-    added = await endpoints.add(
-        db, **NAMED, id=ids.new("end"), url=url, types=["*"], secrets=b"sealed"
+    made = ids.new("end")
+    await write(
+        db,
+        "INSERT INTO landbridge.endpoint (environment, tenant, id, url, secrets)"
+        " VALUES ('test', 'acme', $1, $2, '')",
+        made,
+        URL,
     )
     return Seen(
-        **NAMED, endpoint=added.id, url=url, delivered=0, failed=3, error="HTTP 503", failing=True
+        **NAMED, endpoint=made, url=URL, delivered=0, failed=3, error="HTTP 503", failing=True
+    )
+
+
+async def write(db: Database, sql: str, *values: object) -> list[Any]:
+    async with db.transaction() as tx:
+        return list(await tx.execute(sql, *values))
+
+
+async def alter(db: Database, seen: Seen, name: str, value: object) -> None:
+    await write(
+        db, f"UPDATE landbridge.endpoint SET {name} = $2 WHERE id = $1", seen.endpoint, value
     )
 
 
@@ -62,23 +78,22 @@ async def known(db: Database, seen: Seen) -> Health:
 
 
 async def state_of(db: Database, seen: Seen) -> tuple[str, str]:
-    found = await endpoints.one(db, **NAMED, id=seen.endpoint)
-    assert found is not None
-    return found.state, found.reason
+    (row,) = await write(
+        db, "SELECT state, reason FROM landbridge.endpoint WHERE id = $1", seen.endpoint
+    )
+    return row["state"], row["reason"]
 
 
 async def emitted(db: Database) -> list[dict[str, Any]]:
-    async with db.transaction() as tx:
-        rows = await tx.execute(
-            "SELECT environment, tenant, payload FROM landbridge.emitted ORDER BY place"
-        )
-    assert all(row["environment"] == "test" and row["tenant"] == "acme" for row in rows)
-    return [json.loads(row["payload"]) for row in rows]
+    found = await write(
+        db, "SELECT environment, tenant, payload FROM landbridge.emitted ORDER BY place"
+    )
+    assert all(row["environment"] == "test" and row["tenant"] == "acme" for row in found)
+    return [json.loads(row["payload"]) for row in found]
 
 
 async def rows(db: Database) -> int:
-    async with db.transaction() as tx:
-        found = await tx.execute("SELECT count(*) FROM landbridge.endpoint_health")
+    found = await write(db, "SELECT count(*) FROM landbridge.endpoint_health")
     return int(found[0][0])
 
 
@@ -126,9 +141,9 @@ async def test_many_at_once_lose_no_count_and_never_block_each_other(db: Databas
 
 async def test_failures_at_an_address_it_has_left_do_not_count(db: Database) -> None:
     moved, disabled, deleted = [await register(db) for _ in range(3)]
-    await endpoints.change(db, **NAMED, id=moved.endpoint, url="https://new.example/")
-    await endpoints.set_state(db, **NAMED, id=disabled.endpoint, state="disabled")
-    await endpoints.delete(db, **NAMED, id=deleted.endpoint)
+    await alter(db, moved, "url", "https://new.example/")
+    await alter(db, disabled, "state", "disabled")
+    await write(db, "DELETE FROM landbridge.endpoint WHERE id = $1", deleted.endpoint)
     await watch(db).note([moved, disabled, deleted])
     assert await rows(db) == 0
 
@@ -377,7 +392,7 @@ async def test_an_endpoint_that_was_enabled_again_has_its_days(db: Database, at:
     assert (await state_of(db, seen))[0] == "disabled"
     was = await known(db, seen)
     assert was.failing_since is not None, "what it missed is known to whoever enables it"
-    await endpoints.set_state(db, **NAMED, id=seen.endpoint, state="enabled")
+    await alter(db, seen, "state", "enabled")
     assert await health.reset(db, **NAMED, endpoint=seen.endpoint) is not None
     await failing_for(at, seen, 5.2, 6, 7, 8, 9)
     assert (await state_of(db, seen))[0] == "enabled"
@@ -387,7 +402,7 @@ async def test_an_endpoint_that_was_enabled_again_has_its_days(db: Database, at:
 async def test_enabled_without_a_reset_it_is_at_least_warned_anew(db: Database, at: At) -> None:
     seen = await register(db)
     await failing_for(at, seen, 0, 1, 1.1, 1.2, 5.1)
-    await endpoints.set_state(db, **NAMED, id=seen.endpoint, state="enabled")
+    await alter(db, seen, "state", "enabled")
     await failing_for(at, seen, 5.2, 5.3, 5.4, 5.5, 5.6)
     assert (await state_of(db, seen))[0] == "enabled"
 
@@ -403,7 +418,7 @@ async def test_410_disables_at_once(db: Database) -> None:
 
 async def test_410_at_an_address_it_has_left_disables_nothing(db: Database) -> None:
     seen = replace(await register(db), gone=True)
-    await endpoints.change(db, **NAMED, id=seen.endpoint, url="https://new.example/")
+    await alter(db, seen, "url", "https://new.example/")
     await watch(db).note([seen])
     assert (await state_of(db, seen))[0] == "enabled"
     assert await emitted(db) == []
@@ -423,10 +438,7 @@ async def test_a_reset_closes_the_breaker(db: Database, at: At) -> None:
 
 
 async def slow_mark(db: Database, seen: Seen) -> bool:
-    async with db.transaction() as tx:
-        found = await tx.execute(
-            "SELECT slow FROM landbridge.endpoint WHERE id = $1", seen.endpoint
-        )
+    found = await write(db, "SELECT slow FROM landbridge.endpoint WHERE id = $1", seen.endpoint)
     return bool(found[0][0])
 
 

@@ -9,11 +9,15 @@ when the row is written: of two emits under one lock of the caller's the first s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from landbridge.store.database import Database, Tx
+from landbridge.store.lines import Line
 from landbridge.store.sql import Sql
 
 DELIVER = "deliver"
@@ -29,6 +33,19 @@ _INSERT = Sql(
                             idempotency_key, ordering_key, subject, payload, older, attachment)
     VALUES (:environment, :tenant, :id, :type, :schema_version, :content_type,
             :idempotency_key, :ordering_key, :subject, :payload, :older, :attachment)
+    """,
+)
+
+_INSERT_MANY = Sql(
+    "outbox.insert_many",
+    """
+    INSERT INTO lb.emitted (environment, tenant, id, type, schema_version, content_type,
+                            idempotency_key, ordering_key, subject, payload, older, attachment)
+    SELECT i.*
+    FROM unnest(:environments::text[], :tenants::text[], :ids::text[], :types::text[],
+                :schema_versions::int[], :content_types::text[], :idempotency_keys::text[],
+                :ordering_keys::text[], :subjects::text[], :payloads::bytea[], :olders::bytea[],
+                :attachments::bytea[]) AS i
     """,
 )
 
@@ -105,7 +122,7 @@ _MOVE = Sql(
         FROM wanted AS w
         WHERE w.lined
         ON CONFLICT DO NOTHING
-        RETURNING 1
+        RETURNING environment, tenant, endpoint, ordering_key
     ),
     fanned AS (
         INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref, target)
@@ -121,7 +138,9 @@ _MOVE = Sql(
            (SELECT max(t.place) FROM taken AS t) AS last,
            (SELECT count(*) FROM stored) AS stored,
            (SELECT count(*) FROM fanned) AS fanned,
-           (SELECT count(*) FROM lined) AS lined
+           (SELECT count(*) FROM lined) AS lined,
+           (SELECT jsonb_agg(DISTINCT jsonb_build_array(
+                l.environment, l.tenant, l.endpoint, l.ordering_key)) FROM lined AS l) AS lines
     """,
     across="The dispatcher moves every tenant's committed rows on; each keeps its own tenant.",
 )
@@ -154,7 +173,7 @@ class Moved:
 
     `taken` rows left the outbox, `last` is the highest place among them; `events` became events,
     the others' idempotency keys were there already; `deliveries` became due, `lined` ones stand in
-    the lines of ordered endpoints.
+    the lines of ordered endpoints, in these `lines`: promote them.
     """
 
     mine: bool
@@ -163,6 +182,7 @@ class Moved:
     events: int
     deliveries: int
     lined: int
+    lines: tuple[Line, ...] = ()
 
     @property
     def written(self) -> int:
@@ -202,6 +222,13 @@ def insert_event(
     }
 
 
+async def insert_events(db: Database | Tx, events: Sequence[Mapping[str, Any]]) -> None:
+    """Emits many events with one statement; each is the binds of an `insert_event`."""
+    await db.run(
+        _INSERT_MANY, **{f"{name}s": [each[name] for each in events] for name in _INSERT.binds}
+    )
+
+
 async def move(
     db: Database | Tx, *, limit: int, after: int = 0, key_lives: timedelta = KEY_LIVES
 ) -> Moved:
@@ -219,6 +246,7 @@ async def move(
         events=row["stored"],
         deliveries=row["fanned"],
         lined=row["lined"],
+        lines=msgspec.json.decode(row["lines"] or "[]", type=tuple[Line, ...]),
     )
 
 
