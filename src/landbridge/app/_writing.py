@@ -1,29 +1,44 @@
-"""The verbs that write in a caller's own transaction: what a bridge can do without being open."""
+"""The verbs that write: in a caller's own transaction, which needs no open bridge, or alone."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, overload
+from datetime import timedelta
+from typing import Any, Final, Unpack, overload
 
 from landbridge import ids
 from landbridge.app import opening
 from landbridge.app.settings import Settings
 from landbridge.engine import emit, push
-from landbridge.errors import NotFound, SettingsError
+from landbridge.engine.catalogue import Catalogue, EventType
+from landbridge.engine.emit import Options
+from landbridge.engine.reference import References
+from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
 from landbridge.spec import Provider
+from landbridge.store import event_types
+from landbridge.store.bell import Bell
 from landbridge.store.bind import AsyncBound, BlockingBound, bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 
+_NOT_GIVEN: Final = object()
+
 
 class Writing:
-    """Settings, providers and the parts that are open, and the verbs of a transaction."""
+    """Settings, providers, events and the parts that are open, and the verbs that write."""
 
-    def __init__(self, settings: Settings, *, providers: Sequence[Provider] | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        providers: Sequence[Provider] | None = None,
+        events: Sequence[EventType] = (),
+    ):
         self.settings = settings
+        self.catalogue = Catalogue(events)
         self._pages = None if providers is None else {page.slug: page for page in providers}
         self._parts: opening.Parts | None = None
 
@@ -48,52 +63,117 @@ class Writing:
             return self._pages[slug]
         raise NotFound(f"{slug!r} is not among this bridge's providers: {', '.join(self._pages)}")
 
+    def declare(self, *events: EventType) -> None:
+        """Adds types to the catalogue of events, before the bridge is opened.
+
+        From the first one on, `emit` takes declared types only, and data that fits their models.
+        SpecError names what is wrong in a declaration.
+        """
+        if self._parts is not None:
+            raise SettingsError("the bridge is open already; declare events before that")
+        self.catalogue.declare(events)
+
+    async def _publish(self) -> None:
+        """Writes the catalogue down for those who have not this code, if it changed."""
+        if self.catalogue:
+            await event_types.sync(self.db, self.catalogue.stored())
+
+    @property
+    def _bell(self) -> Bell | None:
+        return None if self._parts is None else self._parts.bell
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction on our own pool; what it emits is on its way as soon as it commits."""
         async with self.db.transaction() as tx:
             yield tx
         if tx.wake:
-            await self.db.notify()
+            self._open.bell.ring()
 
     @overload
-    def emit(
-        self, tx: AsyncBound, type: str, data: object, *, tenant: str, **more: Any
-    ) -> Awaitable[ids.EventId]: ...
-
-    @overload
-    def emit(
-        self, tx: BlockingBound, type: str, data: object, *, tenant: str, **more: Any
-    ) -> ids.EventId: ...
-
-    @overload
-    def emit(self, tx: object, type: str, data: object, *, tenant: str, **more: Any) -> Any: ...
-
     def emit(
         self,
-        tx: object,
+        tx: AsyncBound,
         type: str,
         data: object,
         *,
         tenant: str,
+        **more: Unpack[Options],
+    ) -> Awaitable[ids.EventId]: ...
+
+    @overload
+    def emit(
+        self,
+        tx: BlockingBound,
+        type: str,
+        data: object,
+        *,
+        tenant: str,
+        **more: Unpack[Options],
+    ) -> ids.EventId: ...
+
+    @overload
+    def emit(
+        self, type: str, data: object, /, *, tenant: str, **more: Unpack[Options]
+    ) -> Awaitable[ids.EventId]: ...
+
+    @overload
+    def emit(
+        self, tx: object, type: str, data: object, *, tenant: str, **more: Unpack[Options]
+    ) -> Any: ...
+
+    def emit(
+        self,
+        tx: object,
+        type: Any,
+        data: object = _NOT_GIVEN,
+        *,
+        tenant: str,
         environment: str | None = None,
+        by_reference: bool = False,
         **more: Any,
     ) -> Any:
         """Writes an event into the caller's transaction: it is delivered if and only if that
         commits. Gives the event's id; on an async session it is to be awaited.
 
         `tx` is ours (`bridge.transaction()`), or a session, connection or cursor of asyncpg,
-        psycopg, SQLAlchemy or Django with an open transaction. `more` takes `idempotency_key`,
-        `ordering_key`, `subject`, `schema_version` and `content_type`.
+        psycopg, SQLAlchemy or Django with an open transaction. Without one, `await
+        bridge.emit("invoice.paid", data, tenant=...)` commits the event by itself, together with
+        others that are emitted at the same time.
+
+        `more` takes `idempotency_key`, `ordering_key`, `subject` and `content_type`. With
+        `by_reference` receivers get an address under which they fetch the body; it may be larger.
+        InvalidInput names what is wrong, PayloadTooLarge says by how much.
         """
-        return emit.emit(
-            bind(tx, schema=self.settings.schema_name),
-            type,
-            data,
+        alone = data is _NOT_GIVEN
+        if alone and not isinstance(tx, str):
+            raise InvalidInput(
+                "data: it is missing; give a session, a type and data, in this order"
+            )
+        event, statement, binds = emit.prepare(
+            str(tx) if alone else type,
+            type if alone else data,
             environment=environment or self.settings.environment,
             tenant=tenant,
+            catalogue=self.catalogue,
+            references=self._references() if by_reference else None,
             limit=self.settings.event_limit,
             **more,
+        )
+        if alone:
+            return self._put(event, binds)
+        bound = bind(tx, self.settings.schema_name, self._bell)
+        return bound.execute(statement, binds, event)
+
+    async def _put(self, event: ids.EventId, binds: dict[str, Any]) -> ids.EventId:
+        await self._open.outbox.put(binds)
+        return event
+
+    def _references(self) -> References:
+        return References(
+            base=self.settings.public_url,
+            limit=self.settings.reference_limit,
+            keep=timedelta(days=self.settings.retention.events),
         )
 
     @overload
@@ -146,7 +226,7 @@ class Writing:
         is to be awaited.
         """
         return push.promise(
-            bind(tx, schema=self.settings.schema_name),
+            bind(tx, self.settings.schema_name, self._bell),
             self.provider(to.provider),
             document,
             to=to,

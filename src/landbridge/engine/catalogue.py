@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from landbridge.engine.body import is_document, render
+from landbridge.engine.body import encoded, is_document, render
 from landbridge.engine.forms import Form, Misfit, Model, form_of
 from landbridge.errors import InvalidInput, SpecError, did_you_mean
+from landbridge.store.event_types import StoredType
 
 _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _LONGEST = 255
@@ -59,14 +60,6 @@ class Rendered(NamedTuple):
 
     version: int
     bodies: list[tuple[str, bytes]]
-
-
-class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """A version as it is told to those without the application's code."""
-
-    since: str
-    schema: dict[str, Any]
-    examples: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +171,10 @@ class Catalogue:
             fresh[each.type] = _checked(each)
         self._entries |= fresh
 
-    def versions(self, event_type: str) -> list[Described]:
-        """The versions of a type, newest first; only the newest has examples."""
-        entry = self._entries[event_type]
-        examples = [
-            msgspec.to_builtins(_plain(entry.forms[0], each)) for each in entry.type.examples
-        ]
-        return [
-            Described(since=each.since, schema=each.form.schema(), examples=[] if at else examples)
-            for at, each in enumerate(entry.forms)
-        ]
+    def stored(self) -> list[StoredType]:
+        """The declared types as they are written down."""
+        own = {each.type for each in BUILT_IN}
+        return [_stored(each) for name, each in self._entries.items() if name not in own]
 
     def render(self, event_type: str, at: datetime, data: object) -> Rendered | None:
         """The bodies of an event of a declared type; None while nothing is declared, or when the
@@ -271,8 +258,26 @@ def _bodies(entry: _Entry, at: datetime, data: object) -> list[tuple[str, bytes]
     return bodies
 
 
-def _plain(newest: _Form, example: object) -> Any:
-    return newest.form.plain(newest.form.check(example))
+def built_in() -> list[StoredType]:
+    """The built-in types as if they were written down."""
+    return [_stored(_checked(each)) for each in BUILT_IN]
+
+
+def _stored(entry: _Entry) -> StoredType:
+    newest = entry.forms[0].form
+    examples = [
+        msgspec.to_builtins(newest.plain(newest.check(each)), enc_hook=encoded)
+        for each in entry.type.examples
+    ]
+    return StoredType(
+        type=entry.type.type,
+        description=entry.type.description,
+        versions=tuple(
+            {"since": each.since, "schema": each.form.schema(), "examples": shown}
+            for each, shown in zip(entry.forms, [examples, *[[]] * len(entry.forms)], strict=False)
+        ),
+        schedule=None if entry.type.schedule is None else tuple(entry.type.schedule),
+    )
 
 
 def _checked(declared: EventType) -> _Entry:
