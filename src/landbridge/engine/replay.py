@@ -12,6 +12,7 @@ from landbridge.errors import InvalidInput, NotFound, did_you_mean
 from landbridge.store import arrivals, due, parked
 from landbridge.store.arrivals import InboxEvent
 from landbridge.store.database import Database, Tx
+from landbridge.store.erasing_subjects import ERASED
 from landbridge.store.parked import Parked
 from landbridge.store.syncs import Stream
 
@@ -51,13 +52,19 @@ async def discard(db: Database, stopped: Parked) -> None:
 async def sort_again(db: Database, *, environment: str, arrival: str) -> None:
     """Has a webhook sorted again by a worker, and takes it out of the park if it was there.
 
-    Events of it that were admitted before are not admitted twice. NotFound when it is not kept.
+    Events of it that were admitted before are not admitted twice. NotFound when it is not kept,
+    InvalidInput when its bytes were erased.
     """
     kept = await arrivals.load(db, environment=environment, arrivals=[arrival])
     if not kept:
         raise NotFound(
             f"{arrival!r} is no webhook in the environment {environment!r}, or its day is no longer"
             " kept; see events with: landbridge inbox list"
+        )
+    if kept[0].source == ERASED:
+        raise InvalidInput(
+            f"{arrival}: its bytes were erased with a tenant or a person whose event it brought;"
+            " compare with the provider instead: landbridge inbox reconcile"
         )
     job = due.Job(
         environment=environment,

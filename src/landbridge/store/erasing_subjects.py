@@ -13,6 +13,9 @@ from landbridge.store.sql import Sql
 NOBODY = ""
 """The tenant of what is parked before anybody knows whose it is."""
 
+ERASED = "erased"
+"""The `source` of a webhook whose bytes were erased."""
+
 WITHOUT: Mapping[str, str] = {
     "access_grant": "A grant is the tenant's consent.",
     "app": "An app is the tenant's own client.",
