@@ -129,11 +129,13 @@ class Landbridge(Writing):
                     await working
 
     def asgi(self) -> ASGI:
-        """The ASGI app to mount: webhook intake under `/in/`, health under `/health`, and with
-        LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`."""
+        """The ASGI app to mount: webhook intake under `/in/`, large bodies under `/bodies/`, health
+        under `/health`, and with LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`."""
         token = self.settings.metrics_token
         metrics = metrics_app(self.metrics, token=token) if token else None
-        return site(intake=self._intake, health=self.health, metrics=metrics)
+        return site(
+            intake=self._intake, health=self.health, bodies=lambda: self.db, metrics=metrics
+        )
 
     def intake(self) -> ASGI:
         """Only the webhook intake, so that no middleware of the host wraps it."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from landbridge.engine.receive import Answer, Intake
 from landbridge.errors import LandbridgeError
+from landbridge.store.database import Database
+from landbridge.web.bodies import bodies_app
 from landbridge.web.intake import ASGI, Receive, Scope, Send, intake_app
 from landbridge.web.intake.asgi import respond
 
@@ -14,12 +16,14 @@ def site(
     *,
     intake: Callable[[], Intake],
     health: Callable[[], Awaitable[None]],
+    bodies: Callable[[], Database],
     metrics: ASGI | None = None,
 ) -> ASGI:
     """The ASGI app: `/in/...` takes webhooks, `/health` says 200 or, without a database, 503.
 
-    `/metrics` is there if `metrics` is given.
+    `/bodies/...` gives what was too large to be posted; `/metrics` is there if `metrics` is given.
     """
+    large = bodies_app(bodies)
     webhooks = intake_app(intake)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,6 +35,8 @@ def site(
                 await respond(send, await _health(health))
             elif path == "/metrics" and metrics is not None:
                 await metrics(scope, receive, send)
+            elif path.startswith("/bodies/"):
+                await large(scope, receive, send)
             else:
                 await webhooks(scope, receive, send)
 
