@@ -122,10 +122,15 @@ async def open_gauges(stack: AsyncExitStack, db: Database, measures: Measures) -
     return gauges
 
 
-def export(measures: Measures) -> Callable[[], None] | None:
-    """Makes an OpenTelemetry instrument of each measure, where an SDK was configured before; gives
-    what ends that. None, and nothing done, without an SDK."""
-    provider = metrics.get_meter_provider()
+def export(
+    measures: Measures, provider: metrics.MeterProvider | None = None
+) -> Callable[[], None] | None:
+    """Makes an OpenTelemetry instrument of each measure; gives what ends that.
+
+    `provider` is by default the application's global one. None, and nothing done, if that is not
+    an SDK's: configure it before the bridge is opened.
+    """
+    provider = provider or metrics.get_meter_provider()
     if type(provider).__module__.startswith(_API):
         return None
     meter = provider.get_meter("landbridge")
