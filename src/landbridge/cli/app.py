@@ -85,6 +85,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.inbox:inbox",
         help="List, show or replay webhooks that came in.",
     ),
+    "reconcile": Entry(
+        target="landbridge.cli.reconcile:reconcile",
+        help="Find webhooks that never came, by the provider's own list of events.",
+    ),
     "parked": Entry(
         target="landbridge.cli.parked:parked",
         help="List, replay or discard what could not be read or handled.",

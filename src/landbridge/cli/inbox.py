@@ -10,13 +10,36 @@ from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
-    from landbridge.store.arrivals import InboxEvent
+    from landbridge.store.inbox import Selection
 
 inbox = noun("Webhooks that came in; replay them.")
 
 
+Topic = Annotated[
+    str | None,
+    typer.Option(help="Only these topics; * is one word: 'invoice.*'.", metavar="TOPIC"),
+]
+Of = Annotated[str | None, typer.Option("--connection", help="Only of this one.", metavar="CON")]
+OfProvider = Annotated[str | None, typer.Option("--provider", help="Only of this provider.")]
+Outcome = Annotated[str | None, typer.Option(help="Only these: pull, delete or ignored.")]
+Source = Annotated[
+    str | None, typer.Option(help="Only what came by webhook, or was found by reconcile.")
+]
+Since = Annotated[
+    str | None, typer.Option(help="From then on: 2h, 3d, or 2026-11-24T08:00.", metavar="WHEN")
+]
+Until = Annotated[str | None, typer.Option(help="Only before then.", metavar="WHEN")]
+
+
 @inbox.command("list")
 def list_(
+    topic: Topic = None,
+    connection: Of = None,
+    provider: OfProvider = None,
+    outcome: Outcome = None,
+    source: Source = None,
+    since: Since = None,
+    until: Until = None,
     tenant: Tenant = None,
     limit: Limit = 50,
     environment: Environment = None,
@@ -26,62 +49,41 @@ def list_(
     from landbridge.cli.output import print_rows
     from landbridge.cli.session import on_bridge
 
+    wanted = _selection(topic, connection, tenant, outcome, source, since, until)
+
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         from dataclasses import asdict
 
-        from landbridge.store import arrivals
+        from landbridge.store import inbox as events
 
-        where = bridge.settings.environment
-        found = await arrivals.events(bridge.db, environment=where, tenant=tenant, most=limit)
-        return [asdict(event) for event in found]
+        chosen = await _of_provider(bridge, wanted, provider)
+        return [asdict(event) for event in await events.page(bridge.db, chosen, most=limit)]
 
     rows = on_bridge(work, environment=environment)
-    columns = ["id", "tenant", "topic", "resource", "key", "outcome", "created_at"]
+    columns = ["id", "tenant", "topic", "resource", "key", "outcome", "source", "created_at"]
     print_rows("events", rows, columns, as_json=as_json, none="no webhook came in so far")
 
 
 @inbox.command()
 def show(
     id: Annotated[str, typer.Argument(help="inb_... or arr_...", metavar="ID")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the body alone, byte for byte, whole.")
+    ] = False,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an event, and the webhook that brought it as it came."""
-    from landbridge.cli.output import print_facts, print_json
+    """Show an event, the webhook that brought it as it came, and what came of it."""
+    from landbridge.cli import inbox_show
     from landbridge.cli.session import on_bridge
 
-    async def work(bridge: Landbridge) -> dict[str, Any]:
-        from dataclasses import asdict
-
-        from landbridge.errors import NotFound
-
-        if id.startswith("inb_"):
-            event = await _event(bridge, id)
-            return {**asdict(event), "came": await _as_it_came(bridge, event.arrival)}
-        came = await _as_it_came(bridge, id)
-        if came is None:
-            raise NotFound(
-                f"{id!r} is no webhook in the environment {bridge.settings.environment!r}, or its"
-                " day is no longer kept; see events with: landbridge inbox list"
-            )
-        return {"id": id, "came": came}
-
-    facts = on_bridge(work, environment=environment)
-    if as_json:
-        print_json(facts)
-        return
-    came = facts.pop("came")
-    print_facts(facts, as_json=False)
-    if came is None:
-        typer.echo("the webhook that brought it is no longer kept")
-    else:
-        typer.echo("")
-        print_facts(came, as_json=False)
+    shown = on_bridge(lambda bridge: inbox_show.find(bridge, id), environment=environment)
+    inbox_show.tell(shown, raw=raw, as_json=as_json)
 
 
 @inbox.command()
 def refused(environment: Environment = None, as_json: AsJson = False) -> None:
-    """Count what was turned away and never stored, by day: forged, too old, too large."""
+    """Count, by day, what was refused and never stored, handshakes, and what reconcile repaired."""
     from landbridge.cli.output import print_rows
     from landbridge.cli.session import on_bridge
 
@@ -117,18 +119,45 @@ def parked(limit: Limit = 50, environment: Environment = None, as_json: AsJson =
 @inbox.command()
 def replay(
     ids: Annotated[
-        list[str], typer.Argument(help="inb_..., arr_... or prk_...; several.", metavar="ID")
-    ],
+        list[str] | None,
+        typer.Argument(help="inb_..., arr_... or prk_...; several.", metavar="[ID]..."),
+    ] = None,
+    topic: Topic = None,
+    connection: Of = None,
+    provider: OfProvider = None,
+    outcome: Outcome = None,
+    source: Source = None,
+    since: Since = None,
+    until: Until = None,
+    tenant: Tenant = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count the events that are meant.")
+    ] = False,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do again what webhooks asked for; a worker does it.
+    """Do again what webhooks asked for, by id, or all that the options mean; a worker does it.
 
     An event (inb_) has its record read again. A webhook (arr_, or parked as prk_) is sorted again:
-    events of it that were admitted before are not admitted twice.
+    events of it that were admitted before are not admitted twice. With options instead of ids the
+    record of every event that they mean is read again, each record once; run it anew if it was
+    stopped.
     """
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
+    from landbridge.cli.usage import WrongUsage
+
+    wanted = _selection(topic, connection, tenant, outcome, source, since, until)
+    limits = (topic, connection, provider, outcome, source, since, until, tenant)
+    if not ids and not any(limits):
+        raise WrongUsage(
+            "name events by id, or which are meant by --since, --topic, --connection and so on"
+        )
+    if ids and (dry_run or any(limits)):
+        raise WrongUsage("ids and options do not go together: an id means that one alone")
+    if not ids:
+        _replay_many(wanted, provider, dry_run, environment, as_json=as_json)
+        return
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         return [await _again(bridge, each) for each in ids]
@@ -141,13 +170,51 @@ def replay(
             typer.echo(f"{each['id']}: {each['ordered']}; a worker does it")
 
 
+def _replay_many(
+    wanted: Selection,
+    provider: str | None,
+    dry_run: bool,
+    environment: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    from landbridge.cli.inbox_show import counting
+    from landbridge.cli.output import print_json
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        from landbridge.engine.inbox import replay_selection
+        from landbridge.store import inbox as events
+
+        chosen = await _of_provider(bridge, wanted, provider)
+        total = await events.count(bridge.db, chosen)
+        if dry_run:
+            return {"events": total, "dry_run": True}
+        with counting(total, as_json=as_json) as watch:
+            return asdict(await replay_selection(bridge.db, chosen, on_page=watch))
+
+    done = on_bridge(work, environment=environment)
+    if as_json:
+        print_json(done)
+    elif dry_run:
+        typer.echo(f"{done['events']:,} events are meant; nothing was done")
+    else:
+        typer.echo(
+            f"{done['events']:,} events: {done['records']:,} records are read again,"
+            f" {done['ignored']:,} events concern nothing that is pulled; a worker does it"
+        )
+
+
 async def _again(bridge: Landbridge, id: str) -> dict[str, Any]:
+    from landbridge.cli.inbox_show import event_of
     from landbridge.cli.parked import find
     from landbridge.cli.usage import WrongUsage
     from landbridge.engine.replay import fetch_again, sort_again
 
     if id.startswith("inb_"):
-        event = await _event(bridge, id)
+        event = await event_of(bridge, id)
         await fetch_again(bridge.db, event)
         return {"id": id, "ordered": f"{event.resource} {event.key} is read again"}
     arrival = id
@@ -162,34 +229,51 @@ async def _again(bridge: Landbridge, id: str) -> dict[str, Any]:
     return {"id": id, "ordered": "it is sorted again"}
 
 
-async def _event(bridge: Landbridge, id: str) -> InboxEvent:
-    from landbridge.errors import NotFound
-    from landbridge.store import arrivals
+def _selection(
+    topic: str | None,
+    connection: str | None,
+    tenant: str | None,
+    outcome: str | None,
+    source: str | None,
+    since: str | None,
+    until: str | None,
+) -> Selection:
+    """What the options mean, but for the environment and the provider, which a bridge knows."""
+    from landbridge.cli.moments import moment
+    from landbridge.cli.usage import WrongUsage
+    from landbridge.store.inbox import Selection
+
+    for option, word, words in (
+        ("--outcome", outcome, ("pull", "delete", "ignored")),
+        ("--source", source, ("webhook", "reconcile")),
+    ):
+        if word is not None and word not in words:
+            raise WrongUsage(f"{option}: {word!r} is none of {', '.join(words)}")
+    begin, end = moment(since, "--since"), moment(until, "--until")
+    if begin and end and begin >= end:
+        raise WrongUsage("--until: it is not after --since, so nothing is meant")
+    return Selection(
+        environment="",
+        tenant=tenant,
+        connection=connection,
+        topic=topic,
+        outcome=outcome,
+        source=source,
+        since=begin,
+        until=end,
+    )
+
+
+async def _of_provider(bridge: Landbridge, wanted: Selection, slug: str | None) -> Selection:
+    from dataclasses import replace
+
+    from landbridge.cli.usage import find_provider
+    from landbridge.store import apps
 
     where = bridge.settings.environment
-    found = await arrivals.event(bridge.db, environment=where, id=id)
-    if found is None:
-        raise NotFound(
-            f"{id!r} is no event in the environment {where!r}, or its day is no longer kept;"
-            " see them with: landbridge inbox list"
-        )
-    return found
-
-
-async def _as_it_came(bridge: Landbridge, id: str) -> dict[str, Any] | None:
-    from json import loads
-
-    from landbridge.store import arrivals
-
-    where = bridge.settings.environment
-    found = await arrivals.load(bridge.db, environment=where, arrivals=[id])
-    if not found:
-        return None
-    arrival = found[0]
-    return {
-        "arrival": arrival.id,
-        "app": arrival.app,
-        "connection": arrival.connection,
-        "headers": dict(loads(arrival.headers)),
-        "body": arrival.body.decode(errors="replace"),
-    }
+    if slug is None:
+        return replace(wanted, environment=where)
+    known = find_provider(slug).slug
+    every = await apps.every(bridge.db, environment=where)
+    named = [app.id for app in every if app.provider == known]
+    return replace(wanted, environment=where, apps=named)

@@ -66,6 +66,15 @@ _OF_ARRIVAL = Sql(
     across="The operator asks what came of a webhook, which may concern several tenants.",
 )
 
+_PARKED = Sql(
+    "inbox.parked",
+    """
+    SELECT id, reason FROM lb.parked
+    WHERE environment = :environment AND tenant = :tenant AND what = :what AND place = :app
+      AND resource = :resource AND key = :arrival
+    """,
+)
+
 _COUNT = Sql(
     "inbox.count",
     """
@@ -110,6 +119,22 @@ async def of_arrival(
         most=most,
     )
     return [InboxEvent(**dict(row)) for row in rows]
+
+
+async def parked_as(
+    db: Database, *, environment: str, app: str, arrival: str
+) -> tuple[str, str] | None:
+    """Under which id a webhook is parked, and why; None when it is not."""
+    row = await db.row(
+        _PARKED,
+        environment=environment,
+        tenant="",  # none is known yet
+        what="arrival",
+        app=app,
+        resource="",
+        arrival=arrival,
+    )
+    return (row["id"], row["reason"]) if row else None
 
 
 def _binds(wanted: Selection) -> dict[str, object]:

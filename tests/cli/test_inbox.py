@@ -1,0 +1,224 @@
+"""The inbox by command: lists, filters, shows, replays; and what reconcile makes up for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from landbridge import Landbridge
+from landbridge.engine.sort import sort
+from landbridge.store import due
+from landbridge.store.database import Tx
+from landbridge.store.sql import Sql
+from tests.cli.conftest import Cli, Shop, connect, run
+
+SECRET = "whsec_theirs"
+JOBS = Sql(
+    "tests.fetches",
+    "SELECT args::text FROM lb.due WHERE kind = 'fetch' ORDER BY key",
+    across="A test looks at everything.",
+)
+
+
+def event(number: int, topic: str, key: str) -> dict[str, Any]:
+    return {
+        "id": f"evt_{number}",
+        "type": topic,
+        "created": 1_800_000_000,
+        "data": {"object": {"id": key}},
+    }
+
+
+EVENTS = [
+    event(1, "invoice.paid", "in_1"),
+    event(2, "invoice.paid", "in_2"),
+    event(3, "invoice.finalized", "in_2"),
+    event(4, "customer.updated", "cus_1"),
+    event(5, "customer.deleted", "cus_2"),
+    event(6, "balance.available", "bal"),
+]
+
+
+def on(cli: Cli, work: Any) -> Any:
+    """What a coroutine function gives on the command's own bridge."""
+
+    async def opened() -> Any:
+        bridge = Landbridge.from_env(
+            database_url=cli.environment["LANDBRIDGE_DATABASE_URL"],
+            key=cli.environment["LANDBRIDGE_KEY"],
+        )
+        async with bridge:
+            return await work(bridge)
+
+    return asyncio.run(opened())
+
+
+def come(cli: Cli, connection: str, events: Sequence[Any], *, sorted_too: bool = True) -> None:
+    """These come as webhooks, each signed, and are sorted."""
+
+    async def posted(bridge: Landbridge) -> None:
+        url = await bridge.intake_url(await bridge.connection(connection))
+        for one in events:
+            body = json.dumps(one).encode()
+            at = int(time.time())
+            mark = hmac.new(SECRET.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+            assert await _post(bridge, url, body, f"t={at},v1={mark}") == 200
+        if sorted_too:
+            await _sort(bridge)
+
+    on(cli, posted)
+
+
+async def _post(bridge: Landbridge, url: str, body: bytes, signature: str) -> int:
+    told: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        told.append(message.get("status", 0))
+
+    names = [(b"stripe-signature", signature.encode()), (b"x-api-token", b"canary-of-theirs")]
+    path = "/in/" + url.partition("/in/")[2]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": names}
+    await bridge.intake()(scope, receive, send)
+    return told[0]
+
+
+async def _sort(bridge: Landbridge) -> None:
+    claims = await due.claim(
+        bridge.db, owner="t", lanes=["receive"], limit=99, per_shard=99, lease=timedelta(minutes=1)
+    )
+    names = [name for claim in claims for name in claim.args["arrivals"]]
+
+    async def hold(_tx: Tx) -> None: ...
+
+    await sort(
+        bridge.db, environment="test", arrivals_named=names, provider=bridge.provider, hold=hold
+    )
+    await due.settle(bridge.db, "t", done=claims)
+
+
+def fetches(cli: Cli) -> list[str]:
+    """The records that are waiting to be read again; they are taken away."""
+
+    async def taken(bridge: Landbridge) -> list[str]:
+        found = [json.loads(row[0])["key"] for row in await bridge.db.fetch(JOBS)]
+        lease = timedelta(minutes=1)
+        claims = await due.claim(
+            bridge.db, owner="t", lanes=["pull"], limit=99, per_shard=99, lease=lease
+        )
+        await due.settle(bridge.db, "t", done=claims)
+        return found
+
+    keys: list[str] = on(cli, taken)
+    return keys
+
+
+@pytest.fixture
+def inbox(cli: Cli, shop: Shop) -> str:
+    """A connection whose inbox holds EVENTS."""
+    connection = connect(cli, shop)
+    cli.ok("connections", "secret", connection, stdin=f"{SECRET}\n")
+    come(cli, connection, EVENTS)
+    return connection
+
+
+def topics(cli: Cli, *words: str) -> list[str]:
+    found = cli.ok("inbox", "list", "--json", *words).json["events"]
+    return [one["vendor_id"].removeprefix("evt_") for one in found]
+
+
+def test_events_are_listed_by_what_they_are_about(cli: Cli, inbox: str) -> None:
+    assert sorted(topics(cli)) == ["1", "2", "3", "4", "5", "6"]
+    assert sorted(topics(cli, "--topic", "invoice.*")) == ["1", "2", "3"]
+    assert sorted(topics(cli, "--topic", "invoice.paid")) == ["1", "2"]
+    assert topics(cli, "--topic", "*") == []
+    assert topics(cli, "--outcome", "delete") == ["5"]
+    assert topics(cli, "--source", "reconcile") == []
+    assert len(topics(cli, "--connection", inbox, "--tenant", "acme", "--provider", "stripe")) == 6
+    assert topics(cli, "--connection", "con_no") == []
+    assert topics(cli, "--provider", "caldav") == []
+    assert topics(cli, "--tenant", "bolt") == []
+    assert len(topics(cli, "--since", "1h")) == 6
+    assert topics(cli, "--until", "1h") == []
+    assert len(topics(cli, "--limit", "2")) == 2
+
+
+def test_an_event_is_shown_with_what_brought_it(cli: Cli, inbox: str) -> None:
+    (one,) = cli.ok("inbox", "list", "--outcome", "delete", "--json").json["events"]
+    shown = cli.ok("inbox", "show", one["id"], "--json").json
+    assert json.loads(shown["came"]["body"]) == EVENTS[4]
+    assert shown["came"]["headers"]["x-api-token"] == "(not shown)"
+    assert [each["id"] for each in shown["became"]] == [one["id"]]
+    told = cli.ok("inbox", "show", one["arrival"]).out
+    assert '  "type": "customer.deleted",' in told
+    assert "canary" not in told
+    assert "cus_2" in told.splitlines()[-1]
+
+
+def test_a_webhook_of_nothing_is_shown_with_why_it_is_parked(cli: Cli, inbox: str) -> None:
+    come(cli, inbox, ["\x1b[31m" + "x" * 30_000])
+    (stopped,) = cli.ok("inbox", "parked", "--json").json["parked"]
+    told = cli.ok("inbox", "show", stopped["key"]).out
+    assert f"parked as {stopped['id']}" in told
+    assert "\x1b" not in told
+    assert "all of it with --raw" in told
+    assert len(told) < 25_000
+
+
+def test_what_a_filter_means_is_read_again(cli: Cli, inbox: str) -> None:
+    fetches(cli)
+    counted = cli.ok("inbox", "replay", "--topic", "invoice.*", "--dry-run", "--json").json
+    assert counted == {"events": 3, "dry_run": True}
+    assert fetches(cli) == []
+    done = cli.ok("inbox", "replay", "--topic", "invoice.*", "--json").json
+    assert done == {"events": 3, "records": 2, "ignored": 0}
+    cli.ok("inbox", "replay", "--topic", "invoice.*")
+    assert fetches(cli) == ["in_1", "in_2"]
+    told = cli.ok("inbox", "replay", "--since", "1h").out
+    assert told.startswith("6 events: 4 records are read again, 1 events concern nothing")
+
+
+def test_what_never_came_is_made_up_for(cli: Cli, shop: Shop, inbox: str) -> None:
+    done = cli.ok("reconcile", inbox, "--since", "20d", "--dry-run", "--json").json["reconciled"]
+    assert done[0]["repaired"] == 0
+    missing = done[0]["missing"]
+    assert missing > 0
+    run(shop, "POST", "objects/customers", {"name": "Ada"})  # its webhook may be on its way
+    assert inbox in cli.ok("reconcile", "--since", "20d").out
+    assert missing == len(topics(cli, "--source", "reconcile"))
+    again = cli.ok("reconcile", inbox, "--json").json["reconciled"]
+    assert again[0]["repaired"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "expected"),
+    [
+        (("inbox", "list", "--outcome", "lost"), 2, "--outcome: 'lost' is none of pull"),
+        (("inbox", "list", "--source", "mail"), 2, "--source: 'mail' is none of webhook"),
+        (("inbox", "list", "--since", "soon"), 2, "--since: 'soon' is neither a time"),
+        (("inbox", "list", "--since", "999999d"), 2, "--since: '999999d' is neither"),
+        (("inbox", "list", "--since", "1h", "--until", "2h"), 2, "--until: it is not after"),
+        (("inbox", "list", "--provider", "strip"), 2, "Did you mean 'stripe'?"),
+        (("inbox", "replay"), 2, "name events by id"),
+        (("inbox", "replay", "inb_1", "--since", "1h"), 2, "ids and options do not go together"),
+        (("inbox", "replay", "--dry-run"), 2, "name events by id"),
+        (("reconcile", "con_no"), 1, "'con_no' is no connection"),
+        (("reconcile", "--since", "x"), 2, "--since: 'x' is neither a time"),
+    ],
+)
+def test_a_wrong_call_says_the_way_out(
+    cli: Cli, words: tuple[str, ...], status: int, expected: str
+) -> None:
+    done = cli(*words)
+    assert done.status == status
+    assert expected in done.err
