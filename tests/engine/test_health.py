@@ -460,6 +460,29 @@ async def test_an_endpoint_whose_posts_take_long_is_marked_and_unmarked(db: Data
     assert not await slow_mark(db, seen)
 
 
+async def test_a_slow_post_now_and_then_marks_nobody(db: Database) -> None:
+    """Quick ones in between are not told of, if nothing is wrong with the endpoint otherwise."""
+    hands = [0.0]
+    seen = replace(await register(db), failed=0, delivered=1, failing=False, median=6.0)
+    one = watch(db, monotonic=lambda: hands[0])
+    for _ in range(9):
+        await one.note([seen])
+        hands[0] += 61
+    assert not await slow_mark(db, seen)
+
+
+async def test_the_turns_of_an_endpoint_with_a_rate_outlive_its_failures(db: Database) -> None:
+    seen = await register(db)
+    await watch(db).note([seen])
+    await write(db, "UPDATE landbridge.endpoint_health SET paced_until = '2100-01-01Z'")
+    await watch(db).note([replace(seen, delivered=1)])
+    assert await health_of(db, seen) is None
+    (row,) = await write(db, "SELECT failures, paced_until FROM landbridge.endpoint_health")
+    assert (row["failures"], row["paced_until"].year) == (0, 2100)
+    await watch(db).note([seen])
+    assert (await known(db, seen)).failures == 3
+
+
 async def test_the_keys_of_a_batch_may_come_in_any_order(db: Database) -> None:
     first, second = await register(db), await register(db)
     for pair in ([first, second], [second, first]):

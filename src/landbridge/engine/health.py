@@ -30,6 +30,7 @@ _REACHED_LATELY = 3600.0
 _PROBED = timedelta(seconds=5)
 _LEAST_SPREAD, _LONGEST_SPREAD = timedelta(seconds=1), timedelta(minutes=1)
 _MOST_STREAKS = 10_000
+_STREAK_LASTS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +76,8 @@ class Rules:
     the next success; after `disable_after`, and `warning` after the notice, the endpoint is
     disabled. `disable_after` None never disables.
 
-    After `slow_after` tries in a row of `slow_above` seconds and more it is marked as slow, after
-    `quick_after` in a row below `quick_below` it no longer is.
+    After `slow_after` tries in a row of `slow_above` seconds and more, less than a minute apart, it
+    is marked as slow; after `quick_after` in a row below `quick_below` it no longer is.
     """
 
     opens_after: int = 5
@@ -160,7 +161,7 @@ class Watch:
         self._monotonic = monotonic
         self._chance = chance
         self._reached: list[tuple[str, float]] = []
-        self._streaks: dict[Key, int] = {}
+        self._streaks: dict[Key, tuple[int, float]] = {}
         self._log = structlog.get_logger("landbridge.health")
 
     async def admit(self, endpoints: Iterable[_Guarded], now: datetime) -> dict[str, Gate]:
@@ -312,11 +313,13 @@ class Watch:
         if not tries or (seen.slow and not says_quick) or (not seen.slow and not says_slow):
             self._streaks.pop(key, None)
             return
-        streak = self._streaks.get(key, 0) + tries
+        now = self._monotonic()
+        before, last = self._streaks.get(key, (0, now))
+        streak = tries if not seen.slow and now - last > _STREAK_LASTS else before + tries
         if streak >= (rules.quick_after if seen.slow else rules.slow_after):
             self._streaks.pop(key, None)
             if await health.slow(self._db, key, not seen.slow):
                 word = "endpoint.quick" if seen.slow else "endpoint.slow"
                 self._log.info(word, endpoint=key.endpoint, median=round(seen.median, 3))
         elif len(self._streaks) < _MOST_STREAKS:
-            self._streaks[key] = streak
+            self._streaks[key] = streak, now

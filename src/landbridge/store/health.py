@@ -2,7 +2,8 @@
 
 A row begins with the first failure after a success and goes with the next success. In between it
 counts failures, keeps the breaker (`opened` times in a row, open until then) and whether a notice
-was given. All times are the database's, `lb.now()`.
+was given. `store.pacing` keeps the turns of endpoints with a rate in the same rows; those stay. All
+times are the database's, `lb.now()`.
 
 Writers of many rows take them in the order of their keys, and one statement only ever adds or only
 ever removes, so that processes that tell of the same endpoints wait for each other and never in a
@@ -107,25 +108,38 @@ _FAIL = Sql(
     """,
 )
 
+# The place of an endpoint with a rate stays: the row also says until when its turns are given.
 _RECOVER = Sql(
     "health.recover",
     f"""
     WITH held AS MATERIALIZED (
-        SELECT w.environment, w.tenant, w.endpoint
+        SELECT {_COLUMNS}, h.paced_until
         FROM unnest(:environments::text[], :tenants::text[], :endpoints::text[])
                  AS w(environment, tenant, endpoint),
              LATERAL (
-                SELECT FROM lb.endpoint_health AS o
+                SELECT {_COLUMNS.replace("h.", "o.")}, o.paced_until
+                FROM lb.endpoint_health AS o
                 WHERE o.environment = w.environment AND o.tenant = w.tenant
                   AND o.endpoint = w.endpoint
                 LIMIT 1
                 FOR UPDATE
-             ) AS own
+             ) AS h
+    ),
+    gone AS (
+        DELETE FROM lb.endpoint_health AS n
+        USING held AS h
+        WHERE n.environment = h.environment AND n.tenant = h.tenant AND n.endpoint = h.endpoint
+          AND h.paced_until IS NULL
+    ),
+    kept AS (
+        UPDATE lb.endpoint_health AS n
+        SET failing_since = NULL, failures = 0, error = NULL, noticed_at = NULL, opened = 0,
+            open_until = NULL, probing_until = NULL
+        FROM held AS h
+        WHERE n.environment = h.environment AND n.tenant = h.tenant AND n.endpoint = h.endpoint
+          AND h.paced_until IS NOT NULL
     )
-    DELETE FROM lb.endpoint_health AS h
-    USING held AS w
-    WHERE h.environment = w.environment AND h.tenant = w.tenant AND h.endpoint = w.endpoint
-    RETURNING {_COLUMNS}, (SELECT lb.now()) AS now
+    SELECT {_COLUMNS}, lb.now() AS now FROM held AS h WHERE h.failing_since IS NOT NULL
     """,
 )
 
@@ -160,15 +174,6 @@ _OF = Sql(
     SELECT {_COLUMNS}, lb.now() AS now FROM lb.endpoint_health AS h
     WHERE h.environment = :environment AND h.tenant = :tenant AND h.endpoint = :endpoint
       AND h.failing_since IS NOT NULL
-    """,
-)
-
-_RESET = Sql(
-    "health.reset",
-    f"""
-    DELETE FROM lb.endpoint_health AS h
-    WHERE h.environment = :environment AND h.tenant = :tenant AND h.endpoint = :endpoint
-    RETURNING {_COLUMNS}, lb.now() AS now
     """,
 )
 
@@ -254,7 +259,7 @@ async def fail(db: Database, failures: Iterable[Failure], opening: Opening) -> l
     return [_health(row) for row in rows]
 
 
-async def recover(db: Database, keys: Iterable[Key]) -> list[Health]:
+async def recover(db: Database | Tx, keys: Iterable[Key]) -> list[Health]:
     """How those of the endpoints stood that had failed until now: all is forgotten of them."""
     words = sorted(set(keys))
     if not words:
@@ -288,8 +293,8 @@ async def reset(
 
     For an endpoint that is enabled, moved to another URL, or deleted. None if nothing was known.
     """
-    row = await db.row(_RESET, environment=environment, tenant=tenant, endpoint=endpoint)
-    return None if row is None or row["failing_since"] is None else _health(row)
+    stood = await recover(db, [Key(environment, tenant, endpoint)])
+    return stood[0] if stood else None
 
 
 async def notice(tx: Tx, key: Key, *, fewest: int, after: timedelta) -> Health | None:
