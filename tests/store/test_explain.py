@@ -36,6 +36,8 @@ HOT: dict[str, set[str]] = {
     "intents.settle": {"intent_pkey"},
     "ordering.sequence": {"change_new_pkey", "change_id"},
     "outbox.move": {"emitted_pkey", "emit_key_pkey", "endpoint_pkey", "due_pkey"},
+    "pacing.ensure": {"endpoint_health_pkey"},
+    "pacing.reserve": {"endpoint_health_pkey"},
     "parcels.claim": {"due_next", "due_pkey", "event_id"},
     "parcels.destinations": {"endpoint_pkey", "endpoint_health_pkey"},
     "parcels.settle": {"due_pkey"},

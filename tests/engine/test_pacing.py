@@ -1,0 +1,112 @@
+"""Rates of endpoints: kept by all workers together, and by what waits without an attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from landbridge.client.sender import Sender
+from landbridge.engine.courier import Courier
+from landbridge.store import pacing
+from landbridge.store.database import Database
+from landbridge.store.pacing import Turns, Want
+from landbridge.vault import Vault
+from tests.client.servers import listening, says
+from tests.engine.outbound import LOCAL, Office
+
+OK = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.fixture
+async def office(db: Database, vault: Vault) -> AsyncIterator[Office]:
+    async with Sender(LOCAL, deadline=2) as sender:
+        yield Office(db=db, vault=vault, sender=sender)
+
+
+def want(number: int, rate: float, endpoint: str = "end_1") -> Want:
+    return Want(environment="test", tenant="acme", endpoint=endpoint, rate=rate, number=number)
+
+
+async def ask(db: Database, number: int, rate: float = 10.0) -> Turns:
+    return (await pacing.reserve(db, [want(number, rate)]))["end_1"]
+
+
+async def test_turns_follow_each_other_whoever_asks(db: Database) -> None:
+    first = await ask(db, 4)
+    assert (first.number, first.begins, first.step) == (4, 0.0, 0.1)
+    second = await ask(db, 3)
+    assert second.number == 3
+    assert 0.2 < second.begins <= 0.4
+    assert second.after == pytest.approx(second.begins + 0.3)
+
+
+async def test_no_turn_is_given_beyond_the_horizon(db: Database) -> None:
+    first = await ask(db, 100)
+    assert first.number == 10
+    second = await ask(db, 100)
+    assert second.number <= 2, "a tenth of a second may have passed"
+    assert second.after > 0.8
+
+
+async def test_a_slow_rate_gives_one_turn_and_then_none(db: Database) -> None:
+    assert (await ask(db, 5, rate=0.1)).number == 1
+    later = await ask(db, 5, rate=0.1)
+    assert later.number == 0
+    assert 9 < later.after <= 10
+
+
+async def test_many_at_once_get_no_turn_twice(db: Database) -> None:
+    given = await asyncio.gather(*(ask(db, 3, rate=30.0) for _ in range(8)))
+    begun = sorted(each.begins for each in given if each.number)
+    assert sum(each.number for each in given) == pytest.approx(24, abs=1)
+    gaps = [later - earlier for earlier, later in pairwise(begun)]
+    assert all(gap > -0.001 for gap in gaps)
+
+
+async def test_nothing_asked_is_nothing_given(db: Database) -> None:
+    assert await pacing.reserve(db, []) == {}
+
+
+async def test_two_couriers_keep_an_endpoint_s_rate_together(office: Office, db: Database) -> None:
+    async with listening(says(OK)) as listener:
+        made = await office.endpoint(listener.url)
+        async with db.transaction() as tx:
+            await tx.execute(
+                "UPDATE landbridge.endpoint SET rate = 20 WHERE id = $1", made.endpoint.id
+            )
+        for n in range(30):
+            await office.emit({"n": n})
+        stop = asyncio.Event()
+        began = time.monotonic()
+        couriers = [
+            asyncio.create_task(Courier(db, name, office.deliveries).run(stop)) for name in "ab"
+        ]
+        states: set[str] = set()
+        while states != {"delivered"}:
+            await asyncio.sleep(0.02)
+            states = {each.state for each in await office.listed()}
+        took = time.monotonic() - began
+        stop.set()
+        await asyncio.gather(*couriers)
+    assert took > 29 / 20, "the thirtieth turn is 29 steps after the first"
+    assert {each.attempts for each in await office.listed()} == {1}
+
+
+async def test_an_endpoint_s_own_concurrency_counts(office: Office, db: Database) -> None:
+    async with listening(says(b"", every=60)) as listener:
+        made = await office.endpoint(listener.url)
+        async with db.transaction() as tx:
+            await tx.execute(
+                "UPDATE landbridge.endpoint SET concurrency = 2 WHERE id = $1", made.endpoint.id
+            )
+        for n in range(5):
+            await office.emit({"n": n})
+        tried = await office.run(await office.claim())
+        assert listener.connects == 2
+    assert (
+        sorted(each.state or "given back" for each in tried) == ["failing"] * 2 + ["given back"] * 3
+    )
