@@ -18,6 +18,7 @@ from sqlalchemy.ext import asyncio as alchemy
 from sqlalchemy.pool import NullPool
 
 from landbridge.engine.emit import emit
+from landbridge.store.bell import Bell
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
 
@@ -31,10 +32,12 @@ class Session(ABC):
 
     bound: Any
     """What is handed to `bind`."""
+    bell: Bell | None = None
+    """What is rung after a commit."""
 
     async def emit(self, word: str, *, tenant: str = "acme") -> str:
         """Emits an event that carries the word; its id."""
-        bound = bind(self.bound, "landbridge")
+        bound = bind(self.bound, "landbridge", self.bell)
         binds = {"environment": "test", "tenant": tenant}
         if isinstance(bound, Awaiting):
             return await emit(bound, "word.said", {"word": word}, **binds)

@@ -20,7 +20,8 @@ def wrote(connection: Any, bell: Bell) -> None:
     """Rings the bell once the present transaction of this connection is committed.
 
     Not if it is rolled back, nor if the savepoint is that we are in now. A commit that fails in the
-    database may ring it too, which costs a look for work and nothing else.
+    database may ring it too, which costs a look for work and nothing else; one in two phases does
+    not ring it.
     """
     heard: _Commits | None = connection.info.get(_PLACE)
     if heard is None or heard.connection() is not connection or heard.bell is not bell:
@@ -46,9 +47,7 @@ class _Commits:
             "release_savepoint": self._release,
             "rollback_savepoint": self._back,
             "commit": self._commit,
-            "commit_twophase": self._commit,
             "rollback": self._rollback,
-            "rollback_twophase": self._rollback,
         }
 
     def listen(self, connection: Any) -> None:
@@ -71,7 +70,7 @@ class _Commits:
         self.writes = 0
         self.marks.clear()
 
-    def _commit(self, connection: Any, *_: Any) -> None:
+    def _commit(self, connection: Any) -> None:
         if self.writes:
             transaction = connection.get_transaction()
             self.bell.ring_after(lambda: not transaction.is_active)
