@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.reference._cli import cli_page
 from tests.reference._errors import errors_page
+from tests.reference._metrics import metrics_page
 from tests.reference._models import models_page
 from tests.reference._providers import provider_pages
 from tests.reference._schema import schema_page
@@ -27,6 +28,7 @@ def pages() -> Mapping[Path, str]:
         _DOCS / "reference/settings.md": settings_page(),
         _DOCS / "reference/cli.md": cli_page(),
         _DOCS / "reference/errors.md": errors_page(),
+        _DOCS / "reference/metrics.md": metrics_page(),
         _DOCS / "reference/models.md": models_page(),
         _DOCS / "reference/schema.md": schema_page(),
     }
