@@ -11,7 +11,7 @@ from landbridge import ids
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.emit import emit
 from landbridge.errors import DatabaseUnavailable
-from landbridge.store import endpoints, outbox
+from landbridge.store import outbox
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database, Tx
 from landbridge.store.listen import hear
@@ -32,16 +32,14 @@ async def count(db: Database, table: str) -> int:
 
 @pytest.fixture
 async def endpoint(db: Database) -> str:
-    added = await endpoints.add(
-        db,
-        environment="test",
-        tenant="acme",
-        id=ids.new("end"),
-        url="https://shop.example/",
-        types=["*"],
-        secrets=b"",
-    )
-    return added.id
+    made = ids.new("end")
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO landbridge.endpoint (environment, tenant, id, url, secrets)"
+            " VALUES ('test', 'acme', $1, 'https://shop.example/', '')",
+            made,
+        )
+    return made
 
 
 async def test_a_step_moves_everything_batch_after_batch(db: Database, endpoint: str) -> None:
@@ -152,3 +150,58 @@ async def closed(database_url: str) -> Database:
 async def test_without_a_database_it_says_so(closed: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         await Dispatcher(closed).step()
+
+
+# Lines
+
+
+async def ordered(db: Database, endpoint: str, value: bool = True) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(
+            "UPDATE landbridge.endpoint SET ordered = $2 WHERE id = $1", endpoint, value
+        )
+
+
+async def test_of_each_ordering_key_the_first_is_due_after_a_step(
+    db: Database, endpoint: str
+) -> None:
+    await ordered(db, endpoint)
+    async with db.transaction() as tx:
+        for number in range(30):
+            await say(tx, ordering_key=f"key {number % 3}")
+    assert await Dispatcher(db, batch=10).step()
+    assert (await count(db, "due"), await count(db, "line")) == (3, 27)
+
+
+async def test_a_line_that_stands_still_is_found_within_a_round(
+    db: Database, endpoint: str
+) -> None:
+    hands = _Hands()
+    dispatcher = Dispatcher(db, monotonic=hands)
+    await ordered(db, endpoint)
+    async with db.transaction() as tx:
+        await say(tx, ordering_key="a")
+        await say(tx, ordering_key="a")
+    await dispatcher.step()
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM landbridge.due")  # and whoever did it crashed
+    assert not await dispatcher.step(), "not yet"
+    hands.at += 0.3
+    assert await dispatcher.step()
+    assert (await count(db, "due"), await count(db, "line")) == (1, 0)
+
+
+async def test_lines_of_an_endpoint_that_needs_none_are_released(
+    db: Database, endpoint: str
+) -> None:
+    hands = _Hands()
+    dispatcher = Dispatcher(db, monotonic=hands)
+    await ordered(db, endpoint)
+    async with db.transaction() as tx:
+        for _ in range(5):
+            await say(tx, ordering_key="a")
+    await dispatcher.step()
+    await ordered(db, endpoint, value=False)
+    hands.at += 0.3
+    assert await dispatcher.step()
+    assert (await count(db, "due"), await count(db, "line")) == (5, 0)
