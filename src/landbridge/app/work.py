@@ -96,7 +96,8 @@ class Work:
                 raise result
 
     def _loops(self, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        loops = [self._loop(ended, Dispatcher(self._parts.db, measures=self._parts.measures).step)]
+        dispatcher = Dispatcher(self._parts.db, measures=self._parts.measures)
+        loops = [self._loop(ended, dispatcher.step, then=self._wake)]
         loops += [self._loop(ended, self._consumer(handler)) for handler in self._handlers]
         return loops
 
@@ -114,7 +115,13 @@ class Work:
 
         return step
 
-    async def _loop(self, ended: asyncio.Event, step: Callable[[], Awaitable[bool]]) -> None:
+    async def _loop(
+        self,
+        ended: asyncio.Event,
+        step: Callable[[], Awaitable[bool]],
+        *,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
         """Steps as long as there is something to do, then waits for a wake-up or the poll."""
         woken = asyncio.Event()
         self._wakes.append(woken.set)
@@ -127,7 +134,7 @@ class Work:
                 await _first(ended, _PAUSE)
                 continue
             if moved:
-                self._wake()
+                then()
             else:
                 await _first(woken, POLL)
 

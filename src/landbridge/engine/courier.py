@@ -141,7 +141,7 @@ class Courier:
         while not self._stopping:
             now = time.monotonic()
             self._stirred.clear()
-            if self._asked or now - looked >= self._poll:
+            if (self._asked and not ready) or now - looked >= self._poll:
                 self._asked = False
                 looked = now
                 ready |= await self._patiently(self._ready) or set()

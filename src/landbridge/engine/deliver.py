@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ import structlog
 
 from landbridge.client.sender import Sender, Sent
 from landbridge.clock import Clock, SystemClock
+from landbridge.engine.catalogue import body_for
 from landbridge.engine.endpoints import signing_secrets
 from landbridge.engine.health import Watch
 from landbridge.engine.posting import SCHEDULE, Target, failed
@@ -24,13 +25,15 @@ from landbridge.engine.sightings import seen
 from landbridge.engine.tally import tally
 from landbridge.errors import DatabaseUnavailable, Forbidden, InvalidInput, Unreachable, VaultError
 from landbridge.measures import DELIVERY_SECONDS, Measures
-from landbridge.store import pacing, parcels
+from landbridge.store import event_types, lines, pacing, parcels
 from landbridge.store.database import Database
+from landbridge.store.lines import Line
 from landbridge.store.pacing import Want
 from landbridge.store.parcels import Destination, Parcel, Try
 from landbridge.vault import Vault
 
 _LONGEST_PACE = 60.0
+_SCHEDULES_LIVE = 30.0
 _RATED = "the endpoint's rate is used up; it waits for its turn"
 _SEALED_WAIT = timedelta(minutes=1)
 _MOST_TARGETS = 10_000
@@ -76,6 +79,8 @@ class Deliveries:
         self._monotonic = monotonic
         self._chance = chance
         self._targets: dict[str, Target] = {}
+        self._schedules: Mapping[str, tuple[timedelta, ...]] = {}
+        self._schedules_until = float("-inf")
         self._log = structlog.get_logger("landbridge.deliver")
 
     async def begin(self, fresh: Sequence[Parcel]) -> Begun:
@@ -84,6 +89,7 @@ class Deliveries:
         wanted = {each.endpoint: each.to for each in fresh if each.to}
         sealed = await self._open(wanted)
         gates = await self._watch.admit(wanted.values(), fresh[0].claimed_at) if wanted else {}
+        await self._type_schedules()
         begun = Begun()
         for each in fresh:
             if (ended := _unsendable(each)) is not None:
@@ -104,6 +110,8 @@ class Deliveries:
         target = self._targets[parcel.endpoint]
         if not target.begin():
             return target.postponed(parcel)
+        if parcel.older is not None and to.api_version:
+            body = body_for(body, parcel.older, to.api_version)
         began = self._monotonic()
         took = 0.0
         try:
@@ -137,6 +145,7 @@ class Deliveries:
             await self._watch.note(seen([each for each in tries if each.parcel.id not in lost]))
         except DatabaseUnavailable as error:  # they are settled; the next batch says as much
             self._log.warning("watch.missed", error=str(error))
+        await self._next_in_line([each for each in tries if each.parcel.id not in lost])
         for each in tries:
             if each.state == "abandoned" and each.parcel.id not in lost:
                 self._log.warning(
@@ -146,6 +155,25 @@ class Deliveries:
                     reason=each.error,
                 )
         return lost
+
+    async def _next_in_line(self, tries: Iterable[Try]) -> None:
+        """Lets those go who waited behind deliveries that are through or stepped aside."""
+        through = [
+            Line(each.environment, each.tenant, each.endpoint, each.line)
+            for each, done in ((one.parcel, one) for one in tries)
+            if each.line is not None and (done.aside or done.state in ("delivered", "abandoned"))
+        ]
+        try:
+            if await lines.promote(self._db, through):
+                await self._db.notify()
+        except DatabaseUnavailable as error:  # the dispatcher's tour finds them
+            self._log.warning("lines.missed", error=str(error))
+
+    async def _type_schedules(self) -> None:
+        """Looks up what the catalogue says of waits between tries, twice a minute."""
+        if self._monotonic() >= self._schedules_until:
+            self._schedules = await event_types.schedules(self._db)
+            self._schedules_until = self._monotonic() + _SCHEDULES_LIVE
 
     async def _paced(self, begun: Begun) -> Begun:
         """The same with posts to endpoints that have a rate put to their turns."""
@@ -223,10 +251,12 @@ class Deliveries:
         asked: str | None = None,
     ) -> Try:
         schedule = parcel.to.schedule if parcel.to is not None else None
+        if schedule is None:
+            schedule = self._schedules.get(parcel.type, SCHEDULE)
         return failed(
             parcel,
             error,
-            SCHEDULE if schedule is None else schedule,
+            schedule,
             took=took,
             chance=self._chance(),
             now=self._clock.now(),
