@@ -101,6 +101,18 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.deliveries:deliveries",
         help="List, show or repeat deliveries of events.",
     ),
+    "replays": Entry(
+        target="landbridge.cli.replays:replays",
+        help="Deliver past events again: order, watch, pause or cancel it.",
+    ),
+    "erase": Entry(
+        target="landbridge.cli.erase:erase",
+        help="Erase all that is kept of a tenant or a person.",
+    ),
+    "erasures": Entry(
+        target="landbridge.cli.erase:erasures",
+        help="List or show reports of what was erased.",
+    ),
     "map": Entry(
         target="landbridge.cli.map:map_record",
         help="Read a record into its unified form, or write one back.",

@@ -22,13 +22,24 @@ def list_(
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint, end_...")] = None,
     event: Annotated[str | None, typer.Option(help="Only of this event, evt_...")] = None,
+    type: Annotated[
+        str | None, typer.Option("--type", help="Only of this type, or invoice.* for all of these.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Emitted from then on: 2h, 3d, or 2026-11-24T08:00.", metavar="WHEN"),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Emitted before then.", metavar="WHEN")] = None,
     tenant: Tenant = None,
-    days: Annotated[int, typer.Option(help="How far back ended ones go.", min=1, max=3650)] = 7,
     limit: Limit = 50,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
-    """List deliveries, newest events first: those under way, and those that ended lately."""
+    """List deliveries, newest events first: those under way, and those that ended lately.
+
+    Without --since, ended ones go back for 7 days.
+    """
+    from landbridge.cli.moments import moment
     from landbridge.cli.output import print_rows
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
@@ -37,6 +48,7 @@ def list_(
     chosen = next((each for each in STATES if each == state), None)
     if state is not None and chosen is None:
         raise WrongUsage(f"--state: {state!r} is none of {', '.join(STATES)}")
+    begin, end = moment(since, "--since"), moment(until, "--until")
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         from dataclasses import asdict
@@ -47,11 +59,14 @@ def list_(
         found = await deliveries.every(
             bridge.db,
             environment=bridge.settings.environment,
-            since=datetime.now(UTC) - timedelta(days=days),
+            since=begin or datetime.now(UTC) - timedelta(days=7),
             tenant=tenant,
             endpoint=endpoint,
             event=event,
             state=chosen,
+            type=type,
+            emitted_since=begin,
+            emitted_until=end,
             most=limit,
         )
         return [asdict(delivery) for delivery in found]
@@ -65,10 +80,22 @@ def list_(
         "state",
         "attempts",
         "status",
-        "next_at",
+        "lane",
+        "next",
         "error",
     ]
-    print_rows("deliveries", rows, columns, as_json=as_json, none="nothing was sent so far")
+    if not as_json:
+        rows = [{**row, "next": _next(row)} for row in rows]
+    print_rows("deliveries", rows, columns, as_json=as_json, none="nothing like that was sent")
+
+
+def _next(row: dict[str, Any]) -> str:
+    """What a delivery waits for, in a cell."""
+    from landbridge.cli.output import cell
+
+    if row["behind"]:
+        return f"stands in line behind {row['behind']}"
+    return cell(row["next_at"]) + (", stepped aside" if row["aside"] else "")
 
 
 @deliveries.command()
@@ -97,9 +124,14 @@ def show(
         print_json(facts)
         return
     tries = facts.pop("tries")
+    behind, aside = facts.pop("behind"), facts.pop("aside")
     print_facts(facts, as_json=False)
+    if behind:
+        typer.echo(f"it stands in line behind {behind}, and is tried once that one is through")
+    if aside:
+        typer.echo("it stepped aside: the events behind it in its line went on without it")
     typer.echo("")
-    columns = ["number", "outcome", "status", "took_ms", "at", "error"]
+    columns = ["number", "outcome", "status", "took_ms", "at", "retry_at", "error"]
     print_rows("tries", tries, columns, as_json=False, none="not tried so far")
 
 
