@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from landbridge.client.guard import Guard, Target
+from landbridge.client.lean import LeanSender
 from landbridge.client.sender import Sender
 from landbridge.client.transport import guarded_transport
 from landbridge.errors import Forbidden, InvalidInput, SettingsError, Unreachable
@@ -24,15 +25,20 @@ async def by_sender(guard: Guard, url: str) -> int:
         return (await sender.post(url, {}, b"{}")).status
 
 
+async def by_lean(guard: Guard, url: str) -> int:
+    async with LeanSender(guard, deadline=5) as sender:
+        return (await sender.post(url, {}, b"{}")).status
+
+
 async def by_transport(guard: Guard, url: str) -> int:
     transport = guarded_transport(guard)
     async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5) as client:
         return (await client.post(url, content=b"{}")).status_code
 
 
-@pytest.fixture(params=[by_sender, by_transport])
+@pytest.fixture(params=[by_sender, by_lean, by_transport])
 def get(request: pytest.FixtureRequest) -> Get:
-    """Both ways in which we call an address that somebody else chose."""
+    """The ways in which we call an address that somebody else chose."""
     chosen: Get = request.param
     return chosen
 
@@ -214,16 +220,18 @@ async def test_the_name_stays_in_tls_and_in_the_host_field(tmp_path: Path) -> No
     guard = Guard(["127.0.0.0/8"], lookup=resolving(["127.0.0.1"]))
     async with listening(tls=server) as listener:
         url = f"https://shop.example:{listener.port}/"
-        async with Sender(guard, tls=client) as sender:
-            assert (await sender.post(url, {}, b"")).status == 200
+        for kind in (Sender, LeanSender):
+            async with kind(guard, tls=client) as sender:
+                assert (await sender.post(url, {}, b"")).status == 200
         async with httpx2.AsyncClient(transport=guarded_transport(guard, tls=client)) as http:
             assert (await http.get(url)).status_code == 200
-        assert listener.names == ["shop.example", "shop.example"]
+        assert listener.names == ["shop.example"] * 3
         assert all(b"Host: shop.example:" in each for each in listener.requests)
         other = f"https://other.example:{listener.port}/"
-        async with Sender(guard, tls=client) as sender:
-            with pytest.raises(Unreachable, match="TLS certificate is not accepted"):
-                await sender.post(other, {}, b"")
+        for kind in (Sender, LeanSender):
+            async with kind(guard, tls=client) as sender:
+                with pytest.raises(Unreachable, match="TLS certificate is not accepted"):
+                    await sender.post(other, {}, b"")
         async with httpx2.AsyncClient(transport=guarded_transport(guard, tls=client)) as http:
             with pytest.raises(httpx2.ConnectError):
                 await http.get(other)
@@ -235,11 +243,12 @@ async def test_a_redirect_to_a_refused_address_is_not_connected_to(listener: Lis
     guard = Guard(["127.0.0.0/8"])
     async with listening(says(moved)) as first:
         assert await by_sender(guard, first.url) == 302
+        assert await by_lean(guard, first.url) == 302
         transport = guarded_transport(guard)
         async with httpx2.AsyncClient(transport=transport, follow_redirects=True) as client:
             with pytest.raises(Forbidden, match="::1, which is loopback"):
                 await client.get(first.url)
-        assert first.connects == 2
+        assert first.connects == 3
     assert listener.connects == 0
 
 
@@ -259,6 +268,8 @@ async def test_a_name_without_an_address_is_unreachable() -> None:
         await guard.check("https://gone.example/")
     with pytest.raises(Unreachable, match="has no address"):
         await by_sender(guard, "https://gone.example/")
+    with pytest.raises(Unreachable, match="has no address"):
+        await by_lean(guard, "https://gone.example/")
     with pytest.raises(httpx2.ConnectError, match="has no address"):
         await by_transport(guard, "https://gone.example/")
     with pytest.raises(Unreachable):

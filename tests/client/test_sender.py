@@ -9,20 +9,30 @@ from collections.abc import AsyncIterator
 import pytest
 
 from landbridge.client.guard import Guard
-from landbridge.client.sender import Sender, check_headers
+from landbridge.client.lean import LeanSender
+from landbridge.client.post import Posts, check_headers
+from landbridge.client.sender import Sender
 from landbridge.errors import InvalidInput, Unreachable
 from tests.client.servers import OK, Answer, for_ever, hangs_up, listening, says
 
 LOCAL = Guard(["127.0.0.0/8"])
+Kind = type[Sender] | type[LeanSender]
+
+
+@pytest.fixture(params=[Sender, LeanSender])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Both senders: what is said here is said of either."""
+    chosen: Kind = request.param
+    return chosen
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    async with Sender(LOCAL, deadline=0.5, body_cap=1000) as ready:
+async def sender(kind: Kind) -> AsyncIterator[Posts]:
+    async with kind(LOCAL, deadline=0.5, body_cap=1000) as ready:
         yield ready
 
 
-async def test_the_post_arrives_as_it_was_given(sender: Sender) -> None:
+async def test_the_post_arrives_as_it_was_given(sender: Posts) -> None:
     async with listening() as listener:
         sent = await sender.post(
             f"{listener.url}/hook?a=1", {"x-one": "1", "content-type": "text/csv"}, b"a;\xff\x00"
@@ -39,14 +49,14 @@ async def test_the_post_arrives_as_it_was_given(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 410, 429, 500, 599])
-async def test_any_status_is_an_answer(sender: Sender, status: int) -> None:
+async def test_any_status_is_an_answer(sender: Posts, status: int) -> None:
     answer = f"HTTP/1.1 {status} X\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n".encode()
     async with listening(says(answer)) as listener:
         sent = await sender.post(listener.url, {}, b"")
     assert (sent.status, sent.headers["Retry-After"]) == (status, "7")
 
 
-async def test_a_redirect_is_not_followed(sender: Sender) -> None:
+async def test_a_redirect_is_not_followed(sender: Posts) -> None:
     async with listening() as target:
         moved = f"HTTP/1.1 307 X\r\nlocation: {target.url}\r\ncontent-length: 0\r\n\r\n"
         async with listening(says(moved.encode())) as listener:
@@ -54,13 +64,13 @@ async def test_a_redirect_is_not_followed(sender: Sender) -> None:
         assert target.connects == 0
 
 
-async def test_the_connection_is_kept_and_no_cookie_is() -> None:
+async def test_the_connection_is_kept_and_no_cookie_is(kind: Kind) -> None:
     async def here(_host: str, _port: int) -> list[str]:
         return ["127.0.0.1"]
 
     answer = b"HTTP/1.1 200 OK\r\nset-cookie: a=canary\r\ncontent-length: 0\r\n\r\n"
     guard = Guard(["127.0.0.0/8"], lookup=here)
-    async with listening(says(answer)) as listener, Sender(guard) as sender:
+    async with listening(says(answer)) as listener, kind(guard) as sender:
         for _ in range(3):
             await sender.post(f"http://shop.example:{listener.port}/", {}, b"")
         assert (listener.connects, len(listener.requests)) == (1, 3)
@@ -68,7 +78,7 @@ async def test_the_connection_is_kept_and_no_cookie_is() -> None:
 
 
 async def test_no_proxy_of_the_environment_is_used(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: Posts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with listening() as proxy, listening() as listener:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -90,14 +100,14 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
     ],
     ids=["silence", "slow head", "slow body", "only continue"],
 )
-async def test_the_deadline_is_for_the_whole_answer(sender: Sender, answer: Answer) -> None:
+async def test_the_deadline_is_for_the_whole_answer(sender: Posts, answer: Answer) -> None:
     async with listening(answer) as listener:
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1 gave no whole answer within 0\.5 s"):
             await sender.post(listener.url, {}, b"")
 
 
 async def test_an_endless_body_is_read_up_to_the_cap_and_its_connection_closed(
-    sender: Sender,
+    sender: Posts,
 ) -> None:
     async with listening(for_ever) as listener:
         began = time.monotonic()
@@ -107,13 +117,13 @@ async def test_an_endless_body_is_read_up_to_the_cap_and_its_connection_closed(
         assert listener.connects == 2
 
 
-async def test_a_body_of_exactly_the_cap_is_whole(sender: Sender) -> None:
+async def test_a_body_of_exactly_the_cap_is_whole(sender: Posts) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + b"x" * 1000
     async with listening(says(answer)) as listener:
         assert (await sender.post(listener.url, {}, b"")).body == b"x" * 1000
 
 
-async def test_a_packed_body_is_not_unpacked(sender: Sender) -> None:
+async def test_a_packed_body_is_not_unpacked(sender: Posts) -> None:
     bomb = gzip.compress(b"\x00" * 10_000_000)
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
     async with listening(says(head.encode() + bomb)) as listener:
@@ -129,7 +139,7 @@ async def test_a_packed_body_is_not_unpacked(sender: Sender) -> None:
     ],
 )
 async def test_why_no_answer_came_is_said_without_the_url(
-    sender: Sender, answer: Answer, said: str
+    sender: Posts, answer: Answer, said: str
 ) -> None:
     async with listening(answer) as listener:
         with pytest.raises(Unreachable, match=said) as caught:
@@ -138,7 +148,7 @@ async def test_why_no_answer_came_is_said_without_the_url(
     assert caught.value.__cause__ is None
 
 
-async def test_a_port_where_nobody_listens_is_unreachable(sender: Sender) -> None:
+async def test_a_port_where_nobody_listens_is_unreachable(sender: Posts) -> None:
     async with listening() as listener:
         url = listener.url
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1: no connection \(Connect call failed"):
@@ -156,10 +166,13 @@ async def test_a_port_where_nobody_listens_is_unreachable(sender: Sender) -> Non
         ({"x:": "a"}, "a name is"),
         ({"": "a"}, "a name is"),
         ({"x y": "a"}, "a name is"),
+        ({"Content-Length": "3"}, "header Content-Length: it is set by the sender itself"),
+        ({"transfer-encoding": "chunked"}, "set by the sender itself"),
+        ({"host": "other.example"}, "set by the sender itself"),
     ],
 )
 async def test_a_header_that_breaks_out_of_its_line_is_refused(
-    sender: Sender, headers: dict[str, str], said: str
+    sender: Posts, headers: dict[str, str], said: str
 ) -> None:
     async with listening() as listener:
         with pytest.raises(InvalidInput, match=said):
@@ -171,6 +184,6 @@ def test_ordinary_headers_pass() -> None:
     check_headers({"webhook-signature": "v1,abc= v1,def=", "X-Empty": "", "x_y": "caf\xe9"})
 
 
-async def test_a_sender_is_used_while_it_is_open() -> None:
+async def test_a_sender_is_used_while_it_is_open(kind: Kind) -> None:
     with pytest.raises(RuntimeError, match="not open"):
-        await Sender(LOCAL).post("http://127.0.0.1/", {}, b"")
+        await kind(LOCAL).post("http://127.0.0.1/", {}, b"")

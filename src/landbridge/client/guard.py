@@ -13,7 +13,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from landbridge.errors import Forbidden, InvalidInput, SettingsError, Unreachable
@@ -22,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """All addresses of a name, as text; OSError when there is none."""
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
 _LONGEST = 2048
 
 _REFUSED = tuple(
@@ -70,21 +72,37 @@ class Target:
     port: int
 
 
-async def system_lookup(host: str, port: int) -> list[str]:
-    """The addresses that the operating system knows for a name, in its order of preference."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+class SystemLookup:
+    """Gives the addresses that the operating system knows for a name, in its order of preference.
+
+    In threads of its own: a name whose servers hang keeps one for up to half a minute, and an
+    event loop's own lookups are few enough (uvloop: two at a time) for a stranger to use them up.
+    """
+
+    def __init__(self, threads: int = 64):
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="landbridge-names")
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """As `socket.getaddrinfo`, each address once."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        )
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Guard:
     """Lets global addresses through, and those in the `allow` networks such as `10.1.0.0/16`.
 
-    SettingsError for a network that is none.
+    `proxied` says that a proxy looks names up: `check` then judges a URL by its text alone, and
+    what a name leads to is for the proxy to refuse. SettingsError for a network that is none.
     """
 
-    def __init__(self, allow: Sequence[str] = (), *, lookup: Lookup = system_lookup):
+    def __init__(
+        self, allow: Sequence[str] = (), *, lookup: Lookup | None = None, proxied: bool = False
+    ):
         self._allow = _networks(allow)
-        self._lookup = lookup
+        self._lookup = lookup or SystemLookup()
+        self._proxied = proxied
 
     def __repr__(self) -> str:
         return f"Guard(allow={[str(network) for network in self._allow]})"
@@ -109,7 +127,8 @@ class Guard:
         name that has none.
         """
         target = self.target(url)
-        await self.addresses(target.host, target.port)
+        if not self._proxied:
+            await self.addresses(target.host, target.port)
         return target
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -178,7 +197,7 @@ def _parsed(url: str) -> Target:
         host = (parts.hostname or "").encode("idna").decode("ascii")
     except (ValueError, UnicodeError):
         raise InvalidInput(f"url: its host or port cannot be read; {shape}") from None
-    if parts.scheme not in _PORTS:
+    if parts.scheme not in PORTS:
         raise InvalidInput(f"url: it begins with neither http:// nor https://; {shape}")
     if "@" in parts.netloc:
         raise InvalidInput(f"url: it holds a user name or password; {shape} without them")
@@ -186,7 +205,7 @@ def _parsed(url: str) -> Target:
         raise InvalidInput(f"url: it names no host; {shape}")
     if port == 0:
         raise InvalidInput("url: port 0 cannot be connected to; use 443 or leave it out")
-    return Target(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme])
+    return Target(scheme=parts.scheme, host=host, port=port or PORTS[parts.scheme])
 
 
 def _literal(host: str) -> str | None:

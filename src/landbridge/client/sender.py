@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
+from landbridge.client._proxy import Proxy
 from landbridge.client.guard import Guard
-from landbridge.errors import InvalidInput, Unreachable
+from landbridge.client.post import AGENT, Posts, Sent, check_headers
+from landbridge.errors import Unreachable
 from landbridge.wire import Headers
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_AGENT = "Landbridge-Webhooks"
+__all__ = ["Posts", "Sender", "Sent"]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sent:
-    """What came back: `body` is cut off at the cap, `took` is in seconds."""
-
-    status: int
-    headers: Headers
-    body: bytes
-    took: float
+_MOST_PLACES = 4096
 
 
 class Sender:
@@ -37,7 +28,9 @@ class Sender:
 
     `deadline` is for a whole post, in seconds: name, connection, TLS, answer and its body. Of an
     answer's body at most `body_cap` bytes are read, as they come and undecoded; a longer one ends
-    the connection. No redirect is followed, no cookie kept, no proxy of the environment used.
+    the connection. No redirect is followed, no cookie kept, no proxy of the environment used, only
+    the one that is named: `http://host:port`. It looks up names itself, so that the guard then
+    judges no more than the URL.
     """
 
     def __init__(
@@ -48,18 +41,27 @@ class Sender:
         body_cap: int = 16_384,
         connections: int = 0,
         tls: ssl.SSLContext | None = None,
+        proxy: str = "",
     ):
         self._guard = guard
         self._deadline = deadline
         self._body_cap = body_cap
         self._connections = connections
         self._tls = tls
+        self._proxy = Proxy.parse(proxy)
+        self._via: dict[str, Any] = {}
+        self._places: dict[str, tuple[URL, str]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        proxy = self._proxy
+        if proxy is not None:
+            self._via["proxy"] = URL.build(scheme="http", host=proxy.host, port=proxy.port)
+            if proxy.authorization:
+                self._via["proxy_headers"] = {"proxy-authorization": proxy.authorization}
         connector = aiohttp.TCPConnector(
-            resolver=_Vetted(self._guard),
-            socket_factory=self._socket,
+            resolver=_Vetted(self._guard) if proxy is None else None,
+            socket_factory=self._socket if proxy is None else None,
             limit=self._connections,
             ttl_dns_cache=10,
             ssl=self._tls or True,
@@ -69,7 +71,7 @@ class Sender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=self._deadline),
-            headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+            headers={"user-agent": AGENT, "accept-encoding": "identity"},
             trust_env=False,
         )
         return self
@@ -88,11 +90,13 @@ class Sender:
         if self._session is None:
             raise RuntimeError("the sender is not open: use it as `async with Sender(guard)`")
         check_headers(headers)
-        host = self._guard.target(url).host
+        place, host = self._places.get(url) or self._look(url)
+        if place.scheme == "http" and "proxy_headers" in self._via:
+            headers = {**headers, **self._via["proxy_headers"]}
         began = time.monotonic()
         try:
             async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False
+                place, data=body, headers=headers, allow_redirects=False, **self._via
             ) as response:
                 read = await self._read(response)
         except TimeoutError:
@@ -105,6 +109,14 @@ class Sender:
             body=read,
             took=time.monotonic() - began,
         )
+
+    def _look(self, url: str) -> tuple[URL, str]:
+        """The URL and its host: by the guard, then remembered."""
+        host = self._guard.target(url).host
+        if len(self._places) >= _MOST_PLACES:
+            self._places.clear()
+        self._places[url] = found = (URL(url), host)
+        return found
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body up to the cap. aiohttp ends the connection if there is more."""
@@ -151,21 +163,12 @@ class _Vetted(AbstractResolver):
         """Nothing is kept open."""
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
-    """InvalidInput for a header that would break out of its line or that no peer could read."""
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(f"header {name!r}: a name is letters, digits and hyphens")
-        if not _VALUE.fullmatch(value):
-            raise InvalidInput(
-                f"header {name}: its value holds a line break or another control character"
-            )
-
-
 def _reason(error: aiohttp.ClientError) -> str:
     """Why no answer came, in words that name no secret: a URL's path and query may hold one."""
     if isinstance(error, aiohttp.InvalidURL):
         return "its URL cannot be used"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy did not connect (HTTP {error.status})"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its TLS certificate is not accepted ({error.certificate_error})"
     if isinstance(error, aiohttp.ClientConnectorSSLError):
