@@ -167,7 +167,9 @@ async def test_disabled_with_a_reason_and_enabled_again(office: Endpoints) -> No
     made = (await office.create(**ACME, url=URL)).endpoint
     disabled = await office.disable(made.id, **ACME)
     assert (disabled.state, disabled.reason) == ("disabled", "disabled by hand")
-    enabled = await office.enable(made.id, **ACME)
+    assert disabled.disabled_at is not None
+    enabled = (await office.enable(made.id, **ACME)).endpoint
+    assert enabled.disabled_at is None
     assert (enabled.state, enabled.reason) == ("enabled", "")
 
 

@@ -68,7 +68,8 @@ def enable(id: Id, environment: Environment = None, as_json: AsJson = False) -> 
     """Send events again: those that are emitted from now on."""
 
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
-        return _row(await bridge.endpoints.enable(found.id, **_whose(found)))
+        enabled = await bridge.endpoints.enable(found.id, **_whose(found))
+        return _row(enabled.endpoint)
 
     _change(id, work, environment=environment, as_json=as_json)
 

@@ -1,61 +1,80 @@
-"""Endpoints as tenants keep them: where events go, which ones, and the secrets that sign them."""
+"""Endpoints as tenants keep them: where events go, which ones, how, and what signs them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-import msgspec
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
 
 from landbridge import ids
 from landbridge.client.guard import Guard
+from landbridge.client.post import Posts
+from landbridge.client.sender import Sender
 from landbridge.clock import Clock, SystemClock
-from landbridge.errors import InvalidInput, NotFound
-from landbridge.signing.standard import new_secret
-from landbridge.store import endpoints
+from landbridge.engine import _endpoint_input as checks
+from landbridge.engine._endpoint_input import UNCHANGED, Scheme, Unchanged
+from landbridge.engine._endpoint_values import Created, Enabled, Key, Shown, found_or_raise, missing
+from landbridge.engine.endpoint_keys import (
+    Secret,
+    custom_headers,
+    open_secrets,
+    seal_headers,
+    seal_secrets,
+    signing_secrets,
+)
+from landbridge.engine.ping import Pinged, ping
+from landbridge.engine.rotation import Rotation, created, fresh_secrets, scheme_of
+from landbridge.errors import InvalidInput
+from landbridge.signing.standard import Signer, new_private_key, new_secret, public_key
+from landbridge.store import endpoints, health
 from landbridge.store.database import Database
 from landbridge.store.endpoints import Endpoint
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
+
+__all__ = [
+    "EVERY",
+    "UNCHANGED",
+    "Created",
+    "Enabled",
+    "Endpoints",
+    "Key",
+    "Pinged",
+    "Scheme",
+    "Shown",
+    "signing_secrets",
+]
 
 EVERY = ("*",)
 """The types of an endpoint that wants all events."""
 
-_TYPE = re.compile(r"\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?")
-_MOST_TYPES = 100
 _SYSTEM = SystemClock()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Created:
-    """A new endpoint and its secret, which is shown this once: give it to the receiver."""
-
-    endpoint: Endpoint
-    secret: str = field(repr=False)
-
-
-class _Secret(msgspec.Struct, frozen=True):
-    """One signing secret; `until` is when its successor stands alone, None for the newest."""
-
-    secret: str
-    until: datetime | None = None
+_OVERLAP = timedelta(hours=24)
 
 
 class Endpoints:
     """Creates and keeps endpoints. Every call names the environment and the tenant.
 
-    NotFound for an id that the tenant has not, InvalidInput for a wrong URL, type or secret,
-    Forbidden for an address that the guard refuses, Unreachable for a name without an address.
+    NotFound for an id that the tenant has not, InvalidInput for a wrong setting, Forbidden for an
+    address that the guard refuses, Unreachable for a name without an address. `sender` is what
+    pings are posted with; without one each has its own.
     """
 
-    def __init__(self, db: Database, vault: Vault, guard: Guard, *, clock: Clock = _SYSTEM):
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        guard: Guard,
+        *,
+        sender: Posts | None = None,
+        clock: Clock = _SYSTEM,
+    ):
         self._db = db
         self._vault = vault
         self._guard = guard
+        self._sender = sender
         self._clock = clock
+        self._rotation = Rotation(db, vault, clock)
 
     async def create(
         self,
@@ -64,30 +83,66 @@ class Endpoints:
         tenant: str,
         url: str,
         types: Sequence[str] = EVERY,
+        description: str = "",
+        filter: Mapping[str, Any] | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        api_version: str = "",
+        schedule: Sequence[timedelta] | None = None,
+        concurrency: int | None = None,
+        rate: float | None = None,
+        ordered: bool = False,
+        skip_after: int | None = None,
+        scheme: Scheme = "v1",
         secret: str | None = None,
+        private_key: str | None = None,
     ) -> Created:
         """A new endpoint, enabled, for events that are dispatched from now on.
 
-        `types` are event types, `*` for all, or `invoice.*` for all that begin with `invoice.`.
-        `secret` is `whsec_` and base64 of 24 to 64 bytes; without one it is made up.
+        `types` are event types, `*` for all, or `invoice.*` for all that begin with `invoice.`;
+        `filter` is what a body has to hold (`engine.filters`), `api_version` the version of it that
+        the receiver reads. `headers` are sent with each post and sealed. `schedule` are the waits
+        between at most 20 tries, 14 days together. `concurrency` (1-1000) are posts at a time,
+        `rate` (0.01-10000) posts a second. With `ordered`, events of one ordering key go one after
+        the other; one that failed `skip_after` times steps aside and is tried on beside the others.
+
+        It is signed with `v1` (HMAC), `v1a` (ed25519) or both. A `secret` of the receiver's is
+        `whsec_` and base64 of 24 to 64 bytes, a `private_key` is `whsk_` and base64 of 32 bytes;
+        without them they are made up.
         """
         if not tenant or "\x00" in tenant:
             raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
-        wanted = _checked_types(types)
-        secret = new_secret() if secret is None else _checked_secret(secret)
+        settings = checks.checked(
+            {
+                "url": url,
+                "types": types,
+                "description": description,
+                "filter": filter,
+                "api_version": api_version,
+                "schedule": schedule,
+                "concurrency": concurrency,
+                "rate": rate,
+                "ordered": ordered,
+                "skip_after": skip_after,
+            }
+        )
+        checks.steps_aside(ordered=ordered, skip_after=skip_after)
+        wanted = checks.headers(headers or {})
+        fresh = fresh_secrets(checks.scheme(scheme), secret, private_key)
         await self._guard.check(url)
-        fresh = ids.new(ids.PREFIXES["endpoint"])
-        sealed = await self._seal(environment, tenant, fresh, [_Secret(secret)])
+        whose = {
+            "environment": environment,
+            "tenant": tenant,
+            "id": ids.new(ids.PREFIXES["endpoint"]),
+        }
+        secrets = [Secret(each) for each in fresh.values()]
         endpoint = await endpoints.add(
             self._db,
-            environment=environment,
-            tenant=tenant,
-            id=fresh,
-            url=url,
-            types=wanted,
-            secrets=sealed,
+            **whose,
+            **settings,
+            secrets=await seal_secrets(self._vault, **whose, secrets=secrets),
+            headers=await seal_headers(self._vault, **whose, headers=wanted),
         )
-        return Created(endpoint=endpoint, secret=secret)
+        return created(endpoint, fresh)
 
     async def list(self, *, environment: str, tenant: str | None = None) -> Sequence[Endpoint]:
         """The endpoints of a tenant, oldest first; without one those of all tenants."""
@@ -95,8 +150,30 @@ class Endpoints:
 
     async def get(self, id: str, *, environment: str, tenant: str) -> Endpoint:
         """The endpoint."""
-        return _found(
+        return found_or_raise(
             await endpoints.one(self._db, environment=environment, tenant=tenant, id=id), id
+        )
+
+    async def show(self, id: str, *, environment: str, tenant: str) -> Shown:
+        """The endpoint with its public keys and the names of its headers. VaultError: not now."""
+        found = await self.get(id, environment=environment, tenant=tenant)
+        whose = {"environment": environment, "tenant": tenant, "id": id}
+        now = self._clock.now()
+        secrets = await open_secrets(self._vault, **whose, envelope=found.secrets)
+        valid = [each for each in secrets if not each.over(now)]
+        headers = await custom_headers(self._vault, **whose, envelope=found.headers)
+        return Shown(
+            endpoint=found,
+            scheme=scheme_of(valid),
+            keys=tuple(
+                Key(
+                    version=each.version,
+                    public_key=public_key(each.secret) if each.version == "v1a" else "",
+                    until=each.until,
+                )
+                for each in valid
+            ),
+            headers=tuple(headers),
         )
 
     async def update(
@@ -105,32 +182,110 @@ class Endpoints:
         *,
         environment: str,
         tenant: str,
-        url: str | None = None,
-        types: Sequence[str] | None = None,
+        url: str | Unchanged = UNCHANGED,
+        types: Sequence[str] | Unchanged = UNCHANGED,
+        description: str | Unchanged = UNCHANGED,
+        filter: Mapping[str, Any] | str | Unchanged | None = UNCHANGED,
+        headers: Mapping[str, str] | Unchanged | None = UNCHANGED,
+        api_version: str | Unchanged = UNCHANGED,
+        schedule: Sequence[timedelta] | Unchanged | None = UNCHANGED,
+        concurrency: int | Unchanged | None = UNCHANGED,
+        rate: float | Unchanged | None = UNCHANGED,
+        ordered: bool | Unchanged = UNCHANGED,
+        skip_after: int | Unchanged | None = UNCHANGED,
     ) -> Endpoint:
-        """The endpoint with another URL or other types; deliveries under way follow it."""
-        wanted = None if types is None else _checked_types(types)
-        if url is not None:
-            await self._guard.check(url)
-        changed = await endpoints.change(
-            self._db, environment=environment, tenant=tenant, id=id, url=url, types=wanted
+        """The endpoint with other settings, as in `create`; what is not given stays.
+
+        None clears a setting, so that the installation's own holds. `headers` replaces all of
+        them. Deliveries that wait go out as the endpoint then is; those being posted go on as they
+        began. Another URL begins with a clean record of failures.
+        """
+        settings = checks.checked(
+            {
+                "url": url,
+                "types": types,
+                "description": description,
+                "filter": filter,
+                "api_version": api_version,
+                "schedule": schedule,
+                "concurrency": concurrency,
+                "rate": rate,
+                "ordered": ordered,
+                "skip_after": skip_after,
+            }
         )
-        return _found(changed, id)
+        whose: dict[str, Any] = {"environment": environment, "tenant": tenant, "id": id}
+        if headers is not UNCHANGED:
+            wanted = checks.headers(headers or {})
+            await self.get(id, environment=environment, tenant=tenant)
+            settings["headers"] = await seal_headers(self._vault, **whose, headers=wanted)
+        if url is not UNCHANGED:
+            await self._guard.check(url)
+        async with self._db.transaction() as tx:
+            before = found_or_raise(await endpoints.lock(tx, **whose), id)
+            _settle_order(settings, before)
+            changed = found_or_raise(await endpoints.change(tx, **whose, **settings), id)
+            if changed.url != before.url:
+                await health.reset(tx, environment=environment, tenant=tenant, endpoint=id)
+        return changed
 
     async def disable(
         self, id: str, *, environment: str, tenant: str, reason: str = "disabled by hand"
     ) -> Endpoint:
         """The endpoint, which gets no more events; deliveries under way are abandoned."""
-        return await self._set_state(id, environment, tenant, "disabled", reason)
+        changed = await endpoints.set_state(
+            self._db,
+            environment=environment,
+            tenant=tenant,
+            id=id,
+            state="disabled",
+            reason=reason,
+        )
+        return found_or_raise(changed, id)
 
-    async def enable(self, id: str, *, environment: str, tenant: str) -> Endpoint:
-        """The endpoint, which gets events again: those that are dispatched from now on."""
-        return await self._set_state(id, environment, tenant, "enabled", "")
+    async def enable(self, id: str, *, environment: str, tenant: str) -> Enabled:
+        """The endpoint, which gets events again: those that are dispatched from now on.
+
+        Its record of failures begins anew. What it missed is counted, and delivered by a replay.
+        """
+        whose: dict[str, Any] = {"environment": environment, "tenant": tenant, "id": id}
+        async with self._db.transaction() as tx:
+            before = found_or_raise(await endpoints.lock(tx, **whose), id)
+            enabled = found_or_raise(await endpoints.set_state(tx, **whose, state="enabled"), id)
+            if before.state != "enabled":
+                await health.reset(tx, environment=environment, tenant=tenant, endpoint=id)
+        if before.disabled_at is None:
+            return Enabled(endpoint=enabled, disabled_at=None, missed=0, exact=True)
+        missed = await endpoints.missed(self._db, **whose, since=before.disabled_at)
+        return Enabled(
+            endpoint=enabled,
+            disabled_at=before.disabled_at,
+            missed=missed.events,
+            exact=missed.exact,
+        )
 
     async def delete(self, id: str, *, environment: str, tenant: str) -> None:
         """Removes it; deliveries under way are abandoned."""
-        if not await endpoints.delete(self._db, environment=environment, tenant=tenant, id=id):
-            raise _missing(id)
+        async with self._db.transaction() as tx:
+            if not await endpoints.delete(tx, environment=environment, tenant=tenant, id=id):
+                raise missing(id)
+            await health.reset(tx, environment=environment, tenant=tenant, endpoint=id)
+
+    async def ping(self, id: str, *, environment: str, tenant: str) -> Pinged:
+        """What comes of a signed `endpoint.ping` that is posted now, also to a disabled endpoint.
+
+        It is stored nowhere, is not tried again, and does not count for or against the endpoint.
+        """
+        found = await self.get(id, environment=environment, tenant=tenant)
+        whose = {"environment": environment, "tenant": tenant, "id": id}
+        now = self._clock.now()
+        secrets = await signing_secrets(self._vault, **whose, envelope=found.secrets, now=now)
+        headers = await custom_headers(self._vault, **whose, envelope=found.headers)
+        async with AsyncExitStack() as stack:
+            sender = self._sender
+            if sender is None:
+                sender = await stack.enter_async_context(Sender(self._guard))
+            return await ping(sender, found, Signer(secrets), headers, now=now)
 
     async def rotate_secret(
         self,
@@ -139,112 +294,54 @@ class Endpoints:
         environment: str,
         tenant: str,
         secret: str | None = None,
-        overlap: timedelta = timedelta(hours=24),
+        overlap: timedelta = _OVERLAP,
     ) -> str:
-        """The new secret. For `overlap` the one before it signs as well, so that a receiver that
-        has either of them accepts what comes."""
-        fresh = new_secret() if secret is None else _checked_secret(secret)
-        until = self._clock.now() + overlap
-        changed = None
-        while changed is None:  # another rotation at the same time: this one comes after it
-            found = await self.get(id, environment=environment, tenant=tenant)
-            older = [
-                _Secret(each.secret, until if each.until is None else min(each.until, until))
-                for each in await self._opened(found)
-                if not _over(each, self._clock.now())
-            ]
-            sealed = await self._seal(environment, tenant, id, [_Secret(fresh), *older])
-            changed = await endpoints.change(
-                self._db,
-                environment=environment,
-                tenant=tenant,
-                id=id,
-                secrets=sealed,
-                were=found.secrets,
-            )
+        """The new secret (v1). For `overlap` the one before it signs as well, so that a receiver
+        that has either of them accepts what comes. Without overlap it ends all others at once."""
+        fresh = new_secret() if secret is None else checks.secret(secret)
+        await self._rotation.rotate(
+            id, environment=environment, tenant=tenant, version="v1", fresh=fresh, overlap=overlap
+        )
         return fresh
 
-    async def _set_state(
-        self, id: str, environment: str, tenant: str, state: str, reason: str
-    ) -> Endpoint:
-        changed = await endpoints.set_state(
-            self._db, environment=environment, tenant=tenant, id=id, state=state, reason=reason
+    async def rotate_key(
+        self,
+        id: str,
+        *,
+        environment: str,
+        tenant: str,
+        private_key: str | None = None,
+        overlap: timedelta = _OVERLAP,
+    ) -> str:
+        """The new public key (v1a). For `overlap` the key before it signs as well."""
+        fresh = new_private_key() if private_key is None else checks.private_key(private_key)
+        await self._rotation.rotate(
+            id, environment=environment, tenant=tenant, version="v1a", fresh=fresh, overlap=overlap
         )
-        return _found(changed, id)
+        return public_key(fresh)
 
-    async def _seal(
-        self, environment: str, tenant: str, id: str, secrets: Sequence[_Secret]
-    ) -> bytes:
-        return await self._vault.seal(
-            Kind.SIGNING,
-            environment=environment,
-            tenant=tenant,
-            place=_place(id),
-            secret=msgspec.json.encode(secrets),
+    async def change_scheme(
+        self,
+        id: str,
+        *,
+        environment: str,
+        tenant: str,
+        scheme: Scheme,
+        overlap: timedelta = _OVERLAP,
+    ) -> Created:
+        """The endpoint, signed by this scheme, with what was made for it and was not there before.
+
+        A version that the scheme has no more signs on for `overlap`.
+        """
+        whose = {"environment": environment, "tenant": tenant}
+        return await self._rotation.change_scheme(
+            id, **whose, versions=checks.scheme(scheme), overlap=overlap
         )
 
-    async def _opened(self, endpoint: Endpoint) -> Sequence[_Secret]:
-        return await _open(
-            self._vault, endpoint.environment, endpoint.tenant, endpoint.id, endpoint.secrets
-        )
 
-
-async def signing_secrets(
-    vault: Vault, *, environment: str, tenant: str, id: str, envelope: bytes, now: datetime
-) -> list[str]:
-    """The secrets that sign an endpoint's deliveries at this moment, newest first."""
-    opened = await _open(vault, environment, tenant, id, envelope)
-    return [each.secret for each in opened if not _over(each, now)]
-
-
-async def _open(
-    vault: Vault, environment: str, tenant: str, id: str, envelope: bytes
-) -> list[_Secret]:
-    opened = await vault.open(
-        Kind.SIGNING, environment=environment, tenant=tenant, place=_place(id), envelope=envelope
-    )
-    return msgspec.json.decode(opened, type=list[_Secret])
-
-
-def _over(secret: _Secret, now: datetime) -> bool:
-    return secret.until is not None and secret.until <= now
-
-
-def _place(id: str) -> str:
-    return f"endpoint/{id}/secrets"
-
-
-def _checked_types(types: Sequence[str]) -> list[str]:
-    if isinstance(types, str) or not types:
-        raise InvalidInput("types: give a list of event types such as ['invoice.*'], or ['*']")
-    if len(types) > _MOST_TYPES:
-        raise InvalidInput(f"types: {len(types)} are given, {_MOST_TYPES} are the most; use ['*']")
-    for each in types:
-        if not _TYPE.fullmatch(each) or len(each) > 255:
-            raise InvalidInput(
-                f"types: {each!r} is not an event type such as invoice.paid, nor invoice.* or *"
-            )
-    return sorted(set(types))
-
-
-def _checked_secret(secret: str) -> str:
-    prefix, _, body = secret.partition("_")
-    try:
-        key = base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if prefix != "whsec" or not 24 <= len(key) <= 64:
-        raise InvalidInput("secret: it is not whsec_ and base64 of 24 to 64 bytes; or give none")
-    return secret
-
-
-def _found(endpoint: Endpoint | None, id: str) -> Endpoint:
-    if endpoint is None:
-        raise _missing(id)
-    return endpoint
-
-
-def _missing(id: str) -> NotFound:
-    return NotFound(
-        f"{id!r} is no endpoint of this tenant here; see them with: landbridge endpoints list"
-    )
+def _settle_order(settings: dict[str, Any], before: Endpoint) -> None:
+    """An endpoint that is no longer ordered loses `skip_after`, unless it was given."""
+    ordered = settings.get("ordered", before.ordered)
+    if not ordered and "skip_after" not in settings:
+        settings["skip_after"] = None
+    checks.steps_aside(ordered=ordered, skip_after=settings.get("skip_after", before.skip_after))

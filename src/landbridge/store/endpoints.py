@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+from landbridge import ids
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
@@ -14,28 +17,83 @@ from landbridge.store.sql import Sql
 class Endpoint:
     """One address of a tenant. `state` is enabled or disabled, `reason` says why it is disabled.
 
-    `types` are event types, `*` for all, or prefixes such as `invoice.*`; `secrets` is an envelope.
+    `types` are event types, `*` for all, or prefixes such as `invoice.*`; `filter` is what a body
+    has to hold (None: anything). `schedule` are the waits between tries, `concurrency` the posts at
+    a time and `rate` those per second (None: as the installation has it). With `ordered`, events of
+    one ordering key go one after the other; `skip_after` so many tries the first steps aside.
+    `slow`: it answers so slowly that it goes in a lane of its own. `secrets` and `headers` are
+    envelopes.
     """
 
     environment: str
     tenant: str
     id: str
     url: str = field(repr=False)
+    description: str
     types: tuple[str, ...]
+    filter: Mapping[str, Any] | None
     state: str
     reason: str
+    disabled_at: datetime | None
     secrets: bytes = field(repr=False)
+    headers: bytes | None = field(repr=False)
+    api_version: str
+    schedule: tuple[timedelta, ...] | None
+    concurrency: int | None
+    rate: float | None
+    ordered: bool
+    skip_after: int | None
+    slow: bool
     created_at: datetime
     updated_at: datetime
 
 
-_COLUMNS = "environment, tenant, id, url, types, state, reason, secrets, created_at, updated_at"
+@dataclass(frozen=True, kw_only=True)
+class Missed:
+    """How many events an endpoint did not get; at least that many if not `exact`."""
+
+    events: int
+    exact: bool
+
+
+_SETTINGS = {
+    "url": "text",
+    "description": "text",
+    "types": "text[]",
+    "filter": "jsonb",
+    "headers": "bytea",
+    "api_version": "text",
+    "schedule": "interval[]",
+    "concurrency": "int",
+    "rate": "float8",
+    "ordered": "bool",
+    "skip_after": "int",
+    "secrets": "bytea",
+}
+"""What may be set, and its type."""
+
+_DEFAULTS: Mapping[str, Any] = {
+    **dict.fromkeys(_SETTINGS),
+    "description": "",
+    "types": ["*"],
+    "api_version": "",
+    "ordered": False,
+}
+
+_SKEW = timedelta(days=1)
+"""How far the clock that made an event's id may be behind the database's."""
+
+_COLUMNS = (
+    "environment, tenant, id, url, description, types, filter, state, reason, disabled_at, secrets,"
+    " headers, api_version, schedule, concurrency, rate, ordered, skip_after, slow, created_at,"
+    " updated_at"
+)
 
 _ADD = Sql(
     "endpoints.add",
     f"""
-    INSERT INTO lb.endpoint (environment, tenant, id, url, types, secrets)
-    VALUES (:environment, :tenant, :id, :url, :types, :secrets)
+    INSERT INTO lb.endpoint (environment, tenant, id, {", ".join(_SETTINGS)})
+    VALUES (:environment, :tenant, :id, {", ".join(f":{name}" for name in _SETTINGS)})
     RETURNING {_COLUMNS}
     """,
 )
@@ -70,12 +128,16 @@ _LIST = Sql(
     across="The operator's list shows every tenant of an environment unless one is named.",
 )
 
+_CHANGES = ", ".join(
+    f"{name} = CASE WHEN '{name}' = ANY (:named::text[]) THEN :{name}::{kind} ELSE {name} END"
+    for name, kind in _SETTINGS.items()
+)
+
 _CHANGE = Sql(
     "endpoints.change",
     f"""
     UPDATE lb.endpoint
-    SET url = coalesce(:url, url), types = coalesce(:types, types),
-        secrets = coalesce(:secrets, secrets), updated_at = lb.now()
+    SET {_CHANGES}, updated_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id
       AND (:were::bytea IS NULL OR secrets = :were)
     RETURNING {_COLUMNS}
@@ -85,10 +147,35 @@ _CHANGE = Sql(
 _SET_STATE = Sql(
     "endpoints.set_state",
     f"""
-    UPDATE lb.endpoint SET state = :state, reason = :reason, updated_at = lb.now()
+    UPDATE lb.endpoint
+    SET state = :state, reason = :reason, updated_at = lb.now(),
+        disabled_at = CASE WHEN :state = 'disabled' THEN coalesce(disabled_at, lb.now()) END
     WHERE environment = :environment AND tenant = :tenant AND id = :id
       AND (:url::text IS NULL OR url = :url)
     RETURNING {_COLUMNS}
+    """,
+)
+
+# The latest events, up to a bound on what is looked at; the ids' range leaves whole days out.
+_MISSED = Sql(
+    "endpoints.missed",
+    """
+    WITH page AS MATERIALIZED (
+        SELECT e.type, e.payload, e.created_at FROM lb.event AS e
+        WHERE e.environment = :environment AND e.tenant = :tenant AND e.id >= :first
+        ORDER BY e.number DESC LIMIT :look
+    )
+    SELECT count(*) FILTER (
+               WHERE g.created_at >= :disabled_at
+                 AND EXISTS (SELECT FROM unnest(p.types) AS w(type)
+                             WHERE w.type = '*' OR w.type = g.type
+                                OR (right(w.type, 2) = '.*'
+                                    AND starts_with(g.type, left(w.type, -1))))
+                 AND (p.filter IS NULL OR lb.passes(g.payload, p.filter))) AS events,
+           count(*) < :look OR min(g.created_at) < :disabled_at AS exact
+    FROM page AS g
+    JOIN lb.endpoint AS p
+      ON p.environment = :environment AND p.tenant = :tenant AND p.id = :id
     """,
 )
 
@@ -102,25 +189,12 @@ _DELETE = Sql(
 
 
 async def add(
-    db: Database | Tx,
-    *,
-    environment: str,
-    tenant: str,
-    id: str,
-    url: str,
-    types: Sequence[str],
-    secrets: bytes,
+    db: Database | Tx, *, environment: str, tenant: str, id: str, **settings: Any
 ) -> Endpoint:
-    """The new endpoint, enabled."""
-    row = await db.row(
-        _ADD,
-        environment=environment,
-        tenant=tenant,
-        id=id,
-        url=url,
-        types=list(types),
-        secrets=secrets,
-    )
+    """The new endpoint, enabled. `settings` by column, `url` and `secrets` among them; `filter` is
+    JSON text, as compiled."""
+    values = {**_DEFAULTS, **settings}
+    row = await db.row(_ADD, environment=environment, tenant=tenant, id=id, **values)
     assert row is not None
     return _endpoint(row)
 
@@ -145,28 +219,31 @@ async def every(
     return [_endpoint(row) for row in rows]
 
 
+async def lock(tx: Tx, *, environment: str, tenant: str, id: str) -> Endpoint | None:
+    """The endpoint, which nobody else changes until the transaction ends."""
+    row = await tx.row(_LOCK, environment=environment, tenant=tenant, id=id)
+    return None if row is None else _endpoint(row)
+
+
 async def change(
     db: Database | Tx,
     *,
     environment: str,
     tenant: str,
     id: str,
-    url: str | None = None,
-    types: Sequence[str] | None = None,
-    secrets: bytes | None = None,
     were: bytes | None = None,
+    **settings: Any,
 ) -> Endpoint | None:
-    """The endpoint with what is given replaced; None if there is none, or if its secrets are no
+    """The endpoint with these settings, by column; None if there is none, or if its secrets are no
     longer those of `were`."""
     row = await db.row(
         _CHANGE,
         environment=environment,
         tenant=tenant,
         id=id,
-        url=url,
-        types=None if types is None else list(types),
-        secrets=secrets,
+        named=list(settings),
         were=were,
+        **{**dict.fromkeys(_SETTINGS), **settings},
     )
     return None if row is None else _endpoint(row)
 
@@ -199,7 +276,34 @@ async def delete(db: Database | Tx, *, environment: str, tenant: str, id: str) -
     return await db.run(_DELETE, environment=environment, tenant=tenant, id=id) == 1
 
 
+async def missed(
+    db: Database | Tx,
+    *,
+    environment: str,
+    tenant: str,
+    id: str,
+    since: datetime,
+    look: int = 10_000,
+) -> Missed:
+    """What the endpoint would have got of the events emitted since; `look` events are looked at."""
+    row = await db.row(
+        _MISSED,
+        environment=environment,
+        tenant=tenant,
+        id=id,
+        disabled_at=since,
+        first=ids.bound(ids.PREFIXES["event"], since - _SKEW),
+        look=look,
+    )
+    assert row is not None
+    return Missed(events=row["events"], exact=row["exact"] or row["exact"] is None)
+
+
 def _endpoint(row: Row) -> Endpoint:
     values = dict(row)
     values["types"] = tuple(values["types"])
+    if values["schedule"] is not None:
+        values["schedule"] = tuple(values["schedule"])
+    if values["filter"] is not None:
+        values["filter"] = json.loads(values["filter"])["source"]
     return Endpoint(**values)
