@@ -112,7 +112,7 @@ async def open_parts(
         reconciler=Reconciler(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
-        endpoints=Endpoints(db, vault, guard, clock=clock),
+        endpoints=Endpoints(db, vault, guard, sender=sender, clock=clock),
         bell=bell,
         outbox=Outbox(db, bell),
         provider=provider,
