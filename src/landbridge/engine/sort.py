@@ -25,6 +25,9 @@ from landbridge.store.parked import Stop
 KEEP_KEYS = timedelta(days=30)
 """How long an event's id is remembered, so that the same event is not admitted again."""
 
+_LONGEST = 500
+"""Characters of an id, a topic or a key; no vendor's come near it, and an index takes no more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
@@ -75,21 +78,27 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         occurred_at = datetime.fromtimestamp(stamp, tz=UTC)
     account = find(event, webhook.account) if webhook.account else ""
     key = find(event, webhook.object_key)
-    for path, value in (
-        (webhook.topic, topic),
-        (webhook.id, vendor_id),
-        (webhook.account, account),
-        (webhook.object_key, key),
-    ):
-        if "\x00" in str(value):
-            raise RecordError(f"the text at {path} holds a NUL character", field=path)
     return Notice(
-        vendor_id=str(vendor_id),
-        topic=topic,
-        key=str(key) if isinstance(key, str | int) else "",
-        account=str(account or ""),
+        vendor_id=_text(vendor_id, webhook.id),
+        topic=_text(topic, webhook.topic),
+        key=_text(key, webhook.object_key) if isinstance(key, str | int) else "",
+        account=_text(account or "", webhook.account),
         occurred_at=occurred_at,
     )
+
+
+def _text(value: object, path: str) -> str:
+    """A value as text that an index takes; RecordError says what is wrong with any other."""
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST:
+        raise RecordError(f"the number at {path} is longer than {_LONGEST} digits", field=path)
+    text = str(value)
+    if len(text) > _LONGEST:
+        raise RecordError(
+            f"the text at {path} is longer than {_LONGEST} characters ({len(text)})", field=path
+        )
+    if "\x00" in text:
+        raise RecordError(f"the text at {path} holds a NUL character", field=path)
+    return text
 
 
 def resource_of(provider: Provider, topic: str) -> tuple[Resource | None, str]:
