@@ -133,6 +133,10 @@ def test_a_server_inside_our_own_network(cli: Cli) -> None:
 
 def test_a_setting_of_the_wrong_kind(cli: Cli) -> None:
     assert "LANDBRIDGE_POOL" in sentence(cli("connections", "list", LANDBRIDGE_POOL="many"))
+    assert "LANDBRIDGE_SENDER" in sentence(cli("connections", "list", LANDBRIDGE_SENDER="curl"))
+    line = sentence(cli("connections", "list", LANDBRIDGE_PROXY="socks5://ann:canary@squid:3128"))
+    assert "LANDBRIDGE_PROXY: it is not written as http://host:port" in line
+    assert "canary" not in line
     line = sentence(cli("connections", "list", "--environment", "l!ve"))
     assert "LANDBRIDGE_ENVIRONMENT: 'l!ve' is not a plain word such as test or live" in line
 

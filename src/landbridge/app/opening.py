@@ -12,6 +12,8 @@ from landbridge.app.metrics import Gauges, open_gauges
 from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.guard import Guard
+from landbridge.client.lean import LeanSender
+from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.deliver import Deliveries
@@ -95,7 +97,8 @@ async def open_parts(
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
-    sender = await stack.enter_async_context(Sender(guard))
+    outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
+    sender = await open_sender(stack, settings, outward)
     intake = Intake(db, vault, provider=provider, clock=clock, measures=measures)
     stack.push_async_callback(intake.settle)
     return Parts(
@@ -112,7 +115,7 @@ async def open_parts(
         reconciler=Reconciler(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
-        endpoints=Endpoints(db, vault, guard, sender=sender, clock=clock),
+        endpoints=Endpoints(db, vault, outward, sender=sender, clock=clock),
         bell=bell,
         outbox=Outbox(db, bell),
         provider=provider,
@@ -120,6 +123,13 @@ async def open_parts(
         measures=measures,
         gauges=await open_gauges(stack, db, measures),
     )
+
+
+async def open_sender(stack: AsyncExitStack, settings: Settings, guard: Guard) -> Posts:
+    """What posts deliveries, by the settings."""
+    if settings.sender == "lean":
+        return await stack.enter_async_context(LeanSender(guard, proxy=settings.proxy))
+    return await stack.enter_async_context(Sender(guard, proxy=settings.proxy))
 
 
 async def start_embedded(stack: AsyncExitStack, settings: Settings) -> str:

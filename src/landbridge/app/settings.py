@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from landbridge.errors import SettingsError
 from landbridge.store.upkeep import Retention
+
+_PROXY = re.compile(r"http://([^@/\s]+@)?(\[[0-9a-fA-F:.]+\]|[^@/:\s]+):[0-9]{1,5}/?")
 
 
 class Settings(BaseSettings):
@@ -43,6 +46,12 @@ class Settings(BaseSettings):
     """The address under which others reach this installation; webhook addresses begin with it."""
     allow_networks: str = ""
     """Networks that are not global and may be called all the same: 127.0.0.0/8,10.1.0.0/16."""
+    sender: Literal["aiohttp", "lean"] = "aiohttp"
+    """The client that posts deliveries: aiohttp, or our own lean one, which takes a fifth of its
+    processor time."""
+    proxy: str = Field("", repr=False)
+    """A proxy for deliveries, http://host:port or http://user:password@host:port. It looks up the
+    receivers' names, so it has to refuse private addresses itself. No other proxy is used."""
     event_limit: int = Field(262_144, ge=1024, le=10_000_000)
     """Bytes that an event's payload may have."""
     reference_limit: int = Field(10_000_000, ge=1024, le=100_000_000)
@@ -91,6 +100,13 @@ class Settings(BaseSettings):
             inbox=self.inbox_retention_days or self.retention_days,
             changes=self.changes_retention_days or self.retention_days,
         )
+
+    @field_validator("proxy")
+    @classmethod
+    def _forward(cls, value: str) -> str:
+        if value and not _PROXY.fullmatch(value):
+            raise ValueError("it is not written as http://host:port")
+        return value
 
     @property
     def networks(self) -> tuple[str, ...]:

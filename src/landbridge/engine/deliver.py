@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import structlog
 
-from landbridge.client.sender import Sender, Sent
+from landbridge.client.post import Posts, Sent
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine.catalogue import body_for
 from landbridge.engine.endpoints import signing_secrets
@@ -60,7 +60,7 @@ class Deliveries:
         self,
         db: Database,
         vault: Vault,
-        sender: Sender,
+        sender: Posts,
         *,
         each: int = 50,
         clock: Clock = _SYSTEM,
