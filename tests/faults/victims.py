@@ -24,10 +24,13 @@ from landbridge.engine.courier import Courier
 from landbridge.engine.deliver import Begun, Deliveries
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.emit import emit
+from landbridge.engine.replaying import WAITING, Hold, Replaying, Step
 from landbridge.errors import DatabaseUnavailable
-from landbridge.jobs import new_owner
+from landbridge.jobs import Worker, new_owner
+from landbridge.store import replays
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
+from landbridge.store.due import Claimed
 from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import LocalKey, Vault
 
@@ -115,7 +118,7 @@ async def worker(
             db,
             new_owner(),
             _Trapped(db, vault, sender, trap=trap),
-            {"deliver": 40, "retry": 20},
+            {"deliver": 40, "retry": 20, "replay": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),
         )
@@ -154,4 +157,76 @@ class _Trapped(Deliveries):
         return lost
 
 
-ROLES = {"emitter": emitter, "worker": worker}
+async def replayer(*, url: str, point: str = "", after: int = 1, torn: bool = False) -> None:
+    """Takes parts of replays until it is killed; `torn` ones as `_Torn` does."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    trap = Trap(point, after)
+    db = await Database.open(url, budget=3)
+    parts = _Torn(db, trap) if torn else _Parts(db, trap)
+    kind = parts.kind()
+    running = Worker(
+        db,
+        new_owner(),
+        {kind.name: kind},
+        {"system": 2},
+        lease=LEASE,
+        poll=timedelta(milliseconds=50),
+    )
+    await running.run(asyncio.Event())
+
+
+class _Parts(Replaying):
+    def __init__(self, db: Database, trap: Trap):
+        super().__init__(db)
+        self._trap = trap
+
+    async def step(self, claim: Claimed, hold: Hold) -> Step:
+        step: Step = await self._trap.amid("stepping", super().step(claim, hold), within=0.01)
+        self._trap.reach("stepped")
+        return step
+
+
+class _Torn(_Parts):
+    """The control: the cursor is moved in a transaction of its own, before the deliveries are put,
+    so that nothing is taken twice."""
+
+    async def step(self, claim: Claimed, hold: Hold) -> Step:
+        whose: dict[str, Any] = {"environment": claim.environment, "tenant": claim.tenant}
+        named = claim.key or ""
+        async with self._db.transaction() as tx:
+            await hold(tx)
+            place = await replays.place(tx, id=named, most=WAITING, **whose)
+            assert place is not None
+            start = max(place.paced_until, place.now)
+            most = round(place.rate)
+            where = {"endpoint": place.endpoint, "after": place.cursor, "until": place.until}
+            part = await replays.count(tx, place.selection, look=most, most=most, **where, **whose)
+            await replays.move(
+                tx,
+                id=named,
+                cursor=part.last or place.cursor,
+                done=part.matched,
+                paced_until=start + timedelta(seconds=part.matched / place.rate),
+                **whose,
+            )
+            if not part.looked:
+                await replays.set_state(tx, id=named, state="done", of=["running"], **whose)
+                return Step(ended="done")
+        self._trap.reach("torn")
+        async with self._db.transaction() as tx:
+            await hold(tx)
+            await replays.put(
+                tx,
+                place.selection,
+                replay=named,
+                start=start,
+                rate=place.rate,
+                look=most,
+                most=most,
+                **where,
+                **whose,
+            )
+        return Step(put=part.matched, next_at=place.now + timedelta(seconds=0.1))
+
+
+ROLES = {"emitter": emitter, "worker": worker, "replayer": replayer}
