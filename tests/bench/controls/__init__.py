@@ -1,0 +1,1 @@
+"""Weaker or leaner patterns beside which ours is measured, each different in one mechanism."""
