@@ -18,7 +18,7 @@ import structlog
 from landbridge.client.post import Posts, Sent
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine.catalogue import body_for
-from landbridge.engine.endpoints import signing_secrets
+from landbridge.engine.endpoint_keys import Opened
 from landbridge.engine.health import Watch
 from landbridge.engine.posting import SCHEDULE, Target, failed
 from landbridge.engine.sightings import seen
@@ -72,7 +72,7 @@ class Deliveries:
         self._db = db
         self._measures = measures or Measures()
         self._watch = watch or Watch(db, monotonic=monotonic, chance=chance)
-        self._vault = vault
+        self._opened = Opened(vault, monotonic=monotonic)
         self._sender = sender
         self._each = each
         self._clock = clock
@@ -201,24 +201,24 @@ class Deliveries:
         if len(self._targets) > _MOST_TARGETS:
             self._targets = {key: each for key, each in self._targets.items() if not each.idle}
         sealed = {}
+        now = self._clock.now()
         for endpoint, to in wanted.items():
             target = self._targets.get(endpoint)
             if target is None:
                 target = Target(to, each=self._each, monotonic=self._monotonic)
             target.to = to
             try:
-                secrets = await signing_secrets(
-                    self._vault,
+                target.signer, target.headers = await self._opened.of(
                     environment=to.environment,
                     tenant=to.tenant,
                     id=endpoint,
-                    envelope=to.secrets,
-                    now=self._clock.now(),
+                    secrets=to.secrets,
+                    headers=to.headers,
+                    now=now,
                 )
             except VaultError as error:
                 sealed[endpoint] = str(error)
             else:
-                target.signs_with(secrets)
                 self._targets[endpoint] = target
         return sealed
 

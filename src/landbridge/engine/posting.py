@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from landbridge.resilience import retry_after
@@ -44,8 +44,8 @@ class Target:
         "_monotonic",
         "_progressed",
         "_queued",
-        "_secrets",
-        "_signer",
+        "headers",
+        "signer",
         "to",
     )
 
@@ -53,8 +53,8 @@ class Target:
         self, to: Destination, *, each: int, monotonic: Callable[[], float] = time.monotonic
     ):
         self.to = to
-        self._secrets: list[str] = []
-        self._signer: Signer | None = None
+        self.signer: Signer | None = None
+        self.headers: Mapping[str, str] = {}
         self._each = each
         self._monotonic = monotonic
         self._busy = 0
@@ -69,16 +69,14 @@ class Target:
 
     def sign(self, parcel: Parcel, body: bytes, at: datetime) -> dict[str, str]:
         """The headers of a post of this body at this moment."""
-        assert self._signer is not None
-        headers = self._signer.headers(parcel.event, at, body)
+        assert self.signer is not None
+        headers = self.signer.headers(parcel.event, at, body)
         headers["content-type"] = parcel.content_type
+        if self.headers:
+            headers.update(self.headers)
+        if parcel.to is not None and parcel.to.api_version:
+            headers["webhook-api-version"] = parcel.to.api_version
         return headers
-
-    def signs_with(self, secrets: list[str]) -> None:
-        """Signs with these from now on."""
-        if secrets != self._secrets:
-            self._signer = Signer(secrets)
-            self._secrets = secrets
 
     def begin(self) -> bool:
         """Whether a post may begin; then `end` must follow."""
