@@ -1,0 +1,185 @@
+"""W20: an endpoint that fails now and then, and one that fails all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from landbridge.client.sender import Sender
+from landbridge.store.database import Database
+from landbridge.vault import LocalKey, Vault, new_key
+from tests.client.servers import Answer, Listener, listening, says
+from tests.engine.outbound import LOCAL, Office
+from tests.rows import RowResult, Trial, row
+from tests.store.databases import fresh_database, migrated_template, shared_server
+
+_DAYS = 7
+_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+_AWAY = b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n"
+_CONTROL_ALLOWS = 20
+
+
+@dataclass(kw_only=True)
+class _Found:
+    """What was noticed of each endpoint (by its name), and when in hours."""
+
+    noticed: list[tuple[str, str, int]]
+    told: Counter[str]
+    states: dict[str, str]
+    missed: int
+    control: set[str]
+
+
+@row(
+    "W20",
+    title="sporadic against constant failure",
+    goal="only constant failure disables, after a notice, each told once; replay is offered",
+)
+async def constant_failure(trial: Trial) -> RowResult:
+    """A week of two workers: one endpoint answers three of four posts with 503, one all of them,
+    and a third hears the notices. The control adds failures up and forgets none."""
+    every = trial.size.pick(small=8, medium=2)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(capture_logs())
+        week = await _Week.begin(stack)
+        for hour in range(0, _DAYS * 24, every):
+            await week.pass_by(hour)
+            trial.step(hour + every, _DAYS * 24)
+        found = await week.end()
+    expected = [("endpoint.failing", "constant"), ("endpoint.disabled", "constant")]
+    hours = [at for _, _, at in found.noticed]
+    return RowResult(
+        value=", ".join(f"{name} {state}" for name, state in found.states.items())
+        + f"; {len(found.noticed)} notices at hours {hours}, {found.told.total()} heard;"
+        f" {found.missed} to replay; control disables: {', '.join(sorted(found.control))}",
+        holds=[each[:2] for each in found.noticed] == expected
+        and hours[0] >= 24
+        and hours[1] >= 5 * 24
+        and found.told == Counter(type_ for type_, _ in expected)
+        and found.states == {"sporadic": "enabled", "constant": "disabled", "hears": "enabled"}
+        and found.missed > 0
+        and found.control == {"sporadic", "constant"},
+        detail={"noticed": found.noticed, "missed": found.missed, "states": found.states},
+    )
+
+
+@dataclass(kw_only=True)
+class _Week:
+    """Three endpoints of a tenant, and two workers on a database whose clock is moved."""
+
+    stack: AsyncExitStack
+    url: str
+    office: Office
+    listeners: dict[str, Listener]
+    names: dict[str, str]
+
+    @classmethod
+    async def begin(cls, stack: AsyncExitStack) -> _Week:
+        server = stack.enter_context(shared_server(secrets.token_hex(4)))
+        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+        db = await Database.open(url, budget=3)
+        stack.push_async_callback(db.close)
+        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
+        office = Office(db=db, vault=Vault(db, LocalKey.from_text(new_key())), sender=sender)
+        listeners, names = {}, {}
+        for name, answer, types in (
+            ("sporadic", _one_in_four(), "invoice.*"),
+            ("constant", says(_AWAY), "invoice.*"),
+            ("hears", says(_OK), "endpoint.*"),
+        ):
+            listeners[name] = await stack.enter_async_context(listening(answer))
+            made = await office.endpoint(listeners[name].url, types)
+            names[made.endpoint.id] = name
+        return cls(stack=stack, url=url, office=office, listeners=listeners, names=names)
+
+    async def pass_by(self, hour: int) -> None:
+        """Emits an event at this hour of the week that ends now, and delivers all that is due, by
+        two workers at once."""
+        offset = f"{hour - _DAYS * 24} hours"
+        opened = [await Database.open(self.url, budget=3, offset=offset) for _ in range(2)]
+        workers = [
+            replace(self.office, db=db, owner=f"worker {place}") for place, db in enumerate(opened)
+        ]
+        await workers[0].emit()
+        while any(await asyncio.gather(*(each.round() for each in workers))):
+            await workers[0].dispatcher.step()
+        for db in opened:
+            await db.close()
+
+    async def end(self) -> _Found:
+        """The week's reckoning. The endpoint that was disabled is enabled again, and answers."""
+        states = await self._states()
+        (constant,) = [key for key, name in self.names.items() if name == "constant"]
+        enabled = await self.office.endpoints.enable(constant, environment="test", tenant="acme")
+        async with self.office.db.transaction() as tx:
+            attempts = await tx.execute(
+                "SELECT endpoint, outcome FROM landbridge.attempt ORDER BY created_at"
+            )
+            events = await tx.execute(
+                "SELECT type, payload FROM landbridge.event WHERE type LIKE 'endpoint.%'"
+                " ORDER BY number"
+            )
+        began = min(each for _, each in self._since(events))
+        return _Found(
+            noticed=[
+                (event["type"], self.names[told["endpoint"]], round(_hours(told, began)))
+                for event, told in zip(events, map(_data, events), strict=True)
+            ],
+            told=Counter(_type(each) for each in self.listeners["hears"].requests),
+            states=states,
+            missed=enabled.missed,
+            control={self.names[each] for each in _adds_up(map(tuple, attempts))},
+        )
+
+    async def _states(self) -> dict[str, str]:
+        found = await self.office.endpoints.list(environment="test", tenant="acme")
+        return {self.names[each.id]: each.state for each in found}
+
+    def _since(self, events: Iterable[Any]) -> list[tuple[str, datetime]]:
+        told = [_data(each) for each in events]
+        return [(each["endpoint"], datetime.fromisoformat(each["since"])) for each in told]
+
+
+def _one_in_four() -> Answer:
+    number = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal number
+        number += 1
+        await says(_AWAY if number % 4 else _OK)(writer)
+
+    return answer
+
+
+def _data(event: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(event["payload"])["data"]
+    return told
+
+
+def _hours(told: dict[str, Any], began: datetime) -> float:
+    """When it was told, in hours since the first failure."""
+    if "disabled_at" in told:
+        at = datetime.fromisoformat(told["disabled_at"])
+    else:
+        at = datetime.fromisoformat(told["disable_at"]) - timedelta(days=4)
+    return (at - began).total_seconds() / 3600
+
+
+def _type(request: bytes) -> str:
+    type_: str = json.loads(request.partition(b"\r\n\r\n")[2])["type"]
+    return type_
+
+
+def _adds_up(attempts: Iterable[tuple[str, str]]) -> set[str]:
+    """The control: disables what has failed so many times, whatever it did in between."""
+    failures = Counter(endpoint for endpoint, outcome in attempts if outcome != "delivered")
+    return {endpoint for endpoint, number in failures.items() if number >= _CONTROL_ALLOWS}
