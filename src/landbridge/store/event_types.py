@@ -49,6 +49,7 @@ _SYNC = Sql(
     )
     SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM gone)
     """,
+    across="The catalogue is the application's own, the same for all tenants.",
 )
 
 _EVERY = Sql(
@@ -58,6 +59,7 @@ _EVERY = Sql(
     FROM lb.event_type AS t
     ORDER BY t.type
     """,
+    across="The catalogue is the application's own, the same for all tenants.",
 )
 
 _SCHEDULES = Sql(
@@ -65,6 +67,7 @@ _SCHEDULES = Sql(
     """
     SELECT t.type, t.schedule FROM lb.event_type AS t WHERE t.schedule IS NOT NULL
     """,
+    across="The catalogue is the application's own, the same for all tenants.",
 )
 
 

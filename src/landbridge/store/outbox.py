@@ -41,11 +41,14 @@ _INSERT_MANY = Sql(
     """
     INSERT INTO lb.emitted (environment, tenant, id, type, schema_version, content_type,
                             idempotency_key, ordering_key, subject, payload, older, attachment)
-    SELECT i.*
+    SELECT i.environment, i.tenant, i.id, i.type, i.schema_version, i.content_type,
+           i.idempotency_key, i.ordering_key, i.subject, i.payload, i.older, i.attachment
     FROM unnest(:environments::text[], :tenants::text[], :ids::text[], :types::text[],
                 :schema_versions::int[], :content_types::text[], :idempotency_keys::text[],
                 :ordering_keys::text[], :subjects::text[], :payloads::bytea[], :olders::bytea[],
-                :attachments::bytea[]) AS i
+                :attachments::bytea[])
+        AS i(environment, tenant, id, type, schema_version, content_type, idempotency_key,
+             ordering_key, subject, payload, older, attachment)
     """,
 )
 
