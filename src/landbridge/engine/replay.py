@@ -64,7 +64,7 @@ async def sort_again(db: Database, *, environment: str, arrival: str) -> None:
     if kept[0].source == ERASED:
         raise InvalidInput(
             f"{arrival}: its bytes were erased with a tenant or a person whose event it brought;"
-            " compare with the provider instead: landbridge inbox reconcile"
+            " compare with the provider instead: landbridge reconcile"
         )
     job = due.Job(
         environment=environment,
