@@ -89,11 +89,14 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A new server on a Unix socket with a password; stopped and removed at the end."""
+    """A new server on a Unix socket with a password; stopped and removed at the end, which SIGTERM
+    brings about as Ctrl-C does. What SIGKILL leaves on the disk the next run removes."""
     _drop_orphans()
     account = Account.choose()
     programs = runnable(binaries(), account, Options.shared)
     with ExitStack() as stack:
+        before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        stack.callback(signal.signal, signal.SIGTERM, before)
         home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o711)

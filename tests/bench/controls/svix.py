@@ -10,7 +10,6 @@ from landbridge import ids
 from tests.bench.controls.base import Connection, Control
 from tests.bench.remote import perform
 
-
 _READ = """SELECT m.endpoint, c.body, e.url, e.secret FROM message AS m
     JOIN content AS c ON c.id = m.id JOIN endpoint AS e ON e.id = m.endpoint WHERE m.id = $1"""
 _WRITE = "INSERT INTO attempt (id, message, endpoint, status) VALUES ($1, $2, $3, $4)"
