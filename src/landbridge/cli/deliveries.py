@@ -149,12 +149,12 @@ def redeliver(
         from landbridge.store import deliveries
 
         found = [await _find(bridge, each) for each in ids]
-        async with bridge.transaction() as tx:
-            for each in found:
+        for each in found:  # one by one: together they could wait for a worker that waits for them
+            async with bridge.transaction() as tx:
                 await deliveries.redeliver(
                     tx, environment=each.environment, tenant=each.tenant, id=each.id
                 )
-            tx.wake = True
+        await bridge.db.notify()
         return [each.id for each in found]
 
     due = on_bridge(work, environment=environment)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from landbridge import ids
 from landbridge.store.database import Database, Row, Tx
+from landbridge.store.replays_sql import NUMBER
 from landbridge.store.sql import Sql
 
 State = Literal["waiting", "delivered", "failing", "abandoned"]
@@ -277,6 +278,9 @@ async def redeliver(tx: Tx, *, environment: str, tenant: str, id: str) -> bool:
     if await tx.run(_HASTEN, environment=environment, tenant=tenant, id=id):
         return True
     begun = await tx.run(_AGAIN, environment=environment, tenant=tenant, id=id, since=_begun(id))
+    if begun:
+        # It may have waited for the settle that ended it, and have read before that.
+        await tx.run(NUMBER, environment=environment, tenant=tenant, ids=[id], tried=_begun(id))
     return begun == 1
 
 
