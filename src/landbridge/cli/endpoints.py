@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli import endpoint_options as options
 from landbridge.cli.session import AsJson, Environment, Tenant, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.engine.endpoints import Created, Scheme
     from landbridge.store.endpoints import Endpoint
 
 endpoints = noun("Where tenants want their events.")
@@ -35,15 +38,42 @@ def list_(tenant: Tenant = None, environment: Environment = None, as_json: AsJso
 
 
 @endpoints.command()
+def show(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+    """Show one endpoint: its settings, public keys, and the names of its headers."""
+
+    async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
+        shown = await bridge.endpoints.show(found.id, **_whose(found))
+        return {
+            **_row(shown.endpoint),
+            "scheme": shown.scheme,
+            "headers": list(shown.headers),
+            "keys": [
+                {"version": each.version, "public_key": each.public_key, "until": each.until}
+                for each in shown.keys
+            ],
+        }
+
+    _change(id, work, environment=environment, as_json=as_json)
+
+
+@endpoints.command()
 def create(
     url: Annotated[str, typer.Argument(help="Where events are posted to.", metavar="URL")],
     tenant: Annotated[str, typer.Option(help="Your own id of the customer, such as acme.")],
-    types: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type", help="invoice.paid, or invoice.* for all of these; none: every one."
-        ),
-    ] = None,
+    *,
+    types: options.Types = None,
+    description: options.Description = None,
+    filter: options.Filter = None,
+    header: options.Header = None,
+    api_version: options.ApiVersion = None,
+    schedule: options.Schedule = None,
+    concurrency: options.Concurrency = None,
+    rate: options.Rate = None,
+    ordered: options.Ordered = None,
+    skip_after: options.SkipAfter = None,
+    scheme: Annotated[
+        str, typer.Option(help="How it is signed: v1 (HMAC), v1a (ed25519) or both.")
+    ] = "v1",
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,27 +81,128 @@ def create(
     from landbridge.cli.output import print_facts
     from landbridge.cli.session import on_bridge
 
+    given = options.settings(
+        types=types,
+        description=description,
+        filter=filter,
+        header=header,
+        api_version=api_version,
+        schedule=schedule,
+        concurrency=concurrency,
+        rate=rate,
+        ordered=ordered,
+        skip_after=skip_after,
+    )
+
     async def work(bridge: Landbridge) -> dict[str, Any]:
         created = await bridge.endpoints.create(
             environment=bridge.settings.environment,
             tenant=tenant,
             url=url,
-            types=types or ["*"],
+            scheme=_scheme(scheme),
+            **given,
         )
-        return {**_row(created.endpoint), "secret": created.secret}
+        return {**_row(created.endpoint), **_made(created)}
 
     print_facts(on_bridge(work, environment=environment), as_json=as_json)
 
 
 @endpoints.command()
+def update(
+    id: Id,
+    *,
+    url: Annotated[
+        str | None, typer.Option(help="Where events are posted to.", metavar="URL")
+    ] = None,
+    types: options.Types = None,
+    description: options.Description = None,
+    filter: options.Filter = None,
+    header: options.Header = None,
+    api_version: options.ApiVersion = None,
+    schedule: options.Schedule = None,
+    concurrency: options.Concurrency = None,
+    rate: options.Rate = None,
+    ordered: options.Ordered = None,
+    skip_after: options.SkipAfter = None,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Back to what the installation has: {', '.join(options.BLANK)}.", metavar="NAME"
+        ),
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(help="v1, v1a or both; what it gives up signs on for the overlap."),
+    ] = None,
+    overlap: options.Overlap = "24h",
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change settings; what is not given stays. Headers are replaced all together."""
+    given = options.settings(
+        types=types,
+        description=description,
+        filter=filter,
+        header=header,
+        api_version=api_version,
+        schedule=schedule,
+        concurrency=concurrency,
+        rate=rate,
+        ordered=ordered,
+        skip_after=skip_after,
+    )
+    given |= options.cleared(clear or (), given)
+    if url is not None:
+        given["url"] = url
+    lasts = options.span(overlap, "--overlap")
+
+    async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
+        row = _row(await bridge.endpoints.update(found.id, **_whose(found), **given))
+        if scheme is None:
+            return row
+        changed = await bridge.endpoints.change_scheme(
+            found.id, **_whose(found), scheme=_scheme(scheme), overlap=lasts
+        )
+        return {**_row(changed.endpoint), **_made(changed)}
+
+    _change(id, work, environment=environment, as_json=as_json)
+
+
+@endpoints.command()
 def enable(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Send events again: those that are emitted from now on."""
+    """Send events again: those that are emitted from now on. Says what was missed."""
 
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
         enabled = await bridge.endpoints.enable(found.id, **_whose(found))
-        return _row(enabled.endpoint)
+        row = _row(enabled.endpoint)
+        if enabled.disabled_at is None:
+            return row
+        row |= {"disabled_at": enabled.disabled_at, "missed": enabled.missed}
+        row["exact"] = enabled.exact
+        if enabled.missed:
+            since = enabled.disabled_at.isoformat()
+            row["to_deliver_them"] = (
+                f"landbridge replays create {found.id} --state missed --since {since}"
+            )
+        return row
 
     _change(id, work, environment=environment, as_json=as_json)
+
+
+@endpoints.command()
+def ping(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+    """Post a signed test event now and say what really came of it; exit 1 if not accepted."""
+    from landbridge.cli.output import print_facts
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> dict[str, Any]:
+        found = await _find(bridge, id)
+        return asdict(await bridge.endpoints.ping(found.id, **_whose(found)))
+
+    pinged = on_bridge(work, environment=environment)
+    print_facts(pinged, as_json=as_json)
+    if not pinged["delivered"]:
+        raise typer.Exit(1)
 
 
 @endpoints.command()
@@ -96,13 +227,32 @@ def delete(id: Id, environment: Environment = None, as_json: AsJson = False) -> 
 
 
 @endpoints.command()
-def rotate(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Make a new secret, shown this once; for 24 hours the one before it signs as well."""
+def rotate(
+    id: Id,
+    scheme: Annotated[
+        str | None,
+        typer.Option(help="Which to renew, v1 or v1a; needed where an endpoint has both."),
+    ] = None,
+    overlap: options.Overlap = "24h",
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new secret, shown this once, or a new key; for a while the one before signs as well.
+
+    Of v1 the secret is printed, of v1a the public key.
+    """
+    from landbridge.cli.usage import WrongUsage
+
+    lasts = options.span(overlap, "--overlap")
 
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
-        secret = await bridge.endpoints.rotate_secret(
-            found.id, environment=found.environment, tenant=found.tenant
-        )
+        wanted = scheme or (await bridge.endpoints.show(found.id, **_whose(found))).scheme
+        if wanted not in ("v1", "v1a"):
+            raise WrongUsage(f"--scheme: {wanted!r} is neither v1 nor v1a; say which to renew")
+        if wanted == "v1a":
+            key = await bridge.endpoints.rotate_key(found.id, **_whose(found), overlap=lasts)
+            return {**_row(found), "public_key": key}
+        secret = await bridge.endpoints.rotate_secret(found.id, **_whose(found), overlap=lasts)
         return {**_row(found), "secret": secret}
 
     _change(id, work, environment=environment, as_json=as_json)
@@ -139,18 +289,43 @@ async def _find(bridge: Landbridge, id: str) -> Endpoint:
     return found
 
 
-def _whose(endpoint: Endpoint) -> dict[str, str]:
+def _whose(endpoint: Endpoint) -> dict[str, Any]:
     return {"environment": endpoint.environment, "tenant": endpoint.tenant}
 
 
+def _scheme(given: str) -> Scheme:
+    from landbridge.cli.usage import WrongUsage
+
+    match given:
+        case "v1" | "v1a" | "both":
+            return given
+    raise WrongUsage(f"--scheme: {given!r} is none of v1, v1a and both")
+
+
+def _made(created: Created) -> dict[str, Any]:
+    """The keys that were made, which the receiver verifies with."""
+    made = {"secret": created.secret, "public_key": created.public_key}
+    return {name: value for name, value in made.items() if value}
+
+
 def _row(endpoint: Endpoint) -> dict[str, Any]:
+    waits = endpoint.schedule
     return {
         "id": endpoint.id,
         "environment": endpoint.environment,
         "tenant": endpoint.tenant,
         "url": endpoint.url,
+        "description": endpoint.description,
         "types": list(endpoint.types),
+        "filter": endpoint.filter,
         "state": endpoint.state,
         "reason": endpoint.reason,
+        "disabled_at": endpoint.disabled_at,
+        "api_version": endpoint.api_version,
+        "schedule": None if waits is None else [options.written(each) for each in waits] or "once",
+        "concurrency": endpoint.concurrency,
+        "rate": endpoint.rate,
+        "ordered": endpoint.ordered,
+        "skip_after": endpoint.skip_after,
         "created_at": endpoint.created_at,
     }
