@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from landbridge.client.guard import Guard
-from landbridge.client.sender import Sender
+from landbridge.client.post import Posts
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.dispatch import Dispatcher
@@ -32,7 +32,7 @@ class Office:
 
     db: Database
     vault: Vault
-    sender: Sender
+    sender: Posts
     clock: Clock = field(default_factory=SystemClock)
     guard: Guard = LOCAL
     each: int = 50

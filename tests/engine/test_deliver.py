@@ -317,7 +317,9 @@ async def test_410_does_not_disable_an_endpoint_that_moved_meanwhile(office: Off
         await office.emit()
         claims = await office.claim()
         (tried,) = await office.run(claims)
-        await office.endpoints.update(made.endpoint.id, **named, url=new.url)
+        await office.endpoints.update(
+            made.endpoint.id, environment="test", tenant="acme", url=new.url
+        )
         await office.settle([tried])
     assert (tried.state, tried.gone) == ("abandoned", True)
     assert (await office.endpoints.get(made.endpoint.id, **named)).state == "enabled"
