@@ -16,7 +16,7 @@ from landbridge.store.database import Database
 from landbridge.web.intake import ASGI, Receive, Scope, Send
 from landbridge.web.intake.asgi import respond
 
-PIECE = 262_144
+PIECE = 1_048_576
 """Bytes that are read and sent at a time: no more of a body is in memory for one receiver."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")

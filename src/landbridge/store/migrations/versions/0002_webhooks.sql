@@ -30,8 +30,6 @@ CREATE TABLE lb.attachment (
 COMMENT ON TABLE lb.attachment IS
 'Bodies too large to be posted, by the id of their event: the delivery names the address where they are fetched.'
 
-ALTER TABLE lb.attachment ALTER COLUMN body SET STORAGE EXTERNAL
-
 CREATE UNIQUE INDEX attachment_id ON lb.attachment (id)
 
 ALTER TABLE lb.endpoint
