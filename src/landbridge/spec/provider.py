@@ -18,7 +18,7 @@ from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import AfterLast, OnePage, Paging
-from landbridge.spec.webhook import Webhook
+from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
     "Accounts",
@@ -38,6 +38,7 @@ __all__ = [
     "Write",
     "can_pull",
     "holes",
+    "listed_by",
     "topic_matches",
     "topics_of",
 ]
@@ -379,6 +380,18 @@ def topic_matches(pattern: str, topic: str) -> bool:
     wanted, words = pattern.split("."), topic.split(".")
     return len(wanted) == len(words) and all(
         one in ("*", word) for one, word in zip(wanted, words, strict=True)
+    )
+
+
+def listed_by(feed: EventFeed) -> EventList:
+    """The list that an event feed reads, as what webhooks are compared with."""
+    return EventList(
+        path=feed.path,
+        records=feed.records,
+        page=feed.page,
+        since_param=feed.since_param,
+        keeps=feed.reach,
+        overlap=feed.overlap,
     )
 
 

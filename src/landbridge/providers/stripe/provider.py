@@ -16,7 +16,6 @@ from landbridge.spec import (
     CreatedSince,
     Errors,
     EventFeed,
-    EventList,
     Field,
     Format,
     Provider,
@@ -25,6 +24,7 @@ from landbridge.spec import (
     TimestampedHmac,
     Webhook,
     Write,
+    listed_by,
     topics_of,
 )
 
@@ -221,13 +221,7 @@ stripe = Provider(
         object="data.object",
         account="account",
         stamp="created",
-        listing=EventList(
-            path="/v1/events",
-            records="data",
-            page=PAGE,
-            since_param="created[gte]",
-            keeps=timedelta(days=30),
-        ),
+        listing=listed_by(EVENTS),
     ),
     errors=Errors(
         message="error.message",
