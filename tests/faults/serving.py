@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -119,11 +119,18 @@ async def postmaster(url: str) -> int:
 
 
 @asynccontextmanager
+async def database() -> AsyncIterator[str]:
+    """The address of a migrated database on a server of its own, as the owner."""
+    with ExitStack() as stack:
+        server = stack.enter_context(shared_server(secrets.token_hex(4)))
+        yield stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+
+
+@asynccontextmanager
 async def stage(*, pool: int = 4) -> AsyncIterator[Stage]:
     """A server, a migrated database, an app with a webhook secret, and a process that serves."""
     async with AsyncExitStack() as stack:
-        server = stack.enter_context(shared_server(secrets.token_hex(4)))
-        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+        url = await stack.enter_async_context(database())
         key = new_key()
         db = await Database.open(url, budget=2)
         app = await apps.ensure(db, environment="test", provider="stripe")
