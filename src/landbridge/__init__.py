@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from landbridge.app import Landbridge as Landbridge
     from landbridge.app import Settings as Settings
     from landbridge.clock import FakeClock as FakeClock
+    from landbridge.engine.catalogue import EventType as EventType
+    from landbridge.engine.catalogue import Version as Version
     from landbridge.engine.connect import Connected as Connected
     from landbridge.engine.consume import Change as Change
     from landbridge.errors import LandbridgeError as LandbridgeError
@@ -27,22 +29,26 @@ _HOME = {
     "Change": "landbridge.engine.consume",
     "Connected": "landbridge.engine.connect",
     "Connection": "landbridge.store.connections",
+    "EventType": "landbridge.engine.catalogue",
     "FakeClock": "landbridge.clock",
     "Landbridge": "landbridge.app",
     "LandbridgeError": "landbridge.errors",
     "Settings": "landbridge.app",
     "Tx": "landbridge.store.database",
+    "Version": "landbridge.engine.catalogue",
 }
 
 __all__ = [
     "Change",
     "Connected",
     "Connection",
+    "EventType",
     "FakeClock",
     "Landbridge",
     "LandbridgeError",
     "Settings",
     "Tx",
+    "Version",
 ]
 
 

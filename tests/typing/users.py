@@ -7,7 +7,16 @@ from typing import assert_type
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-from landbridge import Change, Connection, Landbridge, LandbridgeError, Settings, Tx
+from landbridge import (
+    Change,
+    Connection,
+    EventType,
+    Landbridge,
+    LandbridgeError,
+    Settings,
+    Tx,
+    Version,
+)
 from landbridge.errors import ProviderError, Refused
 from landbridge.ids import EventId, IntentId
 from landbridge.models.calendar import Event
@@ -70,13 +79,40 @@ async def emitted(
     assert_type(await bridge.emit(connection, "invoice.paid", [1], tenant="acme"), EventId)
     assert_type(await bridge.push(session, invoice, to=to), IntentId)
     await bridge.emit(session, "invoice.paid", {}, tenant="acme", idempotency_key="paid-17")
+    assert_type(await bridge.emit("invoice.paid", {"id": 1}, tenant="acme"), EventId)
+    await bridge.emit("invoice.paid", invoice, tenant="acme", by_reference=True, subject="ann")
     await bridge.emit(session, "invoice.paid", {})  # expect: call-overload
+    await bridge.emit("invoice.paid", tenant="acme")  # expect: call-overload
+    await bridge.emit("invoice.paid", {}, tenant="acme", idempotency="x")  # expect: call-overload
     await bridge.push(session, {"number": "17"}, to=to)  # expect: call-overload
 
 
 def emitted_by_a_blocking_session(session: Session, invoice: Invoice, to: Connection) -> None:
     assert_type(bridge.emit(session, "invoice.paid", invoice, tenant="acme"), EventId)
     assert_type(bridge.push(session, invoice, to=to, action="update"), IntentId)
+
+
+# The catalogue of events.
+
+
+def before(paid: Invoice) -> dict[str, str]:
+    return {"number": paid.number or ""}
+
+
+paid = EventType(
+    type="invoice.paid",
+    description="An invoice was paid.",
+    model=Invoice,
+    since="2026-02-01",
+    older=[Version(since="2026-01-01", model=dict[str, str], down=before)],
+    schedule=[timedelta(minutes=1)],
+)
+bridge.declare(paid)
+assert_type(Landbridge.from_env(events=[paid]), Landbridge)
+EventType(type="invoice.paid", descripton="An invoice was paid.")  # expect: call-arg
+EventType(type="invoice.paid")  # expect: call-arg
+Version(since="2026-01-01", model=Invoice)  # expect: call-arg
+paid.type = "invoice.sent"  # expect: misc
 
 
 async def in_our_own_transaction() -> None:

@@ -93,6 +93,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.parked:parked",
         help="List, replay or discard what could not be read or handled.",
     ),
+    "events": Entry(
+        target="landbridge.cli.events:events",
+        help="List or show the types of events that may be emitted.",
+    ),
     "endpoints": Entry(
         target="landbridge.cli.endpoints:endpoints",
         help="List, add, change or remove where tenants want their events.",
