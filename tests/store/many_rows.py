@@ -80,6 +80,9 @@ _ROWS: Mapping[str, str] = {
         'test', pg_temp.tenant(n), 'con_' || n, 'invoice', made('syn')""",
     "endpoint (environment, tenant, id, url, secrets)": """
         'test', pg_temp.tenant(n), 'end_' || n, 'https://example.com', ''""",
+    "line (environment, tenant, endpoint, ordering_key, number, event, delivery)": """
+        'test', pg_temp.tenant(n), 'end_' || n % 100, 'order_' || n % 1000, n, 'evt_' || n,
+        'dlv_' || n""",
     "endpoint_health (environment, tenant, endpoint)": """
         'test', pg_temp.tenant(n), 'end_' || n""",
     "tenant_key (environment, tenant, version, wrapped, wrapped_by)": """
