@@ -71,7 +71,7 @@ async def test_it_takes_what_matches_and_once(past: Past, orders: Replays) -> No
 async def test_the_endpoints_own_types_and_filter_hold_unless_every(
     past: Past, orders: Replays
 ) -> None:
-    end = await past.endpoint("invoice.*", filter='{"path": "$.data.total > 5"}')
+    end = await past.endpoint("invoice.*", filter='{"path": "$.data.total > 5", "source": {}}')
     await past.emit(2)
     large = await past.emit(1, data={"total": 9})
     await past.emit(4, type="order.placed")
