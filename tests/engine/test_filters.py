@@ -142,9 +142,20 @@ def test_python_and_postgres_agree(source: Any, body: Any, asked: Asked) -> None
 @example(b'{"a": 01}')
 @example(b"2")
 @example(b"")
+@example(b'{"a": 2, "data": {"$ref": "https://x.example/", "sha256": ""}}')
+@example(b'{"a": 2, "data": {"$ref": "https://x.example/"}}')
+@example(b'{"a": 2, "data": ["$ref", "sha256"]}')
+@example(b'{"a": 2, "data": "$ref"}')
+@example(b'[{"data": {"$ref": 1, "sha256": 2}}]')
 def test_they_agree_on_what_cannot_be_asked(asked: Asked, body: bytes) -> None:
     column = filters.compiled({"a": 1})
     assert asked(column, body) is filters.passes({"a": 1}, body)
+
+
+def test_a_body_that_is_fetched_by_its_address_passes(asked: Asked) -> None:
+    column = filters.compiled({"data.total": 1})
+    assert asked(column, b'{"data": {"$ref": "https://x.example/", "sha256": "0"}}') is True
+    assert asked(column, b'{"data": {"$ref": "https://x.example/"}}') is False
 
 
 def test_a_wrong_path_would_be_noticed(asked: Asked) -> None:

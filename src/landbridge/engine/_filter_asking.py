@@ -84,9 +84,10 @@ def _exact(value: Any) -> Any:
 
 
 def read_body(body: bytes) -> Any:
-    """The body as jsonb would hold it; `Unaskable` if it would not."""
+    """The body as jsonb would hold it; `Unaskable` if it would not, or if it only says where the
+    body is fetched."""
     try:
-        return _takes(
+        read = _takes(
             json.loads(
                 body.decode(),
                 parse_float=_number,
@@ -97,6 +98,10 @@ def read_body(body: bytes) -> Any:
         )
     except (ValueError, RecursionError, ArithmeticError):
         raise Unaskable from None
+    data = read.get("data") if isinstance(read, dict) else None
+    if isinstance(data, dict) and data.keys() >= {"$ref", "sha256"}:
+        raise Unaskable
+    return read
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

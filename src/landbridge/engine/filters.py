@@ -10,8 +10,8 @@ value that has to be there, a list of which one has to be, or comparisons that o
 to pass together. `ne` and `not_in` hold where no value fits, also where there is none.
 
 It is compiled into one jsonpath predicate (PostgreSQL documentation, 9.16.2), for `lb.passes`.
-`passes` here says the same without a database. A body that cannot be asked (no JSON, or what jsonb
-does not take) passes.
+`passes` here says the same without a database. A body that cannot be asked (no JSON, what jsonb
+does not take, or one that is fetched by its address) passes.
 """
 
 from __future__ import annotations

@@ -155,15 +155,20 @@ $$ VALUES ('change', 'chg'), ('change_order', 'chg'), ('arrival', 'arr'),
 
 CREATE FUNCTION lb.passes(payload bytea, filter jsonb) RETURNS bool LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 $$
+DECLARE
+    body jsonb;
 BEGIN
-    RETURN coalesce(
-        jsonb_path_match(convert_from(payload, 'UTF8')::jsonb, (filter->>'path')::jsonpath), false);
+    body := convert_from(payload, 'UTF8');
+    IF jsonb_typeof(body->'data') = 'object' AND body->'data' ?& ARRAY['$ref', 'sha256'] THEN
+        RETURN true;
+    END IF;
+    RETURN coalesce(jsonb_path_match(body, (filter->>'path')::jsonpath), false);
 EXCEPTION WHEN OTHERS THEN
     RETURN true;
 END
 $$
 
 COMMENT ON FUNCTION lb.passes IS
-'Whether an event''s body passes an endpoint''s filter (its compiled form is under "path"). A body that cannot be asked passes: better one delivery too many than one lost.'
+'Whether an event''s body passes an endpoint''s filter (its compiled form is under "path"). A body that cannot be asked, or is only referred to, passes: better one delivery too many than one lost.'
 
 SELECT lb.ensure_partitions(15)
