@@ -87,7 +87,7 @@ def test_a_name_seen_before_does_not_let_a_bad_value_pass() -> None:
     lines = Lines()
     at = place("https://shop.example/")
     lines.head(at, {"x": "y", "z": ""}, 0)
-    for value in ("a\r\nb: c", "a\n", "\r", "\x00", "\x7f", "\u20ac", "\r\n"):
+    for value in ("a\r\nb: c", "a\n", "\r", "\x00", "\x7f", "\u20ac", "\ud800", "\r\n"):
         with pytest.raises(InvalidInput, match="header x: its value holds"):
             lines.head(at, {"x": value, "z": ""}, 0)
         with pytest.raises(InvalidInput, match="header x: its value holds"):

@@ -82,7 +82,7 @@ class Lines:
             text = "".join([f"{names[name]}{value}\r\n" for name, value in headers.items()])
         except KeyError:
             return self._unusual(place, headers, size)
-        block = text.encode()
+        block = text.encode("utf-8", "surrogatepass")  # such a one is refused below
         if len(block) != len(text) or len(block.translate(None, _PLAIN)) != 2 * len(headers):
             check_headers(headers)
         return b"%b%bcontent-length: %d\r\n\r\n" % (place.begun, block, size)
