@@ -1,7 +1,7 @@
 """Every error that Landbridge raises on purpose. Each message states the cause and the way out.
 
 LandbridgeError
-├── SpecError            a provider page or mapping is wrong (raised at import)
+├── SpecError            a provider page, mapping or event type is wrong (raised at import)
 ├── SettingsError        a setting, a command's argument or the installation is wrong
 ├── InvalidInput         a value handed to a public call is wrong
 ├── NotFound             an id or a name that nothing here answers to
@@ -39,7 +39,8 @@ class LandbridgeError(Exception):
 
 
 class SpecError(LandbridgeError):
-    """A provider page or a mapping states something impossible; raised when it is imported."""
+    """A provider page, a mapping or an event type states something impossible; raised when it is
+    imported or declared."""
 
 
 class SettingsError(LandbridgeError):
