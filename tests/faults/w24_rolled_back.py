@@ -8,6 +8,7 @@ from random import Random
 import asyncpg
 
 from landbridge.app import Landbridge
+from landbridge.store.bell import Bell
 from tests.faults.outbound import Scene, scene
 from tests.rows import RowResult, Trial, row
 from tests.store.bindings import BINDINGS, Session
@@ -85,6 +86,8 @@ async def _wake_ups(stage: Scene) -> tuple[int, int]:
                     raise RuntimeError("undone")
             except RuntimeError:
                 await listening.execute("SELECT 1")
+        await _undone_elsewhere(stage, bridge)
+        await listening.execute("SELECT 1")
         ghosts = len(notified)
         async with bridge.transaction() as tx:
             await bridge.emit(tx, "word.said", {}, tenant="nobody")
@@ -94,3 +97,24 @@ async def _wake_ups(stage: Scene) -> tuple[int, int]:
             await asyncio.sleep(0.01)
     await listening.close()
     return ghosts, len(notified) - ghosts
+
+
+async def _undone_elsewhere(stage: Scene, bridge: Landbridge) -> None:
+    """On every kind of session that tells of its commits: one rolled back, and one committed of
+    which the savepoint with the emit was not."""
+    bell = Bell(bridge.db)
+    for name, opened in BINDINGS.items():
+        if not name.startswith(("sqlalchemy", "django")):
+            continue
+        async with opened(stage.url) as session:
+            session.bell = bell
+            await session.emit("said", tenant="nobody")
+            await session.rollback()
+        async with opened(stage.url) as session:
+            session.bell = bell
+            await session.do("SELECT 1")
+            back = await session.savepoint()
+            await session.emit("said", tenant="nobody")
+            await back()
+            await session.commit()
+    await bell.close()
