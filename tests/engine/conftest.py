@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +33,7 @@ from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.vault import LocalKey, Vault, new_key
+from tests.engine.ailing import At
 
 SHOP = Provider(
     slug="shop",
@@ -70,6 +72,19 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def at(database_url: str) -> AsyncIterator[At]:
+    """The same database some time from now: `await at("1 hour")`."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(offset: str) -> Database:
+            db = await Database.open(database_url, budget=3, offset=offset)
+            stack.push_async_callback(db.close)
+            return db
+
+        yield opened
 
 
 @pytest.fixture
