@@ -2,7 +2,9 @@
 
 Each reads the clock once. A row is met by its id through LATERAL ... LIMIT 1, or by an array of
 ids: both go through the primary key whatever the planner believes about the table, which is empty
-in one minute and holds a million rows in the next.
+in one minute and holds a million rows in the next. Vacuumed while it is empty it counts as one of a
+single row: joined without that array it is then read whole, and a batch gone through for each row.
+So too the conditions of such joins are plain booleans, of which the planner expects some to hold.
 """
 
 from __future__ import annotations
@@ -141,7 +143,7 @@ HEARTBEAT = Sql(
     longer AS (
         UPDATE lb.due AS d SET due_at = (SELECT lb.now()) + :lease::interval
         FROM free AS f
-        WHERE d.id = f.id AND d.environment = f.environment AND d.tenant = f.tenant
+        WHERE d.id = ANY (ARRAY(SELECT o.id FROM free AS o)) AND d.id = f.id AND d.environment = f.environment AND d.tenant = f.tenant
     )
     SELECT i.id
     FROM mine AS i, LATERAL (
@@ -175,7 +177,7 @@ SETTLE = Sql(
             AS i(id, environment, tenant, fence, ends, at, after, attempt, error, lane)
     ),
     held AS MATERIALIZED (
-        SELECT i.*, own.woken
+        SELECT i.*, own.woken, i.ends AND NOT own.woken AS goes
         FROM word AS i, LATERAL (
             SELECT d.woken FROM lb.due AS d
             WHERE d.id = i.id AND d.environment = i.environment AND d.tenant = i.tenant
@@ -187,8 +189,8 @@ SETTLE = Sql(
     gone AS (
         DELETE FROM lb.due AS d
         USING held AS h
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND h.ends AND NOT h.woken
+        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE o.goes))
+          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND h.goes
     ),
     kept AS (
         UPDATE lb.due AS d
@@ -196,8 +198,8 @@ SETTLE = Sql(
             lane = coalesce(h.lane, d.lane),
             due_at = CASE WHEN h.woken THEN m.now ELSE coalesce(h.at, m.now + h.after) END
         FROM held AS h, moment AS m
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND (h.woken OR NOT h.ends)
+        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE NOT o.goes))
+          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND NOT h.goes
     )
     SELECT h.id FROM held AS h
     """,

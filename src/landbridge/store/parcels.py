@@ -164,7 +164,8 @@ _SETTLE = Sql(
         SELECT lb.now() AS now
     ),
     held AS MATERIALIZED (
-        SELECT i.*, own.ref, own.target, own.attempt + 1 AS number, m.now, m.now + i.after AS at
+        SELECT i.*, own.ref, own.target, own.attempt + 1 AS number, m.now, m.now + i.after AS at,
+               coalesce(i.state IN ('delivered', 'abandoned'), false) AS goes
         FROM moment AS m, word AS i, LATERAL (
             SELECT d.ref, d.target, d.attempt FROM lb.due AS d
             WHERE d.id = i.id AND d.environment = i.environment AND d.tenant = i.tenant
@@ -185,8 +186,8 @@ _SETTLE = Sql(
     gone AS (
         DELETE FROM lb.due AS d
         USING held AS h
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND h.state IN ('delivered', 'abandoned')
+        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE o.goes))
+          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND h.goes
     ),
     kept AS (
         UPDATE lb.due AS d
@@ -197,8 +198,8 @@ _SETTLE = Sql(
             args = CASE WHEN h.aside THEN coalesce(d.args, '{}') || '{"aside": true}'
                         ELSE d.args END
         FROM held AS h
-        WHERE d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant
-          AND (h.state IS NULL OR h.state = 'failing')
+        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE NOT o.goes))
+          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND NOT h.goes
     )
     SELECT i.id FROM word AS i WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.id = i.id)
     """,
