@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -116,6 +117,21 @@ async def test_the_answer_is_cut_and_cannot_steer_a_terminal(office: Endpoints) 
     assert done.answer.startswith(".[2J\ufffdü\nxxx")
     assert done.answer.endswith("...")
     assert len(done.answer) < 1010
+
+
+async def test_an_answer_that_repeats_what_was_sent_shows_no_header(office: Endpoints) -> None:
+    async def echo(writer: asyncio.StreamWriter) -> None:
+        (heard,) = server.requests
+        await says(f"HTTP/1.1 400 No\r\ncontent-length: {len(heard)}\r\n\r\n".encode() + heard)(
+            writer
+        )
+
+    headers = {"Authorization": "Bearer canary-7", "X-Shop": "7"}
+    async with listening(echo) as server:
+        done = await ping(office, server.url, headers=headers)
+    assert "canary" not in repr(done)
+    assert "Authorization: ***" in done.answer
+    assert "X-Shop: 7" in done.answer
 
 
 async def test_no_answer_is_told_in_words(office: Endpoints) -> None:

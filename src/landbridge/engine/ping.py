@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,15 @@ TYPE = "endpoint.ping"
 """The type of the event that is posted; it is in no catalogue and goes to whom it is asked for."""
 
 _SHOWN = 1000
-_ABOUT_SIGNATURES = ("signature", "signing", "webhook-id", "webhook secret", "hmac", "timestamp")
+_STRUCK = 6  # shorter words are no secrets
+_ABOUT_SIGNATURES = (
+    "signature",
+    "signing",
+    "webhook-id",
+    "webhook secret",
+    "hmac",
+    "timestamp too",
+)
 _CHECK = (
     "the receiver's check of the signature fails. Most often it verifies with the secret of another"
     " endpoint or environment, verifies a body that was parsed and written anew instead of the raw"
@@ -94,7 +102,7 @@ async def ping(
         problem=problem,
         meaning="" if sent is None else _meaning(sent),
         took_ms=round(took * 1000),
-        answer="" if sent is None else _printable(sent.body),
+        answer="" if sent is None else _printable(sent.body, headers.values()),
         sent=signed,
     )
 
@@ -117,7 +125,13 @@ def _about_signatures(body: bytes) -> bool:
     return any(word in text for word in _ABOUT_SIGNATURES)
 
 
-def _printable(body: bytes) -> str:
-    text = body[:_SHOWN].decode(errors="replace")
-    shown = "".join(each if each.isprintable() or each in "\n\t" else "." for each in text)
-    return shown + ("..." if len(body) > _SHOWN else "")
+def _printable(body: bytes, secret: Iterable[str]) -> str:
+    """How the body begins, on a terminal; what it repeats of the endpoint's headers is struck."""
+    text = body.decode(errors="replace")
+    for value in secret:
+        for word in sorted({value, *value.split()}, key=len, reverse=True):
+            if len(word) >= _STRUCK:
+                text = text.replace(word, "***")
+    more = "..." if len(text) > _SHOWN else ""
+    shown = (each if each.isprintable() or each in "\n\t" else "." for each in text[:_SHOWN])
+    return "".join(shown) + more
