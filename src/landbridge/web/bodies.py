@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from landbridge.engine.catalogue import unpacked
@@ -18,8 +17,6 @@ from landbridge.web.intake.asgi import respond
 
 PIECE = 1_048_576
 """Bytes that are read and sent at a time: no more of a body is in memory for one receiver."""
-
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def bodies_app(db: Callable[[], Database]) -> ASGI:
@@ -53,7 +50,7 @@ async def _found(db: Database, parts: list[str]) -> tuple[Attached, Part] | None
     if len(parts) != 3 or parts[0] != "bodies":
         return None
     _, event, token = parts
-    if not is_id(event, "evt") or not _TOKEN.fullmatch(token):
+    if not is_id(event, "evt"):
         return None
     attached = await attachments.find(db, event)
     if attached is None:
