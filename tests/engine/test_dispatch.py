@@ -124,7 +124,7 @@ async def test_while_looking_takes_long_the_latest_go_first_and_the_rest_follows
             await tx.execute("SELECT setval('landbridge.emitted_place_seq', 10000)")
             await say(tx)
         hands.each = 2.0
-        await dispatcher.step()  # each look takes two seconds: for twenty, only the latest
+        await dispatcher.step()  # each look takes two seconds: for fifty, only the latest
         hands.each = 0.001
     async with db.transaction() as tx:
         new = await say(tx)
@@ -132,7 +132,7 @@ async def test_while_looking_takes_long_the_latest_go_first_and_the_rest_follows
     async with db.transaction() as tx:
         found = {row[0] for row in await tx.execute("SELECT id FROM landbridge.event")}
     assert (new in found, old in found) == (True, False)
-    hands.at += 20
+    hands.at += 50
     await dispatcher.step()
     assert await count(db, "event") == 3
     async with db.transaction() as tx:

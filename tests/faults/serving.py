@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import signal
@@ -14,12 +15,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 import asyncpg
+import structlog
 
 from landbridge.engine.receive import set_app_secrets
 from landbridge.store import apps
@@ -124,6 +126,23 @@ async def database() -> AsyncIterator[str]:
     with ExitStack() as stack:
         server = stack.enter_context(shared_server(secrets.token_hex(4)))
         yield stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+
+
+@asynccontextmanager
+async def databases(number: int) -> AsyncIterator[list[str]]:
+    """Several databases on one server."""
+    with ExitStack() as stack:
+        server = stack.enter_context(shared_server(secrets.token_hex(4)))
+        template = migrated_template(server.dsn)
+        yield [stack.enter_context(fresh_database(server.dsn, template)) for _ in range(number)]
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """No log of our own in the command's output."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from landbridge.store.lines import Line
 from landbridge.store.outbox import Moved
 
 _RECENT = 2000
-_SLOW_LOOK, _SLOW_ROW = 0.05, 0.00005
-_SPARED = 10
+_SLOW_LOOK, _SLOW_ROW = 0.01, 0.00002
+_SPARED = 25
 _TOUR_EVERY, _TOUR_PART = 0.25, 500
 
 
@@ -48,8 +48,8 @@ class Dispatcher:
 
     Each move looks at all that is there, so that what was written first is moved first. Where a
     snapshot that somebody holds keeps thousands of moved rows from being vacuumed, such a look
-    takes long; then most moves look at the latest places only, and one in ten parts of the time
-    goes into looking at the rest, where rows lie that committed long after they were written.
+    takes long; then most moves look at the latest places only, and a 25th of the time goes into
+    looking at the rest, where rows lie that committed long after they were written.
 
     It also goes around all lines of ordered endpoints, 500 in a quarter of a second, in case one
     stands still because somebody crashed before it was promoted.

@@ -5,7 +5,7 @@ out of it in passing; only while somebody holds a snapshot open (a report, a bac
 idle in its transaction) they all have to stay, two for each job done, and every look would walk
 over all of them. So a `Lookout` remembers for each shard how far everything was claimed, and most
 looks begin there. What committed later with an earlier time, or was locked then, lies before it: a
-tenth of the time goes into looks at the whole.
+25th of the time goes into looks at the whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHARDS = 64
 _LATE = timedelta(milliseconds=500)
 """What was due so shortly before a look may commit after it, and is looked for by the next."""
 
-_SPARED = 10
+_SPARED = 25
 
 Since = list[datetime | None]
 
