@@ -336,3 +336,14 @@ async def test_without_a_descriptor_left_idle_connections_give_theirs() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         assert 0 < len(sender._pool) < 20
+
+
+async def test_the_last_look_is_at_what_is_connected_to() -> None:
+    class Careless(Guard):
+        async def addresses(self, host: str, port: int) -> list[str]:
+            return ["127.0.0.1"]
+
+    async with listening() as listener, LeanSender(Careless()) as sender:
+        with pytest.raises(Forbidden, match=r"shop\.example leads to 127\.0\.0\.1"):
+            await sender.post(f"http://shop.example:{listener.port}/", {}, b"")
+        assert listener.connects == 0
