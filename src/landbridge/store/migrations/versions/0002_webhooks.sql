@@ -171,4 +171,45 @@ $$
 COMMENT ON FUNCTION lb.passes IS
 'Whether an event''s body passes an endpoint''s filter (its compiled form is under "path"). A body that cannot be asked, or is only referred to, passes: better one delivery too many than one lost.'
 
+CREATE OR REPLACE FUNCTION lb.ensure_partitions(days_ahead int, of_table text DEFAULT '') RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$
+DECLARE
+    p record;
+    day date;
+    child text;
+    low text;
+    high text;
+    made int := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('lb.partitions', 0));
+    FOR p IN SELECT * FROM lb.partitioned() WHERE of_table IN ('', parent) LOOP
+        IF to_regclass(format('lb.%I', p.parent || '_default')) IS NULL THEN
+            EXECUTE format('CREATE TABLE lb.%I PARTITION OF lb.%I DEFAULT', p.parent || '_default', p.parent);
+        END IF;
+        FOR i IN -1 .. days_ahead LOOP
+            day := (lb.now() AT TIME ZONE 'UTC')::date + i;
+            child := p.parent || '_' || to_char(day, 'YYYYMMDD');
+            CONTINUE WHEN to_regclass(format('lb.%I', child)) IS NOT NULL;
+            -- Rows of this day may lie in the default partition and come at any moment. Whoever began
+            -- to plan with the partitions as they were would find the moved ones in neither.
+            IF i <= 1 THEN
+                EXECUTE format('LOCK TABLE lb.%I IN ACCESS EXCLUSIVE MODE', p.parent);
+            END IF;
+            low := lb.id_bound(p.prefix, day::timestamp AT TIME ZONE 'UTC');
+            high := lb.id_bound(p.prefix, (day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXECUTE format('CREATE TABLE lb.%I (LIKE lb.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, p.parent);
+            EXECUTE format('WITH moved AS (DELETE FROM lb.%I WHERE %I >= %L AND %I < %L RETURNING *)
+                            INSERT INTO lb.%I SELECT * FROM moved', p.parent || '_default',
+                           CASE p.parent WHEN 'change_order' THEN 'change' ELSE 'id' END, low,
+                           CASE p.parent WHEN 'change_order' THEN 'change' ELSE 'id' END, high, child);
+            EXECUTE format('ALTER TABLE lb.%I ATTACH PARTITION lb.%I FOR VALUES FROM (%L) TO (%L)',
+                           p.parent, child, low, high);
+            made := made + 1;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END
+$$
+
 SELECT lb.ensure_partitions(15)
