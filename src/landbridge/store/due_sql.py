@@ -3,8 +3,8 @@
 Each reads the clock once. A row is met by its id through LATERAL ... LIMIT 1, or by an array of
 ids: both go through the primary key whatever the planner believes about the table, which is empty
 in one minute and holds a million rows in the next. Vacuumed while it is empty it counts as one of a
-single row: joined without that array it is then read whole, and a batch gone through for each row.
-So too the conditions of such joins are plain booleans, of which the planner expects some to hold.
+single row: joined to a batch it is then read whole, and the batch gone through for each row. What
+is written for each row of a batch is therefore looked up in arrays sorted by id (`width_bucket`).
 """
 
 from __future__ import annotations
@@ -71,19 +71,23 @@ CLAIM_ROWS = """
     UPDATE lb.due AS d
     SET owner = :owner, fence = d.fence + 1, woken = false,
         due_at = m.now + :lease::interval
-    FROM moment AS m, ready AS r
-    WHERE d.id = ANY (ARRAY(SELECT o.id FROM ready AS o)) AND r.id = d.id
+    FROM moment AS m
+    WHERE d.id = ANY (ARRAY(SELECT r.id FROM ready AS r))
 """
 """How a claim finds rows and leases them; what it returns is added. `since`: where each shard of
 each lane begins, see `store.lookout`; a place that is missing or null is at the oldest row."""
 
+WAS = """(ARRAY(SELECT o.was FROM ready AS o ORDER BY o.id))[
+                  width_bucket(d.id, ARRAY(SELECT o.id FROM ready AS o ORDER BY o.id))] AS was"""
+"""When a row was due that a claim now returns."""
+
 CLAIM = Sql(
     "due.claim",
-    CLAIM_ROWS
-    + """
+    f"""
+    {CLAIM_ROWS}
     RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
               d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at,
-              d.shard, r.was
+              d.shard, {WAS}
     """,
     across="A worker takes whatever is due next, in turns over the tenants.",
 )
@@ -142,8 +146,8 @@ HEARTBEAT = Sql(
     ),
     longer AS (
         UPDATE lb.due AS d SET due_at = (SELECT lb.now()) + :lease::interval
-        FROM free AS f
-        WHERE d.id = ANY (ARRAY(SELECT o.id FROM free AS o)) AND d.id = f.id AND d.environment = f.environment AND d.tenant = f.tenant
+        WHERE d.id = ANY (ARRAY(SELECT f.id FROM free AS f))
+          AND d.environment = ANY (:environments::text[]) AND d.tenant = ANY (:tenants::text[])
     )
     SELECT i.id
     FROM mine AS i, LATERAL (

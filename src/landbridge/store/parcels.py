@@ -110,7 +110,7 @@ _CLAIM = Sql(
     WITH claimed AS (
     {due_sql.CLAIM_ROWS}
     RETURNING d.id, d.environment, d.tenant, d.lane, d.ref, d.target, d.attempt, d.fence, d.args,
-              m.now AS claimed_at, d.shard, r.was
+              m.now AS claimed_at, d.shard, {due_sql.WAS}
     )
     SELECT c.id, c.environment, c.tenant, c.lane, c.ref, c.target, c.attempt, c.fence, c.args,
            c.claimed_at, e.created_at, e.type, e.content_type, e.payload, e.older,
@@ -185,23 +185,27 @@ _SETTLE = Sql(
     ),
     gone AS (
         DELETE FROM lb.due AS d
-        USING held AS h
-        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE o.goes))
-          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND h.goes
+        WHERE d.id = ANY (ARRAY(SELECT h.id FROM held AS h WHERE h.goes))
+          AND d.environment = ANY (:environments::text[]) AND d.tenant = ANY (:tenants::text[])
     ),
     kept AS (
         UPDATE lb.due AS d
-        SET owner = NULL, woken = false, error = h.error, due_at = h.at,
-            attempt = CASE WHEN h.state IS NULL THEN d.attempt ELSE h.number END,
-            lane = coalesce(h.lane, d.lane),
-            key = CASE WHEN h.aside THEN NULL ELSE d.key END,
-            args = CASE WHEN h.aside THEN coalesce(d.args, '{}') || '{"aside": true}'
-                        ELSE d.args END
-        FROM held AS h
-        WHERE d.id = ANY (ARRAY(SELECT o.id FROM held AS o WHERE NOT o.goes))
-          AND d.id = h.id AND d.environment = h.environment AND d.tenant = h.tenant AND NOT h.goes
+        SET owner = NULL, woken = false,
+            (error, due_at, attempt, lane, key, args) = (
+                SELECT (:errors::text[])[p.place],
+                       (SELECT m.now FROM moment AS m) + (:afters::interval[])[p.place],
+                       d.attempt + ((:states::text[])[p.place] IS NOT NULL)::int,
+                       coalesce((:lanes::text[])[p.place], d.lane),
+                       CASE WHEN NOT (:asides::bool[])[p.place] THEN d.key END,
+                       CASE WHEN NOT (:asides::bool[])[p.place] THEN d.args
+                            ELSE coalesce(d.args, '{}') || '{"aside": true}' END
+                FROM (SELECT width_bucket(d.id, :ids::text[]) AS place OFFSET 0) AS p)
+        WHERE d.id = ANY (ARRAY(SELECT h.id FROM held AS h WHERE NOT h.goes))
+          AND d.environment = ANY (:environments::text[]) AND d.tenant = ANY (:tenants::text[])
     )
-    SELECT i.id FROM word AS i WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.id = i.id)
+    SELECT i.id FROM word AS i
+    WHERE (SELECT count(*) FROM held AS h) < (SELECT count(*) FROM word AS w)
+      AND NOT EXISTS (SELECT FROM held AS h WHERE h.id = i.id)
     """,
 )
 
@@ -256,6 +260,7 @@ async def settle(db: Database, owner: str, tries: Sequence[Try]) -> set[str]:
     """
     if not tries:
         return set()
+    tries = sorted(tries, key=lambda each: each.parcel.id)  # what is written is looked up by it
     parcels = [each.parcel for each in tries]
     rows = await db.fetch(
         _SETTLE,
