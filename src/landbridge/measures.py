@@ -104,7 +104,7 @@ EMITS = Measure(
     name="landbridge_emits_total",
     kind="counter",
     labels=("environment",),
-    help="Events written by emit into a transaction, which may still be rolled back.",
+    help="Events that emit has checked and written; the caller may still roll back.",
 )
 EVENTS_MOVED = Measure(
     name="landbridge_events_moved_total",

@@ -73,7 +73,7 @@ async def test_the_connection_is_kept_and_no_cookie_is(kind: Kind) -> None:
     async with listening(says(answer)) as listener, kind(guard) as sender:
         for _ in range(3):
             await sender.post(f"http://shop.example:{listener.port}/", {}, b"")
-        assert (listener.connects, len(listener.requests)) == (1, 3)
+        assert (listener.connects, len(listener.requests), sender.open) == (1, 3, 1)
         assert b"canary" not in b"".join(listener.requests)
 
 

@@ -83,6 +83,8 @@ async def test_what_waits_is_shown_with_its_age(bridge: Landbridge) -> None:
             " ('test', 'acme', 'end_2', now() - interval '1 h')"
         )
     shown = _samples(await bridge.metrics())
+    assert shown[_key("landbridge_emits_total", environment="test")] == 1
+    assert shown[_key("landbridge_http_connections")] == 0
     assert shown[_key("landbridge_outbox_rows")] == 1
     assert shown[_key("landbridge_due_rows", lane="deliver")] == 1
     assert shown[_key("landbridge_due_rows", lane="retry")] == 0

@@ -172,7 +172,7 @@ async def database_fails(trial: Trial) -> RowResult:
     odd = sum(each["odd"] for each in found.values())
     quiet = [name for name, each in found.items() if not each["turned away"]]
     stuck = [name for name, each in found.items() if each["stuck"]]
-    told = f"; not tried, since nothing can be mounted here: {', '.join(left_out)}" if left_out else ""
+    told = f"; not tried, as nothing can be mounted: {', '.join(left_out)}" if left_out else ""
     return RowResult(
         value=f"{sent} sent, {acked} acknowledged, {missing} missing;"
         f" 503 in {len(found) - len(quiet)} of {len(found)} faults, {len(stuck)} stuck"

@@ -29,7 +29,6 @@ from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
 from landbridge.errors import InvalidInput, NotFound, SettingsError
-from landbridge.measures import Measures
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
 from landbridge.store import connections, due, records
@@ -59,7 +58,6 @@ class Landbridge(Writing):
         clock: Clock | None = None,
     ):
         super().__init__(settings, providers=providers, events=events)
-        self.measures = Measures()
         self._clock = clock or SystemClock()
         self._handlers: list[consume.Handler] = []
         self._stack: AsyncExitStack | None = None

@@ -68,6 +68,11 @@ class LeanSender:
         self._sweeping: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def open(self) -> int:
+        """Connections to receivers that are open, idle ones included."""
+        return len(self._open)
+
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         tls = self._tls if self._tls is not None else await asyncio.to_thread(_trusting)

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Self
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -52,6 +53,12 @@ class Sender:
         self._via: dict[str, Any] = {}
         self._places: dict[str, tuple[URL, str]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    @property
+    def open(self) -> int:
+        """Connections to receivers that are open, idle ones included; through a proxy not known."""
+        return sum(each.fileno() >= 0 for each in self._sockets)
 
     async def __aenter__(self) -> Self:
         proxy = self._proxy
@@ -134,7 +141,9 @@ class Sender:
         """The socket of a connection: the last look at where it goes, whoever named the place."""
         family, kind, protocol, _, place = address
         self._guard.vet(str(place[0]), [str(place[0])])
-        return socket.socket(family=family, type=kind, proto=protocol)
+        made = socket.socket(family=family, type=kind, proto=protocol)
+        self._sockets.add(made)
+        return made
 
 
 class _Vetted(AbstractResolver):
