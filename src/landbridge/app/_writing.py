@@ -15,6 +15,7 @@ from landbridge.engine.catalogue import Catalogue, EventType
 from landbridge.engine.emit import Options
 from landbridge.engine.reference import References
 from landbridge.errors import InvalidInput, NotFound, SettingsError
+from landbridge.measures import EMITS, Measures
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
 from landbridge.spec import Provider
@@ -38,6 +39,7 @@ class Writing:
         events: Sequence[EventType] = (),
     ):
         self.settings = settings
+        self.measures = Measures()
         self.catalogue = Catalogue(events)
         self._pages = None if providers is None else {page.slug: page for page in providers}
         self._parts: opening.Parts | None = None
@@ -160,6 +162,7 @@ class Writing:
             limit=self.settings.event_limit,
             **more,
         )
+        self.measures.count(EMITS, environment or self.settings.environment)
         if alone:
             return self._put(event, binds)
         bound = bind(tx, self.settings.schema_name, self._bell)

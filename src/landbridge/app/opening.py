@@ -24,7 +24,7 @@ from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.engine.reconcile import Reconciler
 from landbridge.errors import NotFound, SettingsError
-from landbridge.measures import Measures
+from landbridge.measures import HTTP_CONNECTIONS, Measures
 from landbridge.spec import Provider
 from landbridge.store import apps, migrate
 from landbridge.store.bell import Bell
@@ -98,7 +98,7 @@ async def open_parts(
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
-    sender = await open_sender(stack, settings, outward)
+    sender = await open_sender(stack, settings, outward, measures)
     intake = Intake(db, vault, provider=provider, clock=clock, measures=measures)
     stack.push_async_callback(intake.settle)
     return Parts(
@@ -125,11 +125,17 @@ async def open_parts(
     )
 
 
-async def open_sender(stack: AsyncExitStack, settings: Settings, guard: Guard) -> Posts:
+async def open_sender(
+    stack: AsyncExitStack, settings: Settings, guard: Guard, measures: Measures
+) -> Posts:
     """What posts deliveries, by the settings."""
+    sender: LeanSender | Sender
     if settings.sender == "lean":
-        return await stack.enter_async_context(LeanSender(guard, proxy=settings.proxy))
-    return await stack.enter_async_context(Sender(guard, proxy=settings.proxy))
+        sender = await stack.enter_async_context(LeanSender(guard, proxy=settings.proxy))
+    else:
+        sender = await stack.enter_async_context(Sender(guard, proxy=settings.proxy))
+    stack.callback(measures.gauge(HTTP_CONNECTIONS, lambda: {(): sender.open}))
+    return sender
 
 
 async def start_embedded(stack: AsyncExitStack, settings: Settings) -> str:
