@@ -153,8 +153,8 @@ class OneTable(Path):
 async def held_snapshot(trial: Trial) -> RowResult:
     """Rates beside a snapshot that is held from the start, and without, in turns, after as many
     dead rows as a while of work leaves behind."""
-    before = trial.size.pick(small=60_000, medium=2_000_000)
-    events = trial.size.pick(small=4_800, medium=24_000)
+    before = trial.size.pick(small=50_000, medium=2_000_000)
+    events = trial.size.pick(small=4_000, medium=24_000)
     with silent():
         async with databases(2) as (held, free):
             ours = await _compared(Ours(held), Ours(free), before, events, trial)
