@@ -173,7 +173,7 @@ class OurWorker:
         courier = Courier(parts.db, new_owner(), deliveries, {"deliver": posts, "retry": 100})
         woken = asyncio.Event()
 
-        def wake() -> None:
+        def wake(_said: str = "") -> None:
             courier.wake()
             woken.set()
 

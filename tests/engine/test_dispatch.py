@@ -63,7 +63,7 @@ async def test_a_step_moves_everything_batch_after_batch(db: Database, endpoint:
 
 async def test_workers_are_woken_after_a_move_and_only_then(db: Database) -> None:
     heard = asyncio.Event()
-    listening = asyncio.create_task(hear(db, heard.set))
+    listening = asyncio.create_task(hear(db, lambda _said: heard.set()))
     dispatcher = Dispatcher(db)
     try:
         await heard.wait()

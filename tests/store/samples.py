@@ -116,6 +116,8 @@ BINDS: dict[str, Any] = {
     "before": date(2020, 1, 1),
     "bodies": [b"body"],
     "cap": 1000,
+    "channel": "landbridge_wake",
+    "database.notify.what": "deliver",
     "catalogue": '[{"type": "a.b", "description": "", "versions": []}]',
     "changed": 1,
     "changes": ["new"],

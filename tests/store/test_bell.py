@@ -280,7 +280,7 @@ class Slow(Database):
     def __init__(self, begun: Callable[[], Awaitable[None]]):
         self._begun = begun
 
-    async def notify(self) -> None:
+    async def notify(self, what: str = "") -> None:
         await self._begun()
 
 

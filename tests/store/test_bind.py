@@ -165,9 +165,9 @@ async def test_a_percent_sign_and_a_cast_in_a_statement_reach_the_server(
 async def test_a_transaction_of_ours_is_marked_for_a_wake_up(url: str) -> None:
     database = await Database.open(url, budget=1)
     async with database.transaction() as tx:
-        marks = [tx.wake]
+        marks = [bool(tx.wakes)]
         await _run(tx, STATEMENT, BINDS)
-        marks.append(tx.wake)
+        marks.append(bool(tx.wakes))
     assert marks == [False, True]
     await database.close()
 

@@ -115,9 +115,9 @@ async def test_a_put_that_is_undone_leaves_nothing(db: Database) -> None:
 async def test_a_put_asks_for_the_workers_to_be_woken(db: Database) -> None:
     async with db.transaction() as tx:
         await due.put(tx, [])
-        assert not tx.wake
+        assert not tx.wakes
         await due.put(tx, [_job()])
-        assert tx.wake
+        assert tx.wakes
 
 
 async def test_a_leased_row_is_left_to_its_holder(db: Database, later: Database) -> None:

@@ -23,7 +23,7 @@ from landbridge.store import event_types
 from landbridge.store.bell import Bell
 from landbridge.store.bind import AsyncBound, BlockingBound, bind
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database, Tx
+from landbridge.store.database import DISPATCH, Database, Tx
 
 _NOT_GIVEN: Final = object()
 
@@ -84,12 +84,18 @@ class Writing:
     def _bell(self) -> Bell | None:
         return None if self._parts is None else self._parts.bell
 
+    @property
+    def _outbox_bell(self) -> Bell | None:
+        return None if self._parts is None else self._parts.outbox_bell
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction on our own pool; what it emits is on its way as soon as it commits."""
         async with self.db.transaction() as tx:
             yield tx
-        if tx.wake:
+        if tx.wakes == {DISPATCH}:
+            self._open.outbox_bell.ring()
+        elif tx.wakes:
             self._open.bell.ring()
 
     @overload
@@ -165,7 +171,7 @@ class Writing:
         self.measures.count(EMITS, environment or self.settings.environment)
         if alone:
             return self._put(event, binds)
-        bound = bind(tx, self.settings.schema_name, self._bell)
+        bound = bind(tx, self.settings.schema_name, self._outbox_bell)
         return bound.execute(statement, binds, event)
 
     async def _put(self, event: ids.EventId, binds: dict[str, Any]) -> ids.EventId:

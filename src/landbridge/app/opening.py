@@ -29,9 +29,11 @@ from landbridge.spec import Provider
 from landbridge.store import apps, migrate
 from landbridge.store.bell import Bell
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database
+from landbridge.store.database import DISPATCH, Database
 from landbridge.store.embedded import Embedded
 from landbridge.vault import KeyProvider, LocalKey, Vault
+
+_SMALL, _PLANNED = 6, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Parts:
     settings: Settings
     clock: Clock
     db: Database
+    hot: Database
+    """The same database, for the statements of dispatching and delivering."""
     vault: Vault
     guard: Guard
     client: Client
@@ -51,6 +55,7 @@ class Parts:
     reconciler: Reconciler
     endpoints: Endpoints
     bell: Bell
+    outbox_bell: Bell
     outbox: Outbox
     provider: Callable[[str], Provider]
     embedded: bool
@@ -82,17 +87,18 @@ async def open_parts(
     """
     embedded = not settings.database_url
     url = settings.database_url or await start_embedded(stack, settings)
-    db = await Database.open(
-        url,
-        schema=settings.schema_name,
-        direct_url=settings.direct_url,
-        budget=settings.pool - 1,  # and one for LISTEN
-        pgbouncer=settings.pgbouncer,
-        offset=settings.clock_offset,
-    )
+    # One is for LISTEN. Few processes have so small a pool that nothing is left for hot ones.
+    planned = 0 if settings.pgbouncer or settings.pool < _SMALL else _PLANNED
+    db = await open_database(settings, url, budget=settings.pool - 1 - planned)
     stack.push_async_callback(db.close)
+    hot = db
+    if planned:
+        hot = await open_database(settings, url, budget=planned, planned=True)
+        stack.push_async_callback(hot.close)
     bell = Bell(db)
     stack.push_async_callback(bell.close)
+    outbox_bell = Bell(db, DISPATCH)
+    stack.push_async_callback(outbox_bell.close)
     vault = Vault(db, key_of(settings))
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
@@ -105,23 +111,40 @@ async def open_parts(
         settings=settings,
         clock=clock,
         db=db,
+        hot=hot,
         vault=vault,
         guard=guard,
         client=client,
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
-        deliveries=Deliveries(db, vault, sender, clock=clock, measures=measures),
+        deliveries=Deliveries(hot, vault, sender, clock=clock, measures=measures),
         intake=intake,
         reconciler=Reconciler(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
         endpoints=Endpoints(db, vault, outward, sender=sender, clock=clock),
         bell=bell,
-        outbox=Outbox(db, bell),
+        outbox_bell=outbox_bell,
+        outbox=Outbox(db, outbox_bell),
         provider=provider,
         embedded=embedded,
         measures=measures,
         gauges=await open_gauges(stack, db, measures),
+    )
+
+
+async def open_database(
+    settings: Settings, url: str, *, budget: int, planned: bool = False
+) -> Database:
+    """A pool of at most `budget` connections, by the settings."""
+    return await Database.open(
+        url,
+        schema=settings.schema_name,
+        direct_url=settings.direct_url,
+        budget=budget,
+        pgbouncer=settings.pgbouncer,
+        offset=settings.clock_offset,
+        planned=planned,
     )
 
 

@@ -20,6 +20,7 @@ from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
 from landbridge.measures import IN_FLIGHT, Labels
 from landbridge.store import changes
+from landbridge.store.database import DELIVER, DISPATCH
 
 LANES: Mapping[str, int] = {
     **courier.LANES,
@@ -34,6 +35,7 @@ POLL = 0.25
 """Seconds after which work is found also when no notification came through."""
 
 _PAUSE = 1.0
+_FOR_ALL = frozenset({""})
 
 
 class Work:
@@ -42,7 +44,8 @@ class Work:
     def __init__(self, parts: Parts, handlers: Sequence[Handler]):
         self._parts = parts
         self._handlers = handlers
-        self._wakes: list[Callable[[], None]] = []
+        self._name = new_owner()
+        self._wakes: list[tuple[frozenset[str], Callable[[], None]]] = []
         self._log = structlog.get_logger("landbridge.work")
 
     async def run(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
@@ -61,8 +64,8 @@ class Work:
         tasks = []
         undo = []
         if carried:
-            carrier = Courier(db, new_owner(), self._parts.deliveries, carried)
-            self._wakes.append(carrier.wake)
+            carrier = Courier(self._parts.hot, new_owner(), self._parts.deliveries, carried)
+            self._wakes.append((frozenset({"", DELIVER}), carrier.wake))
             tasks.append(asyncio.create_task(carrier.run(ended)))
             undo.append(self._parts.measures.gauge(IN_FLIGHT, partial(_in_flight, carrier)))
         if others:
@@ -74,12 +77,12 @@ class Work:
                 listens=False,
                 measures=self._parts.measures,
             )
-            self._wakes.append(worker.wake)
+            self._wakes.append((_FOR_ALL, worker.wake))
             tasks.append(asyncio.create_task(worker.run(ended)))
             undo.append(self._parts.measures.gauge(IN_FLIGHT, partial(_in_flight, worker)))
         if not lanes:
             tasks += [asyncio.create_task(loop) for loop in self._loops(ended)]
-        listening = asyncio.create_task(listen(db, self._wake))
+        listening = asyncio.create_task(listen(db, self._heard))
         halted = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([halted, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -96,9 +99,16 @@ class Work:
                 raise result
 
     def _loops(self, ended: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        dispatcher = Dispatcher(self._parts.db, measures=self._parts.measures)
-        loops = [self._loop(ended, dispatcher.step, then=self._wake)]
-        loops += [self._loop(ended, self._consumer(handler)) for handler in self._handlers]
+        dispatcher = Dispatcher(
+            self._parts.hot,
+            measures=self._parts.measures,
+            name=self._name,
+            ready=partial(self._wake, DELIVER),
+        )
+        loops = [self._loop(ended, dispatcher.step, frozenset({"", DISPATCH}))]
+        loops += [
+            self._loop(ended, self._consumer(handler), _FOR_ALL) for handler in self._handlers
+        ]
         return loops
 
     def _consumer(self, handler: Handler) -> Callable[[], Awaitable[bool]]:
@@ -116,15 +126,11 @@ class Work:
         return step
 
     async def _loop(
-        self,
-        ended: asyncio.Event,
-        step: Callable[[], Awaitable[bool]],
-        *,
-        then: Callable[[], None] = lambda: None,
+        self, ended: asyncio.Event, step: Callable[[], Awaitable[bool]], called: frozenset[str]
     ) -> None:
         """Steps as long as there is something to do, then waits for a wake-up or the poll."""
         woken = asyncio.Event()
-        self._wakes.append(woken.set)
+        self._wakes.append((called, woken.set))
         while not ended.is_set():
             woken.clear()
             try:
@@ -133,14 +139,19 @@ class Work:
                 self._log.warning("work.waits", reason=str(error))
                 await _first(ended, _PAUSE)
                 continue
-            if moved:
-                then()
-            else:
+            if not moved:
                 await _first(woken, POLL)
 
-    def _wake(self) -> None:
-        for wake in self._wakes:
-            wake()
+    def _heard(self, said: str) -> None:
+        """Wakes those whom a notification is for, but for what this process did itself."""
+        what, _, name = said.partition(" ")
+        if name != self._name:
+            self._wake(what)
+
+    def _wake(self, what: str = "") -> None:
+        for called, wake in self._wakes:
+            if what in called:
+                wake()
 
 
 def _in_flight(of: Courier | Worker) -> Mapping[Labels, float]:

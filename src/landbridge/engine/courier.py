@@ -141,8 +141,10 @@ class Courier:
         while not self._stopping:
             now = time.monotonic()
             self._stirred.clear()
-            if (self._asked and not ready) or now - looked >= self._poll:
+            if self._asked:
                 self._asked = False
+                ready.add(next(iter(self._lanes)))
+            if now - looked >= self._poll:
                 looked = now
                 ready |= await self._patiently(self._ready) or set()
             took = 0

@@ -104,10 +104,11 @@ class Deliveries:
 
     async def attempt(self, parcel: Parcel) -> Try:
         """One try: signs, posts, and says what the answer means."""
-        to, body = parcel.to, parcel.payload
-        assert to is not None
+        body = parcel.payload
         assert body is not None
         target = self._targets[parcel.endpoint]
+        # A later batch may have read a new URL together with the headers that are meant for it.
+        parcel.to = to = target.to
         if not target.begin():
             return target.postponed(parcel)
         if parcel.older is not None and to.api_version:

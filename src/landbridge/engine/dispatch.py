@@ -9,7 +9,7 @@ from typing import Protocol
 
 from landbridge.measures import DELIVERIES, EVENTS_MOVED, MOVE_SECONDS, Measures
 from landbridge.store import lines, ordering, outbox
-from landbridge.store.database import Database
+from landbridge.store.database import DELIVER, Database
 from landbridge.store.lines import Line
 from landbridge.store.outbox import Moved
 
@@ -43,6 +43,10 @@ class _Feed:
     next_whole: float = 0.0
 
 
+def _nobody() -> None:
+    """Nobody here delivers."""
+
+
 class Dispatcher:
     """Any number of these, in any number of processes: they take turns.
 
@@ -50,6 +54,9 @@ class Dispatcher:
     snapshot that somebody holds keeps thousands of moved rows from being vacuumed, such a look
     takes long; then most moves look at the latest places only, and a 25th of the time goes into
     looking at the rest, where rows lie that committed long after they were written.
+
+    `ready` is called when deliveries became due, before others are notified; that notification
+    carries `name`.
 
     It also goes around all lines of ordered endpoints, 500 in a quarter of a second, in case one
     stands still because somebody crashed before it was promoted.
@@ -62,12 +69,17 @@ class Dispatcher:
         batch: int = 1000,
         monotonic: Callable[[], float] = time.monotonic,
         measures: Measures | None = None,
+        name: str = "",
+        ready: Callable[[], None] = _nobody,
     ):
         self._db = db
         self._measures = measures or Measures()
         self._batch = batch
         self._monotonic = monotonic
-        self._feeds = (_Feed(move=_move), _Feed(move=ordering.sequence))
+        self._events = _Feed(move=_move)
+        self._changes = _Feed(move=ordering.sequence)
+        self._name = name
+        self._ready = ready
         self._next_tour = 0.0
         self._toured: Line | None = None
 
@@ -76,11 +88,16 @@ class Dispatcher:
 
         Raises DatabaseUnavailable; nothing is lost then, the next step moves it.
         """
-        moved = [await self._drain(feed) for feed in self._feeds]
-        moved.append(await self._tour())
-        if any(moved):
+        deliveries = await self._drain(self._events)
+        deliveries = await self._tour() or deliveries
+        if deliveries:
+            self._ready()
+        changes = await self._drain(self._changes)
+        if changes:
             await self._db.notify()
-        return any(moved)
+        elif deliveries:
+            await self._db.notify(f"{DELIVER} {self._name}")
+        return deliveries or changes
 
     async def _tour(self) -> bool:
         """Whether a part of the lines, when it is time for one, had some that stood still."""

@@ -223,7 +223,7 @@ class Reconciler:
             done = await sorting.enter(tx, routed, environment=connection.environment)
             walk.repaired += done.filed
             await self._move(tx, connection, walk, checked=len(listed), repaired=done.filed)
-            woken = tx.wake
+            woken = bool(tx.wakes)
         if done.filed:
             where = connection.environment
             self._measures.count(RECONCILE_REPAIRED, where, provider.slug, n=done.filed)
@@ -262,7 +262,7 @@ class Reconciler:
                 clock=self._clock,
             )
             await tx.run(statement, **binds)
-            tx.wake = True
+            tx.wakes.add("")
 
     def _alarm(self, connection: Connection, walk: _Walk) -> None:
         self._log.warning(

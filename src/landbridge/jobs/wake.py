@@ -16,11 +16,11 @@ _LONGEST_WAIT = 5.0
 
 async def listen(
     db: Database,
-    wake: Callable[[], None],
+    wake: Callable[[str], None],
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Calls `wake` at each notification until it is cancelled; reconnects when cut off.
+    """Calls `wake` with what each notification says until it is cancelled; reconnects when cut off.
 
     Behind a pooler in transaction mode without LANDBRIDGE_DIRECT_URL nothing can be heard: it
     returns at once, and polling alone finds the work.
@@ -33,10 +33,10 @@ async def listen(
     while True:
         connected = False
 
-        def heard() -> None:
+        def heard(what: str) -> None:
             nonlocal connected
             connected = True
-            wake()
+            wake(what)
 
         try:
             await hear(db, heard)

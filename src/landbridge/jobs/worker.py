@@ -211,7 +211,7 @@ class Worker:
 
     async def _listen(self) -> None:
         if self._listens:
-            await listen(self._db, self.wake, sleep=self._sleep)
+            await listen(self._db, lambda _said: self.wake(), sleep=self._sleep)
         await asyncio.Event().wait()
 
     async def _watch(self) -> None:

@@ -21,8 +21,10 @@ class Bell:
     while it cannot be sent nothing is lost, workers look by themselves several times a second.
     """
 
-    def __init__(self, db: Database):
+    def __init__(self, db: Database, what: str = ""):
         self._db = db
+        self.what = what
+        """For whom it rings; see `Database.notify`."""
         self._loop = asyncio.get_running_loop()
         self._told = False
         self._again = False
@@ -68,6 +70,6 @@ class Bell:
         while self._again:
             self._again = False
             try:
-                await self._db.notify()
+                await self._db.notify(self.what)
             except LandbridgeError as error:
                 self._log.info("bell.silent", reason=str(error))

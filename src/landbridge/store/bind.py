@@ -90,7 +90,7 @@ def bind(session: Any, schema: str, bell: Bell | None = None) -> Bound:
     not tell of commits, and a Tx of ours is marked for whoever commits it.
     """
     if isinstance(session, Tx):
-        return _ours(session)
+        return _ours(session, bell)
     names = [f"{each.__module__}.{each.__qualname__}" for each in type(session).__mro__]
     for name in names:
         if name in _KINDS:
@@ -100,11 +100,11 @@ def bind(session: Any, schema: str, bell: Bell | None = None) -> Bound:
     raise InvalidInput(f"session: {names[0]} is not known; give {_ONES}")
 
 
-def _ours(tx: Tx) -> Awaiting:
+def _ours(tx: Tx, bell: Bell | None) -> Awaiting:
     async def run(statement: Sql, binds: dict[str, Any]) -> None:
         _check_asyncpg(tx.driver)
         await tx.run(statement, **binds)
-        tx.wake = True
+        tx.wakes.add("" if bell is None else bell.what)
 
     return Awaiting(run)
 

@@ -23,9 +23,10 @@ def wrote(connection: Any, bell: Bell) -> None:
     database may ring it too, which costs a look for work and nothing else; one in two phases does
     not ring it.
     """
-    heard: _Commits | None = connection.info.get(_PLACE)
+    place = f"{_PLACE}.{bell.what}"
+    heard: _Commits | None = connection.info.get(place)
     if heard is None or heard.connection() is not connection or heard.bell is not bell:
-        heard = connection.info[_PLACE] = _Commits(connection, bell)
+        heard = connection.info[place] = _Commits(connection, bell)
         heard.listen(connection)
     heard.writes += 1
 

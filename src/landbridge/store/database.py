@@ -33,16 +33,44 @@ _AWAY = (
 )
 
 
+# A plan made while a queue was empty reads the whole table once it holds a million rows. So plans
+# are made anew each time, or, where that costs more than the statement, may use indexes only.
+_UNPLANNED = {"plan_cache_mode": "force_custom_plan"}
+_PLANNED = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+
+DISPATCH = "dispatch"
+"""Events were emitted: they are to be moved on."""
+
+DELIVER = "deliver"
+"""Deliveries became due."""
+
+_NOTIFY = Sql(
+    "database.notify",
+    """
+    SELECT set_config('synchronous_commit', 'off', true), pg_notify(:channel, :what)
+    """,
+    across="A notification names no tenant.",
+)
+
+
 class Tx:
     """One open transaction of ours. Everything it writes is committed or undone together."""
 
-    __slots__ = ("_connection", "_schema", "foreign", "wake")
+    __slots__ = ("_connection", "_schema", "foreign", "wakes")
 
     def __init__(self, connection: Any, schema: str):
         self._connection = connection
         self._schema = schema
-        self.wake = False
-        """Whether workers should be woken once this is committed."""
+        self.wakes: set[str] = set()
+        """Who should be woken once this is committed, see `Database.notify`."""
         self.foreign = False
         """Whether statements that are not ours may have run, which may leave settings behind."""
 
@@ -124,16 +152,19 @@ class Database:
         budget: int = 10,
         pgbouncer: bool = False,
         offset: str = "",
+        planned: bool = False,
     ) -> Database:
         """A pool on `url`; DatabaseUnavailable when nobody answers there.
 
         `pgbouncer` keeps no prepared statement and no session state, so that a pooler in
         transaction mode may stand between; `direct_url` then leads past it, for LISTEN.
         `offset` moves the database's clock (`landbridge.now()`), for tests.
+
+        `planned` is for the few statements that run all the time: they are planned once per
+        connection, and their tables are only ever read through an index.
         """
         checked_schema(schema)
-        # A plan made while a queue was empty reads the whole table once it holds a million rows.
-        settings = {"application_name": "landbridge", "plan_cache_mode": "force_custom_plan"}
+        settings = {"application_name": "landbridge", **(_PLANNED if planned else _UNPLANNED)}
         if offset:
             settings["landbridge.clock_offset"] = offset
         with unavailable(), addressed():
@@ -212,15 +243,14 @@ class Database:
         with unavailable(), addressed():
             return await asyncpg.connect(self._direct_url, timeout=10)
 
-    async def notify(self) -> None:
-        """Wakes whoever listens; outside any transaction, so it never holds a commit up."""
-        with unavailable():
-            async with self._pool.acquire() as connection:
-                if self._pooled:
-                    async with connection.transaction():
-                        await connection.execute(f"NOTIFY {self.schema}_wake")
-                else:
-                    await connection.execute(f"NOTIFY {self.schema}_wake")
+    async def notify(self, what: str = "") -> None:
+        """Wakes whoever listens; outside any transaction, so it never holds a commit up.
+
+        `what` says for whom: `DISPATCH`, `DELIVER`, or "" for everyone. Its commit waits for no
+        disk: nobody waits for what a crash of the server would lose.
+        """
+        async with self._statement() as tx:
+            await tx.row(_NOTIFY, channel=f"{self.schema}_wake", what=what)
 
 
 async def _nothing(_connection: Any) -> None:

@@ -129,14 +129,14 @@ async def put(tx: Tx | Database, jobs: Sequence[Job]) -> list[str]:
     A job whose key is there already coalesces with it: a waiting row becomes due at the earlier
     of both times, a leased one runs once more after its settle (early rather than never), and
     lane, args and repeat are the newer ones. Such a row stays locked until `tx` ends: keep that
-    transaction short. Sets `tx.wake`; whoever commits wakes the workers (`Database.notify`).
+    transaction short. Adds to `tx.wakes`; whoever commits wakes the workers (`Database.notify`).
     """
     if not jobs:
         return []
     fresh = [ids.new("due") for _ in jobs]
     encode = msgspec.json.encode
     if isinstance(tx, Tx):
-        tx.wake = True
+        tx.wakes.add("")
     rows = await tx.fetch(
         due_sql.PUT,
         ids=fresh,

@@ -46,15 +46,40 @@ PUT = Sql(
     """,
 )
 
-CLAIM_ROWS = """
-    WITH moment AS MATERIALIZED (SELECT lb.now() AS now),
+# Which shards of a lane have rows, and since when: a hop over the index for each of them.
+_HOPS = """
+        WITH RECURSIVE hop AS (
+            (SELECT d.shard, d.due_at FROM lb.due AS d
+             WHERE d.lane = l.lane AND cardinality(:since::timestamptz[]) = 0
+             ORDER BY d.shard, d.due_at LIMIT 1)
+            UNION ALL
+            SELECT n.shard, n.due_at FROM hop AS h, LATERAL (
+                SELECT d.shard, d.due_at FROM lb.due AS d
+                WHERE d.lane = l.lane AND d.shard > h.shard
+                ORDER BY d.shard, d.due_at LIMIT 1
+            ) AS n
+        )
+        SELECT h.shard, h.due_at FROM hop AS h"""
+
+# A claim that a crash of the server forgets leaves its rows unclaimed, which is as well.
+CLAIM_ROWS = f"""
+    WITH moment AS MATERIALIZED (
+        SELECT lb.now() AS now, set_config('synchronous_commit', 'off', true) AS haste
+    ),
     place AS MATERIALIZED (
-        SELECT l.lane, s.shard::smallint AS shard,
-               coalesce((:since::timestamptz[])[(l.rank - 1) * 64 + s.shard + 1], '-infinity')
-                   AS since
-        FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank),
-             generate_series(0, 63) AS s(shard)
-        ORDER BY l.rank, (s.shard - :start::int) & 63
+        SELECT p.lane, p.shard, p.since
+        FROM (
+            SELECT l.lane, l.rank, o.shard, '-infinity'::timestamptz AS since
+            FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank), LATERAL ({_HOPS}) AS o
+            WHERE o.due_at <= (SELECT m.now FROM moment AS m)
+            UNION ALL
+            SELECT l.lane, l.rank, s.shard::smallint,
+                   coalesce((:since::timestamptz[])[(l.rank - 1) * 64 + s.shard + 1], '-infinity')
+            FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank),
+                 generate_series(0, 63) AS s(shard)
+            WHERE cardinality(:since::timestamptz[]) > 0
+        ) AS p
+        ORDER BY p.rank, (p.shard - :start::int) & 63
     ),
     ready AS MATERIALIZED (
         SELECT d.id, d.due_at AS was
@@ -75,7 +100,8 @@ CLAIM_ROWS = """
     WHERE d.id = ANY (ARRAY(SELECT r.id FROM ready AS r))
 """
 """How a claim finds rows and leases them; what it returns is added. `since`: where each shard of
-each lane begins, see `store.lookout`; a place that is missing or null is at the oldest row."""
+each lane begins, see `store.lookout`; a null is at the oldest row, and an empty array has only
+those shards looked at that have rows."""
 
 WAS = """(ARRAY(SELECT o.was FROM ready AS o ORDER BY o.id))[
                   width_bucket(d.id, ARRAY(SELECT o.id FROM ready AS o ORDER BY o.id))] AS was"""
@@ -108,10 +134,12 @@ TAKE = Sql(
 
 READY = Sql(
     "due.ready",
-    """
+    f"""
     SELECT l.lane
     FROM unnest(:lanes::text[]) WITH ORDINALITY AS l(lane, rank)
     WHERE EXISTS (
+        SELECT 1 FROM ({_HOPS}) AS o WHERE o.due_at <= (SELECT lb.now())
+    ) OR (cardinality(:since::timestamptz[]) > 0 AND EXISTS (
         SELECT 1
         FROM generate_series(0, 63) AS s(shard), LATERAL (
             SELECT d.due_at FROM lb.due AS d
@@ -121,7 +149,7 @@ READY = Sql(
               AND d.due_at <= (SELECT lb.now())
             LIMIT 1
         ) AS one
-    )
+    ))
     """,
     across="A worker asks which lanes have work; it is told their names alone.",
 )

@@ -10,8 +10,8 @@ from landbridge.store.database import Database, unavailable
 _CHECK_SECONDS = 30.0
 
 
-async def hear(db: Database, heard: Callable[[], None]) -> None:
-    """Calls `heard` whenever somebody notifies, until the connection is lost; then raises.
+async def hear(db: Database, heard: Callable[[str], None]) -> None:
+    """Calls `heard` with what each notification says, until the connection is lost; then raises.
 
     DatabaseUnavailable is the only way it ends by itself. A connection that died without a word
     is found out by asking it twice a minute.
@@ -21,8 +21,8 @@ async def hear(db: Database, heard: Callable[[], None]) -> None:
     connection.add_termination_listener(lambda _connection: lost.set())
     try:
         with unavailable():
-            await connection.add_listener(f"{db.schema}_wake", lambda *_: heard())
-            heard()  # for what was notified before we listened
+            await connection.add_listener(f"{db.schema}_wake", lambda *said: heard(str(said[3])))
+            heard("")  # for what was notified before we listened
             while not connection.is_closed():
                 try:
                     await asyncio.wait_for(lost.wait(), _CHECK_SECONDS)

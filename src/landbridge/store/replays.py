@@ -157,7 +157,7 @@ async def put(
             environment=place["environment"],
             tenant=place["tenant"],
         )
-        tx.wake = True
+        tx.wakes.add("")
     return Part(looked=row["looked"], matched=row["matched"], last=row["last"] or 0, put=row["put"])
 
 
