@@ -136,6 +136,9 @@ class _Lint:
         inner = dict(ctes)
         if (within := node.args.get("with_")) is not None:
             for cte in within.expressions:
+                if within.args.get("recursive") and isinstance(cte.this, exp.SetOperation):
+                    # Its first part says what its rows are; the whole is read below.
+                    inner[cte.alias] = _Lint(self._known).query(cte.this.left, outer, inner)
                 inner[cte.alias] = self.query(cte.this, outer, inner)
         match node:
             case exp.Subquery():
