@@ -110,6 +110,7 @@ BINDS: dict[str, Any] = {
     "ats": [None],
     "attempts": [2],
     "pacing.ensure.endpoints": ["new"],
+    "parcels.delivered.moment": "att_0000000000",
     "parcels.settle.attempts": ["new"],
     "asides": [False],
     "lanes": ["deliver"],

@@ -44,6 +44,7 @@ HOT: dict[str, set[str]] = {
     "pacing.ensure": {"endpoint_health_pkey"},
     "pacing.reserve": {"endpoint_health_pkey"},
     "parcels.claim": {"due_next", "due_pkey", "event_id"},
+    "parcels.delivered": {"due_pkey"},
     "parcels.destinations": {"endpoint_pkey", "endpoint_health_pkey"},
     "parcels.settle": {"due_pkey"},
     "parked.keys": {"parked_place"},
@@ -80,6 +81,7 @@ SCANS: dict[str, str] = {
 BATCHES: dict[str, str] = {
     "due.heartbeat": "due",
     "due.settle": "due",
+    "parcels.delivered": "due",
     "parcels.settle": "due",
 }
 
@@ -109,7 +111,8 @@ async def _binds(connection: asyncpg.Connection, statement: Sql) -> dict[str, An
             "SELECT id, environment, tenant, ref, target FROM landbridge.due ORDER BY id LIMIT 100"
         )
         for bind, column in (("ids", "id"), ("environments", "environment"), ("tenants", "tenant")):
-            binds[bind] = [row[column] for row in rows]
+            if bind in binds:
+                binds[bind] = [row[column] for row in rows]
     return binds
 
 

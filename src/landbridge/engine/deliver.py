@@ -28,7 +28,7 @@ from landbridge.measures import DELIVERY_SECONDS, Measures
 from landbridge.store import event_types, lines, pacing, parcels
 from landbridge.store.database import Database
 from landbridge.store.lines import Line
-from landbridge.store.pacing import Want
+from landbridge.store.pacing import Turns, Want
 from landbridge.store.parcels import Destination, Parcel, Try
 from landbridge.vault import Vault
 
@@ -187,7 +187,8 @@ class Deliveries:
         turns = await pacing.reserve(self._db, [_want(some) for some in rated.values()])
         begun.ready[:] = [each for each in begun.ready if each.endpoint not in rated]
         for endpoint, some in rated.items():
-            given = turns[endpoint]
+            # Its row may have gone with its failures, between being made and being read.
+            given = turns.get(endpoint) or Turns(number=0, begins=1.0, step=0.0)
             for place, each in enumerate(some):
                 wait = given.begins + place * given.step
                 if place < given.number:

@@ -102,14 +102,15 @@ class Target:
         has ended for a while they wait in the lane of the slow ones, so that they crowd no other.
         """
         now = self._monotonic()
-        pace = max(self._last, 0.001) / (self.to.concurrency or self._each)
+        stalled = now - self._progressed
+        pace = max(self._last, stalled, 0.001) / (self.to.concurrency or self._each)
         self._queued = min(max(self._queued, now) + pace, now + _LONGEST_TURN)
         return Try(
             parcel=parcel,
             state=None,
             error="the endpoint has enough posts under way",
             after=timedelta(seconds=self._queued - now),
-            lane="slow" if now - self._progressed > _HANGS else None,
+            lane="slow" if stalled > _HANGS else None,
         )
 
 

@@ -210,6 +210,34 @@ _SETTLE = Sql(
 )
 
 
+# Most end like this, and then there is little to say of each. `ids` are sorted.
+_DELIVERED = Sql(
+    "parcels.delivered",
+    """
+    WITH gone AS (
+        DELETE FROM lb.due AS d
+        WHERE d.id = ANY (:ids::text[]) AND d.owner = :owner
+          AND d.fence = (:fences::bigint[])[width_bucket(d.id, :ids::text[])]
+        RETURNING d.environment, d.tenant, d.id, d.ref, d.target, d.attempt + 1 AS number,
+                  width_bucket(d.id, :ids::text[]) AS place
+    ),
+    tried AS (
+        INSERT INTO lb.attempt (environment, tenant, id, delivery, event, endpoint, number,
+                                outcome, status, took_ms)
+        SELECT g.environment, g.tenant,
+               :moment || lpad(to_hex(hashtextextended(g.id, g.number)), 16, '0'),
+               g.id, g.ref, g.target, g.number, 'delivered',
+               (:statuses::int[])[g.place], (:tooks::int[])[g.place]
+        FROM gone AS g
+    )
+    SELECT i.id FROM unnest(:ids::text[]) AS i(id)
+    WHERE (SELECT count(*) FROM gone AS g) < cardinality(:ids::text[])
+      AND NOT EXISTS (SELECT FROM gone AS g WHERE g.id = i.id)
+    """,
+    across="A worker settles the rows that it holds by their ids and fences, whosever they are.",
+)
+
+
 async def claim(
     db: Database,
     *,
@@ -254,13 +282,32 @@ async def address(db: Database, parcels: Iterable[Parcel]) -> None:
 
 
 async def settle(db: Database, owner: str, tries: Sequence[Try]) -> set[str]:
-    """The ids that were refused since `owner` lost them; all others are settled, in one statement.
+    """The ids that were refused since `owner` lost them; all others are settled, in one statement
+    for those that were delivered and one for the rest.
 
     An attempt is written if and only if its row is settled with it, so a number occurs once.
     """
-    if not tries:
-        return set()
     tries = sorted(tries, key=lambda each: each.parcel.id)  # what is written is looked up by it
+    delivered = [each for each in tries if each.state == "delivered"]
+    others = [each for each in tries if each.state != "delivered"]
+    lost: set[str] = set()
+    if delivered:
+        rows = await db.fetch(
+            _DELIVERED,
+            ids=[each.parcel.id for each in delivered],
+            fences=[each.parcel.fence for each in delivered],
+            statuses=[each.status for each in delivered],
+            tooks=[round(each.took * 1000) for each in delivered],
+            moment=ids.many(ids.PREFIXES["attempt"], 1)[0][:-16],
+            owner=owner,
+        )
+        lost.update(row[0] for row in rows)
+    if others:
+        lost |= await _settle_others(db, owner, others)
+    return lost
+
+
+async def _settle_others(db: Database, owner: str, tries: Sequence[Try]) -> set[str]:
     parcels = [each.parcel for each in tries]
     rows = await db.fetch(
         _SETTLE,
