@@ -39,11 +39,12 @@ def list_(tenant: Tenant = None, environment: Environment = None, as_json: AsJso
 
 @endpoints.command()
 def show(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Show one endpoint: its settings, public keys, and the names of its headers."""
+    """Show one endpoint: its settings, public keys, the names of its headers, and how it fares."""
 
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
         shown = await bridge.endpoints.show(found.id, **_whose(found))
         return {
+            **await _health(bridge, found),
             **_row(shown.endpoint),
             "scheme": shown.scheme,
             "headers": list(shown.headers),
@@ -54,6 +55,24 @@ def show(id: Id, environment: Environment = None, as_json: AsJson = False) -> No
         }
 
     _change(id, work, environment=environment, as_json=as_json)
+
+
+async def _health(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
+    """How it fares: failures since its last success, its breaker, and who waits in its lines."""
+    from landbridge.store import health, lines
+
+    whose = _whose(found)
+    stands = await health.of(bridge.db, **whose, endpoint=found.id)
+    waiting = await lines.length(
+        bridge.db, environment=found.environment, tenant=found.tenant, endpoint=found.id
+    )
+    return {
+        "failing_since": stands.failing_since if stands else None,
+        "failures": stands.failures if stands else 0,
+        "last_error": stands.error if stands else None,
+        "spared_until": stands.open_until if stands else None,
+        "in_lines": waiting,
+    }
 
 
 @endpoints.command()
