@@ -97,10 +97,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def perform(make: Callable[..., Awaitable[Any]]) -> None:
     """The child's main: makes the part with the options of the command line and does as asked.
 
-    With LANDBRIDGE_BENCH_PROFILE=DIRECTORY a profile of each part, in CPU time, is written there.
+    With BENCH_PROFILE=DIRECTORY a profile of each part, in CPU time, is written there.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    directory = os.environ.get("LANDBRIDGE_BENCH_PROFILE", "")
+    directory = os.environ.get("BENCH_PROFILE", "")
     profile = cProfile.Profile(time.thread_time) if directory else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if profile is None:
