@@ -44,7 +44,6 @@ def show(id: Id, environment: Environment = None, as_json: AsJson = False) -> No
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
         shown = await bridge.endpoints.show(found.id, **_whose(found))
         return {
-            **await _health(bridge, found),
             **_row(shown.endpoint),
             "scheme": shown.scheme,
             "headers": list(shown.headers),
@@ -52,6 +51,7 @@ def show(id: Id, environment: Environment = None, as_json: AsJson = False) -> No
                 {"version": each.version, "public_key": each.public_key, "until": each.until}
                 for each in shown.keys
             ],
+            **await _health(bridge, found),
         }
 
     _change(id, work, environment=environment, as_json=as_json)
