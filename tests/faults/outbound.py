@@ -93,12 +93,13 @@ def reckon(
 @dataclass(kw_only=True)
 class Scene:
     """One row's stage. `url` leads through the pooler if there is one, `direct` never; `server` is
-    the server's own database."""
+    the server's own database; `sender` is the client that workers deliver by."""
 
     server: str
     url: str
     direct: str
     key: str
+    sender: str
     pooler: bool
     nursery: Nursery
     receiver: Spawned
@@ -111,9 +112,8 @@ class Scene:
 
     async def worker(self, **options: Any) -> int:
         """A new process that dispatches and delivers; its id."""
-        return await self.nursery.start(
-            "worker", url=self.url, key=self.key, pooler=self.pooler, **options
-        )
+        known = {"url": self.url, "key": self.key, "sender": self.sender, "pooler": self.pooler}
+        return await self.nursery.start("worker", **known | options)
 
     async def emit(self, events: int, *, each: int = 5) -> None:
         """Lets a process commit that many events, and end."""
@@ -183,7 +183,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(*, fail_first: Iterable[str] = (), pooler: bool = False) -> AsyncIterator[Scene]:
+async def scene(
+    *, fail_first: Iterable[str] = (), sender: str = "aiohttp", pooler: bool = False
+) -> AsyncIterator[Scene]:
     """A server, a receiver and endpoints of three tenants, all fresh."""
     with ExitStack() as stack:
         server = stack.enter_context(shared_server(secrets.token_hex(4)))
@@ -202,6 +204,7 @@ async def scene(*, fail_first: Iterable[str] = (), pooler: bool = False) -> Asyn
                 url=url,
                 direct=direct,
                 key=key,
+                sender=sender,
                 pooler=pooler,
                 nursery=nursery,
                 receiver=receiver,

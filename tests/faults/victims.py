@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 
 from landbridge.client.guard import Guard
-from landbridge.client.sender import Sender, Sent
+from landbridge.client.post import Posts, Sent
 from landbridge.engine.courier import Courier
 from landbridge.engine.deliver import Begun, Deliveries
 from landbridge.engine.dispatch import Dispatcher
@@ -33,6 +33,7 @@ from landbridge.store.database import Database
 from landbridge.store.due import Claimed
 from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import LocalKey, Vault
+from tests.faults.senders import SENDERS
 
 OWN_TABLE = "CREATE TABLE own_row (event text NOT NULL)"
 """The application's own word on what it has committed."""
@@ -94,30 +95,38 @@ async def emitter(
     await connection.close()
 
 
-class _Sender(Sender):
-    def __init__(self, guard: Guard, trap: Trap):
-        super().__init__(guard, deadline=5)
+class _Posting:
+    def __init__(self, sender: Posts, trap: Trap):
+        self._sender = sender
         self._trap = trap
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-        sent: Sent = await self._trap.amid("posting", super().post(url, headers, body), within=0.05)
+        posting = self._sender.post(url, headers, body)
+        sent: Sent = await self._trap.amid("posting", posting, within=0.05)
         self._trap.reach("answered")
         return sent
 
 
 async def worker(
-    *, url: str, key: str, point: str = "", after: int = 1, pooler: bool = False, budget: int = 4
+    *,
+    url: str,
+    key: str,
+    sender: str = "aiohttp",
+    point: str = "",
+    after: int = 1,
+    pooler: bool = False,
+    budget: int = 4,
 ) -> None:
-    """Dispatches and delivers until it is killed, with leases of a second."""
+    """Dispatches and delivers by that client until it is killed, with leases of a second."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trap = Trap(point, after)
     db = await Database.open(url, budget=budget, pgbouncer=pooler)
     vault = Vault(db, LocalKey.from_text(key))
-    async with _Sender(Guard(["127.0.0.0/8"]), trap) as sender:
+    async with SENDERS[sender](Guard(["127.0.0.0/8"]), deadline=5) as opened:
         running = Courier(
             db,
             new_owner(),
-            _Trapped(db, vault, sender, trap=trap),
+            _Trapped(db, vault, _Posting(opened, trap), trap=trap),
             {"deliver": 40, "retry": 20, "replay": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),
@@ -140,7 +149,7 @@ async def _dispatch(dispatcher: Dispatcher, trap: Trap) -> None:
 
 
 class _Trapped(Deliveries):
-    def __init__(self, db: Database, vault: Vault, sender: Sender, *, trap: Trap):
+    def __init__(self, db: Database, vault: Vault, sender: Posts, *, trap: Trap):
         super().__init__(db, vault, sender)
         self._trap = trap
 

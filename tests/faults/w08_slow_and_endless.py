@@ -13,11 +13,10 @@ import aiohttp
 import psutil
 
 from landbridge.client.guard import Guard
-from landbridge.client.lean import LeanSender
 from landbridge.client.post import Posts
-from landbridge.client.sender import Sender
 from landbridge.errors import Unreachable
 from tests.faults.hostile import KINDS, hostile
+from tests.faults.senders import SENDERS
 from tests.rows import Comparison, RowResult, Trial, pairs, row
 
 _LOCAL = Guard(["127.0.0.0/8"])
@@ -28,7 +27,6 @@ _FLAT = 32 << 20
 _CAP = 16_384
 _RAMP = 0.2
 _Beside = Callable[[], AbstractAsyncContextManager[None]]
-SENDERS = {"aiohttp": Sender, "lean": LeanSender}
 
 
 @dataclass(kw_only=True)

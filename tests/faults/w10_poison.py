@@ -11,7 +11,7 @@ from landbridge.client.guard import Guard
 from landbridge.client.post import Posts
 from landbridge.errors import InvalidInput, Unreachable
 from tests.client.servers import OK, Listener, closing, listening
-from tests.faults.w08_slow_and_endless import SENDERS
+from tests.faults.senders import SENDERS
 from tests.faults.w10_poison_in import poison_in
 from tests.rows import RowResult, Trial, row
 

@@ -15,7 +15,7 @@ from landbridge.client.guard import Guard
 from landbridge.client.post import Posts
 from landbridge.errors import Forbidden, InvalidInput, Unreachable
 from tests.client.servers import Listener, listening, says
-from tests.faults.w08_slow_and_endless import SENDERS
+from tests.faults.senders import SENDERS
 from tests.rows import RowResult, Trial, row
 
 _WRITTEN = (

@@ -1,0 +1,17 @@
+"""The two clients that deliveries may go out by. A row that delivers runs with each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from landbridge.client.lean import LeanSender
+from landbridge.client.sender import Sender
+
+SENDERS: Mapping[str, type[Sender | LeanSender]] = {"aiohttp": Sender, "lean": LeanSender}
+"""By the word that `LANDBRIDGE_SENDER` takes."""
+
+
+def share(number: int) -> Mapping[str, int]:
+    """So many tries, split between the senders as evenly as they can be."""
+    each, left = divmod(number, len(SENDERS))
+    return {name: each + (place < left) for place, name in enumerate(SENDERS)}
