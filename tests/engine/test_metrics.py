@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from landbridge import Landbridge
 from landbridge.app.metrics import KEPT, Gauges, export
+from landbridge.errors import InvalidInput
 from landbridge.measures import (
     ATTEMPT_SECONDS,
     ATTEMPTS,
@@ -93,6 +95,32 @@ async def test_what_waits_is_shown_with_its_age(bridge: Landbridge) -> None:
     assert shown[_key("landbridge_breakers_open", environment="test")] == 1
     assert shown[_key("landbridge_database_away_seconds")] == 0
     assert not [name for name, _ in shown if name == "landbridge_partition_strays"]
+
+
+async def test_an_emit_is_counted_once_it_is_written(bridge: Landbridge, database_url: str) -> None:
+    async def counted() -> float:
+        shown = _samples(await bridge.metrics())
+        return shown.get(_key("landbridge_emits_total", environment="test"), 0)
+
+    with pytest.raises(InvalidInput, match=r"session: builtins\.int is not known"):
+        bridge.emit(7, "order.placed", {}, tenant="acme")
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(InvalidInput, match="not in a transaction"):
+        await bridge.emit(connection, "order.placed", {}, tenant="acme")
+    blocking = psycopg.connect(database_url, autocommit=True)
+    with pytest.raises(InvalidInput, match="not in a transaction"):
+        bridge.emit(blocking, "order.placed", {}, tenant="acme")
+    assert await counted() == 0
+    async with connection.transaction():
+        await bridge.emit(connection, "order.placed", {}, tenant="acme")
+    assert await counted() == 1
+    with blocking.transaction():
+        bridge.emit(blocking, "order.placed", {}, tenant="acme")
+    assert await counted() == 2
+    await bridge.emit("order.placed", {}, tenant="acme")
+    assert await counted() == 3
+    blocking.close()
+    await connection.close()
 
 
 async def test_the_metrics_are_for_those_with_the_token(bridge: Landbridge) -> None:

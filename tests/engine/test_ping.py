@@ -77,6 +77,16 @@ async def test_the_endpoint_s_own_headers_are_sent(
     assert payload["data"] == {"endpoint": made.endpoint.id}
 
 
+async def test_it_says_the_version_of_bodies_as_a_delivery_does(
+    office: Endpoints, receiver: tuple[Receiver, str]
+) -> None:
+    theirs, url = receiver
+    await ping(office, f"{url}/raw/theirs", api_version="2026-05-31")
+    await ping(office, f"{url}/raw/theirs")
+    versions = [each["headers"].get("webhook-api-version") for each in theirs.stage.journal.entries]
+    assert versions == ["2026-05-31", None]
+
+
 async def test_a_wrong_secret_is_recognised(
     office: Endpoints, receiver: tuple[Receiver, str]
 ) -> None:

@@ -43,6 +43,8 @@ def _asked(now: datetime) -> dict[str, tuple[str, float]]:
         "a number without end": ("9" * 400, _MOST),
         "a fraction": ("1.5", _STEP),
         "words": ("in a while", _STEP),
+        "a year that no date has": ("Fri, 01 Jan 99999999999 00:00:00 GMT", _STEP),
+        "a zone that no date has": ("Fri, 01 Jan 2027 00:00:00 +9999999999999", _STEP),
     }
 
 

@@ -262,6 +262,20 @@ def test_retry_after_is_read_in_both_forms_and_clamped(header: str, seconds: int
     assert retry_after(header, NOW) == NOW + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "-5", "1.5", "²"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "²",
+        "Fri, 01 Jan 99999999999 00:00:00 GMT",
+        "Fri, 01 Jan 2027 00:00:00 +9999999999999",
+        "Fri, 01 Jan 2027 00:00:00 +2400",
+        "Fri, 01 Jan 2027 99999999999999999999:00:00 GMT",
+    ],
+)
 def test_a_retry_after_that_cannot_be_read_is_none(header: str | None) -> None:
     assert retry_after(header, NOW) is None

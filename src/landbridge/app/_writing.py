@@ -21,9 +21,10 @@ from landbridge.providers import get as get_provider
 from landbridge.spec import Provider
 from landbridge.store import event_types
 from landbridge.store.bell import Bell
-from landbridge.store.bind import AsyncBound, BlockingBound, bind
+from landbridge.store.bind import AsyncBound, Awaiting, BlockingBound, bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import DISPATCH, Database, Tx
+from landbridge.store.sql import Sql
 
 _NOT_GIVEN: Final = object()
 
@@ -158,24 +159,41 @@ class Writing:
             raise InvalidInput(
                 "data: it is missing; give a session, a type and data, in this order"
             )
+        where = environment or self.settings.environment
         event, statement, binds = emit.prepare(
             str(tx) if alone else type,
             type if alone else data,
-            environment=environment or self.settings.environment,
+            environment=where,
             tenant=tenant,
             catalogue=self.catalogue,
             references=self._references() if by_reference else None,
             limit=self.settings.event_limit,
             **more,
         )
-        self.measures.count(EMITS, environment or self.settings.environment)
         if alone:
-            return self._put(event, binds)
+            return self._put(event, binds, where)
         bound = bind(tx, self.settings.schema_name, self._outbox_bell)
-        return bound.execute(statement, binds, event)
+        if isinstance(bound, Awaiting):
+            return self._written(bound, statement, binds, event, where)
+        bound.execute(statement, binds, event)
+        self.measures.count(EMITS, where)
+        return event
 
-    async def _put(self, event: ids.EventId, binds: dict[str, Any]) -> ids.EventId:
+    async def _put(self, event: ids.EventId, binds: dict[str, Any], where: str) -> ids.EventId:
         await self._open.outbox.put(binds)
+        self.measures.count(EMITS, where)
+        return event
+
+    async def _written(
+        self,
+        bound: Awaiting,
+        statement: Sql,
+        binds: dict[str, Any],
+        event: ids.EventId,
+        where: str,
+    ) -> ids.EventId:
+        await bound.execute(statement, binds, event)
+        self.measures.count(EMITS, where)
         return event
 
     def _references(self) -> References:

@@ -83,12 +83,13 @@ async def ping(
     message = ids.new(ids.PREFIXES["event"])
     body = msgspec.json.encode({"type": TYPE, "timestamp": now, "data": {"endpoint": endpoint.id}})
     signed = signer.headers(message, now, body)
+    sends = {**headers, **signed, "content-type": "application/json"}
+    if endpoint.api_version:
+        sends["webhook-api-version"] = endpoint.api_version
     began = monotonic()
     sent, problem = None, ""
     try:
-        sent = await sender.post(
-            endpoint.url, {**headers, "content-type": "application/json", **signed}, body
-        )
+        sent = await sender.post(endpoint.url, sends, body)
     except (Unreachable, Forbidden, InvalidInput) as error:
         problem = str(error)
     took = monotonic() - began

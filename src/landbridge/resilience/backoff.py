@@ -33,7 +33,7 @@ def retry_after(
         return now + min(timedelta(seconds=min(int(text[:9]), 10**9)), longest)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):  # a year or a zone that no date has
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
