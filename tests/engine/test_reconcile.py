@@ -19,7 +19,7 @@ from landbridge.engine import sort as sorting
 from landbridge.engine.connect import base_of, connect
 from landbridge.engine.receive import Intake, set_app_secrets, set_connection_secrets
 from landbridge.engine.reconcile import Reconciler, count_unannounced, plan
-from landbridge.errors import InvalidInput
+from landbridge.errors import InvalidInput, NotFound
 from landbridge.measures import RECONCILE_REPAIRED, RECONCILE_UNANNOUNCED, Measures
 from landbridge.providers import get
 from landbridge.spec import AfterLast, Provider
@@ -67,9 +67,8 @@ def made(db: Database, client: Client, stripe: Provider, **more: Any) -> Reconci
     return Reconciler(
         db,
         client,
-        provider=lambda _slug: stripe,
         base=lambda provider, connection: base_of(provider, connection.settings),
-        **{"clock": SystemClock(), **more},
+        **{"clock": SystemClock(), "provider": lambda _slug: stripe, **more},
     )
 
 
@@ -208,6 +207,55 @@ async def test_a_run_that_was_cut_off_goes_on_at_its_page(
     assert json.loads(payload)["data"]["count"] == 7
 
 
+async def test_one_that_begins_later_leaves_the_schedules_place(
+    db: Database, client: Client, stripe: Control, joined: Connection
+) -> None:
+    reconciler = made(db, client, page())
+    through = now_of(stripe) + timedelta(minutes=5)
+    await reconciliations.move(db, joined, through=through, cursor=None)
+    customers(stripe, 4)
+    stripe.post("clock", advance=600)
+    later = now_of(stripe)
+    customers(stripe, 2)
+    done = await reconciler.now(joined, since=later)
+    assert (done.finished, done.repaired) == (True, 2)
+    kept = await reconciliations.one(db, joined)
+    assert kept is not None
+    assert (kept.through, kept.cursor, kept.repaired) == (through, None, 2)
+    assert (await reconciler.run(joined, hold=free)).repaired == 4
+
+
+async def test_one_that_is_asked_for_leaves_a_comparison_under_way(
+    db: Database, client: Client, stripe: Control, joined: Connection
+) -> None:
+    reconciler = made(db, client, page(size=2))
+    then = now_of(stripe)
+    await reconciliations.move(db, joined, through=then + timedelta(minutes=5), cursor=None)
+    customers(stripe, 6)
+    assert (await reconciler.run(joined, hold=free, pages=1)).repaired == 2
+    before = await reconciliations.one(db, joined)
+    stripe.post("clock", advance=600)
+    await reconciler.now(joined, since=now_of(stripe))
+    after = await reconciliations.one(db, joined)
+    assert before is not None
+    assert after is not None
+    assert (after.through, after.cursor) == (before.through, before.cursor)
+    assert (await reconciler.run(joined, hold=free)).repaired == 6
+
+
+async def test_one_that_begins_early_enough_moves_the_schedules_place(
+    db: Database, client: Client, stripe: Control, joined: Connection
+) -> None:
+    reconciler = made(db, client, page())
+    then = now_of(stripe)
+    await reconciliations.move(db, joined, through=then + timedelta(minutes=5), cursor=None)
+    customers(stripe, 2)
+    done = await reconciler.now(joined, since=then - timedelta(minutes=1))
+    kept = await reconciliations.one(db, joined)
+    assert kept is not None
+    assert (kept.through, kept.cursor) == (done.until, None)
+
+
 async def test_what_may_still_be_on_its_way_is_not_missed_yet(
     db: Database, client: Client, stripe: Control, joined: Connection
 ) -> None:
@@ -252,6 +300,21 @@ async def test_the_plan_orders_those_whose_webhooks_are_expected(
     await set_app_secrets(db, vault, scene.app, ["theirs"])
     assert await plan(db, lambda _slug: True, every) == 2
     assert [row["kind"] for row in await db.fetch(KINDS)] == ["reconcile"] * 2
+
+
+async def test_a_page_that_this_process_lacks_stops_no_other_comparison(
+    db: Database, client: Client, vault: Vault, scene: Scene, joined: Connection
+) -> None:
+    await scene.connect("acme", "acct_1")
+    await set_app_secrets(db, vault, scene.app, ["theirs"])
+
+    def only_stripe(slug: str) -> Provider:
+        if slug != "stripe":
+            raise NotFound(f"no provider {slug!r}")
+        return page()
+
+    reconciler = made(db, client, page(), provider=only_stripe)
+    assert await plan(db, reconciler.can, timedelta(minutes=15)) == 1
 
 
 async def test_changes_that_no_webhook_told_of_are_counted_where_there_is_no_list(

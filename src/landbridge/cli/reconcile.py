@@ -77,8 +77,18 @@ async def _those(bridge: Landbridge, id: str | None, tenant: str | None) -> list
     signed = {app.id for app in await apps.every(bridge.db, environment=where) if app.secrets}
     found = []
     for each in await bridge.connections(tenant=tenant):
-        webhook = bridge.provider(each.provider).webhook
-        listed = webhook is not None and webhook.listing is not None
+        listed = _listed(bridge, each.provider)
         if listed and each.state == "active" and (each.secrets or each.app in signed):
             found.append(each)
     return found
+
+
+def _listed(bridge: Landbridge, slug: str) -> bool:
+    """Whether events are listed there; not where only your application has the page."""
+    from landbridge.errors import NotFound
+
+    try:
+        webhook = bridge.provider(slug).webhook
+    except NotFound:
+        return False
+    return webhook is not None and webhook.listing is not None

@@ -18,7 +18,7 @@ from landbridge.engine import sort as sorting
 from landbridge.engine.emit import prepare
 from landbridge.engine.now import turn
 from landbridge.engine.sort import KEEP_KEYS, admission_key, notices, resource_of
-from landbridge.errors import InvalidInput, RecordError
+from landbridge.errors import InvalidInput, NotFound, RecordError
 from landbridge.measures import RECONCILE_REPAIRED, RECONCILE_UNANNOUNCED, Measures
 from landbridge.protocols import Place
 from landbridge.protocols.event_list import EventPage, event_page
@@ -68,6 +68,8 @@ class _Walk(msgspec.Struct, kw_only=True):
     missing: int = 0
     repaired: int = 0
     unreadable: int = 0
+    aside: bool = False
+    """It skips some of what the schedule has yet to compare, so it is not the schedule's place."""
 
 
 class Reconciler:
@@ -92,8 +94,15 @@ class Reconciler:
         self._log = structlog.get_logger("landbridge.reconcile")
 
     def can(self, slug: str) -> bool:
-        """Whether the provider's page says where its events are listed."""
-        webhook = self._provider(slug).webhook
+        """Whether the provider's page says where its events are listed.
+
+        Not where this process has no such page: other connections are compared all the same.
+        """
+        try:
+            webhook = self._provider(slug).webhook
+        except NotFound as error:
+            self._log.warning("reconcile.unknown_provider", provider=slug, error=str(error))
+            return False
         return webhook is not None and webhook.listing is not None
 
     async def now(
@@ -107,7 +116,9 @@ class Reconciler:
     ) -> Reconciled:
         """Compares to the end, in this process; waits while a worker does it.
 
-        `since` begins at that instant instead of where the last comparison ended. A dry run only
+        `since` begins at that instant instead of where the last comparison ended. One that begins
+        later than the schedule would, or while a comparison of the schedule is under way, leaves
+        the schedule's place as it is: what lies before is still to be compared. A dry run only
         counts. InvalidInput: the provider lists no events.
         """
         self._listing(connection)
@@ -187,11 +198,12 @@ class Reconciler:
             return msgspec.convert(kept.cursor, _Walk)
         now = self._clock.now()
         oldest = now - min(listing.keeps, KEEP_KEYS) + _MARGIN
-        if since is None:
-            since = (kept.through if kept else now - listing.lag) - listing.overlap
-        if since < oldest:
-            self._log.warning("webhook.gap_unlisted", wanted=since, listed_since=oldest)
-        return _Walk(since=int(max(since, oldest).timestamp()))
+        ahead = (kept.through if kept else now - listing.lag) - listing.overlap
+        begin = ahead if since is None else since
+        if begin < oldest:
+            self._log.warning("webhook.gap_unlisted", wanted=begin, listed_since=oldest)
+        skips = kept is not None and (kept.cursor is not None or begin > max(ahead, oldest))
+        return _Walk(since=int(max(begin, oldest).timestamp()), aside=since is not None and skips)
 
     async def _page(
         self,
@@ -236,14 +248,17 @@ class Reconciler:
         self, tx: Tx, connection: Connection, walk: _Walk, *, checked: int, repaired: int
     ) -> None:
         last = walk.after is None
-        await reconciliations.move(
-            tx,
-            connection,
-            through=_instant(walk.until if last and walk.until else walk.since),
-            cursor=None if last else msgspec.to_builtins(walk),
-            checked=checked,
-            repaired=repaired,
-        )
+        if walk.aside:
+            await reconciliations.count(tx, connection, checked=checked, repaired=repaired)
+        else:
+            await reconciliations.move(
+                tx,
+                connection,
+                through=_instant(walk.until if last and walk.until else walk.since),
+                cursor=None if last else msgspec.to_builtins(walk),
+                checked=checked,
+                repaired=repaired,
+            )
         if repaired:
             what = (connection.environment, connection.app, "repaired")
             await arrivals.tally(tx, {what: repaired})
@@ -299,13 +314,15 @@ async def plan(db: Database, can: Callable[[str], bool], every: timedelta) -> in
     """
     ordered = 0
     after = ""
+    able: dict[str, bool] = {}
     seconds = max(int(every.total_seconds()), 1)
     while True:
         found = await reconciliations.expected(db, after=after)
+        able.update({slug: can(slug) for slug in {each.provider for each in found} - able.keys()})
         jobs = [
             reconcile_job(each, after=timedelta(seconds=zlib.crc32(each.id.encode()) % seconds))
             for each in found
-            if can(each.provider)
+            if able[each.provider]
         ]
         await due.put(db, jobs)
         ordered += len(jobs)

@@ -58,6 +58,15 @@ _MOVE = Sql(
     """,
 )
 
+_COUNT = Sql(
+    "reconciliations.count",
+    """
+    UPDATE lb.reconciliation AS r
+    SET checked_at = lb.now(), checked = r.checked + :checked, repaired = r.repaired + :repaired
+    WHERE r.environment = :environment AND r.tenant = :tenant AND r.connection = :connection
+    """,
+)
+
 _UNKNOWN = Sql(
     "reconciliations.unknown",
     """
@@ -123,6 +132,18 @@ async def move(
         connection=connection.id,
         through=through,
         document=None if cursor is None else msgspec.json.encode(cursor).decode(),
+        checked=checked,
+        repaired=repaired,
+    )
+
+
+async def count(tx: Tx | Database, connection: Connection, *, checked: int, repaired: int) -> None:
+    """Adds to the counts of a connection that was compared before, and leaves its place."""
+    await tx.run(
+        _COUNT,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        connection=connection.id,
         checked=checked,
         repaired=repaired,
     )
