@@ -100,7 +100,7 @@ def listening(host: str, port: int, options: str = "--host {} --port {}") -> soc
     except OSError as error:
         raise SettingsError(
             f"{options.format(host, port)}: cannot listen there ({error.strerror or error});"
-            " port 0 takes a free one"
+            f" {options.split()[-2]} 0 takes a free port"
         ) from None
 
 
