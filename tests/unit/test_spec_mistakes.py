@@ -317,7 +317,7 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
     ("EventFeed, reach: expected timedelta, found a whole number", lambda: feed(reach=30)),
     ("EventFeed has no fact 'typ'.", lambda: feed(typ="x")),
     (
-        "Webhook, signature: expected TimestampedHmac, found text",
+        "Webhook, signature: expected TimestampedHmac or StandardWebhooks or Hmac",
         lambda: Webhook(signature="v1", id="id", topic="type", object_key="id"),  # type: ignore[arg-type]
     ),
     (

@@ -16,6 +16,7 @@ from landbridge.client.lean import LeanSender
 from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock
+from landbridge.engine.certificates import Certificates
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.outbox import Outbox
@@ -105,7 +106,15 @@ async def open_parts(
     stack.push_async_callback(client.close)
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
     sender = await open_sender(stack, settings, outward, measures)
-    intake = Intake(db, vault, provider=provider, clock=clock, measures=measures)
+    intake = Intake(
+        db,
+        vault,
+        provider=provider,
+        clock=clock,
+        measures=measures,
+        public_url=settings.public_url,
+        certificates=Certificates(client, clock=clock),
+    )
     stack.push_async_callback(intake.settle)
     return Parts(
         settings=settings,

@@ -142,10 +142,11 @@ def _webhook(page: Provider) -> dict[str, Any] | None:
     if page.webhook is None:
         return None
     signature = page.webhook.signature
+    window = signature.window
     return {
-        "signed_in": signature.header,
+        "signed_in": signature.place,
         "scheme": type(signature).__name__,
-        "accepted_for": f"{int(signature.tolerance.total_seconds())} s",
+        "accepted_for": "any time" if window is None else f"{int(window.total_seconds())} s",
         "routed_by": page.webhook.account or "the address",
         "largest_body": f"{page.webhook.max_body} bytes",
     }

@@ -12,7 +12,7 @@ from landbridge.cli.usage import WrongUsage, find_provider, standard_input
 
 if TYPE_CHECKING:
     from landbridge.signing import Diagnosis, Standard
-    from landbridge.spec.webhook import Signature
+    from landbridge.spec.signature import Signature
     from landbridge.wire import Headers
 
 OWN = "standard"
@@ -20,10 +20,12 @@ _YEAR_9999 = 253_402_300_799
 
 
 def verify(
-    provider: Annotated[
+    scheme: Annotated[
         str,
         typer.Argument(
-            metavar="PROVIDER", help=f"Who sent it; {OWN}: a webhook of Landbridge itself."
+            metavar="SCHEME",
+            help=f"The provider that sent it; {OWN}: a webhook of Landbridge itself; or a scheme"
+            " as a page has it, 'hmac_base64(\"x-xero-signature\")'.",
         ),
     ],
     secret: Annotated[
@@ -63,19 +65,22 @@ def verify(
     from datetime import UTC, datetime
     from json import dumps
 
-    from landbridge.signing import diagnose
+    from landbridge.signing import Call, diagnose, scheme_of
 
-    # No scheme so far signs the address or comes with a certificate: they are checked, not used.
-    del url, method, cert
-    signature = signature_of(provider)
+    signature = signature_of(scheme)
+    rules = scheme_of(signature)
     if not secret:
         raise WrongUsage(
             "no signing secret: give --secret, or set LANDBRIDGE_VERIFY_SECRET to keep it out of"
             " the shell's history"
         )
+    if rules.needs_call and not url:
+        raise WrongUsage("this scheme looks at the address: give --url, as the vendor has it")
     headers = parse_headers(header or [])
     now = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, tz=UTC)
-    diagnosis = diagnose(signature, secret, headers, standard_input(), now)
+    certificate = cert.read_bytes() if cert else b""
+    call = Call(method=method.upper(), url=url, certificate=certificate)
+    diagnosis = diagnose(signature, secret, headers, standard_input(), now, call)
     found = (
         dumps(outcome(diagnosis), indent=2) if as_json else advice(diagnosis, fixed=at is not None)
     )
@@ -84,16 +89,49 @@ def verify(
         raise typer.Exit(1)
 
 
-def signature_of(slug: str) -> Signature | Standard:
-    """How this provider signs; `WrongUsage`: no such provider, or it sends no webhooks."""
+def signature_of(text: str) -> Signature | Standard:
+    """How this provider signs, or what is written as a page has it: `hmac_hex("X-Signature")`.
+
+    `WrongUsage`: no such provider or word, or it sends no webhooks.
+    """
     from landbridge.signing import Standard
 
-    if slug == OWN:
+    if text == OWN:
         return Standard()
-    page = find_provider(slug, also=(OWN,))
+    if "(" in text:
+        return _written(text)
+    page = find_provider(text, also=(OWN,))
     if page.webhook is None:
-        raise WrongUsage(f"{slug} sends no webhooks, so there is nothing to verify: it is polled")
+        raise WrongUsage(f"{text} sends no webhooks, so there is nothing to verify: it is polled")
     return page.webhook.signature
+
+
+def _written(text: str) -> Signature:
+    import ast
+
+    from landbridge.errors import SpecError, did_you_mean
+    from landbridge.spec import signature as words
+
+    known = [word for word in words.__all__ if word != "Signature"]
+    try:
+        written = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(written, ast.Call) or not isinstance(written.func, ast.Name):
+            raise WrongUsage(f'{text!r} is no scheme such as hmac_base64("x-xero-signature")')
+        word = written.func.id
+        if word not in known:
+            raise WrongUsage(
+                f"{word!r} is no scheme.{did_you_mean(word, known)} There are: {', '.join(known)}."
+            )
+        given = [ast.literal_eval(value) for value in written.args]
+        named = {each.arg: ast.literal_eval(each.value) for each in written.keywords if each.arg}
+        made: Signature = getattr(words, word)(*given, **named)
+    except SpecError as error:
+        raise WrongUsage(str(error)) from None
+    except (SyntaxError, TypeError, ValueError):
+        raise WrongUsage(
+            f"{text!r} cannot be read: write the scheme as a page does, with plain texts"
+        ) from None
+    return made
 
 
 def parse_headers(lines: Sequence[str]) -> Headers:

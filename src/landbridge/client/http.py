@@ -67,8 +67,11 @@ class Client:
         """Calls to one provider with one set of credentials."""
         return Signed(self, provider, sign_in)
 
-    async def exchange(self, request: Request) -> Response:
-        """One request and its answer, read to the end within the deadline; no retry."""
+    async def exchange(self, request: Request, *, most: int = MOST_BODY) -> Response:
+        """One request and its answer, read to the end within the deadline; no retry.
+
+        Unreachable: the answer has more than `most` bytes.
+        """
         async with asyncio.timeout(self.timeout):
             async with self._http.stream(
                 request.method,
@@ -80,9 +83,9 @@ class Client:
                 size = 0
                 async for chunk in answer.aiter_bytes():
                     size += len(chunk)
-                    if size > MOST_BODY:
+                    if size > most:
                         raise Unreachable(
-                            f"{_host(request)} sent more than {MOST_BODY} bytes in one answer"
+                            f"{_host(request)} sent more than {most} bytes in one answer"
                         )
                     chunks.append(chunk)
                 return Response(

@@ -13,6 +13,7 @@ import structlog
 
 from landbridge import signing
 from landbridge.clock import Clock
+from landbridge.engine.certificates import Certificates
 from landbridge.engine.gather import GroupCommit
 from landbridge.engine.room import Gate, Room
 from landbridge.engine.targets import Target, Targets, well_formed
@@ -21,6 +22,7 @@ from landbridge.errors import (
     InvalidInput,
     SignatureError,
     TooOld,
+    Unreachable,
     VaultError,
 )
 from landbridge.measures import (
@@ -31,6 +33,7 @@ from landbridge.measures import (
     WEBHOOKS_UNAVAILABLE,
     Measures,
 )
+from landbridge.signing import POSTED, Call, Certified
 from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
 from landbridge.spec import EchoBody, EchoQuery, Provider, SignedPing
 from landbridge.store import apps, arrivals, connections
@@ -80,8 +83,12 @@ class Intake:
         room: Room | None = None,
         gate: Gate | None = None,
         keep_targets: float = 2.0,
+        public_url: str = "",
+        certificates: Certificates | None = None,
     ):
         self._db = db
+        self._public_url = public_url.rstrip("/")
+        self._certificates = certificates
         self._vault = vault
         self._clock = clock
         self._sleep = sleep
@@ -105,13 +112,14 @@ class Intake:
     async def accept(
         self, app_token: str, connection_token: str, headers: Headers, body: bytes
     ) -> Answer:
-        """Verifies and commits one webhook that came whole."""
+        """Verifies and commits one webhook that came whole, by POST to the address as it is."""
         target = await self.find(app_token, connection_token)
         if isinstance(target, Answer):
             return target
         if len(body) > target.webhook.max_body:
             return self.too_large(target)
-        return await self.take(target, headers, body)
+        path = "/".join(filter(None, ("/in", app_token, connection_token)))
+        return await self.take(target, headers, body, path=path)
 
     def known(self, app_token: str, connection_token: str) -> Target | None:
         """The target of an address that was used a moment ago; `find` for any other."""
@@ -153,8 +161,14 @@ class Intake:
         most = target.webhook.max_body
         return Answer(status=413, body=f"the body is larger than {most} bytes", close=True)
 
-    async def take(self, target: Target, headers: Headers, body: bytes) -> Answer:
-        """Verifies a body and commits it, or answers the handshake that it is."""
+    async def take(
+        self, target: Target, headers: Headers, body: bytes, *, path: str, method: str = "POST"
+    ) -> Answer:
+        """Verifies a body and commits it, or answers the handshake that it is.
+
+        `path` is the intake address below the public URL as it was called, with its query: some
+        vendors sign it.
+        """
         webhook = target.webhook
         handshake = webhook.handshake
         if isinstance(handshake, EchoBody) and not handshake.signed:
@@ -164,7 +178,10 @@ class Intake:
         if not target.secrets:
             return self._refused(target, "no secret set", "no webhook secret is set here")
         try:
-            signing.accept(target.scheme, target.secrets, headers, body, self._clock.now())
+            call = await self._call(target, headers, path, method)
+            signing.accept(target.scheme, target.secrets, headers, body, self._clock.now(), call)
+        except Unreachable:  # whoever has the vendor's certificate does not answer
+            return self.not_now()
         except SignatureError as error:
             why = "too old" if isinstance(error, TooOld) else "forged"
             return self._refused(target, why, str(error))
@@ -181,6 +198,15 @@ class Intake:
         self._measures.count(WEBHOOKS_ACCEPTED, target.app.environment, slug)
         self._measures.observe(INTAKE_SECONDS, self._monotonic() - began, slug)
         return ACCEPTED
+
+    async def _call(self, target: Target, headers: Headers, path: str, method: str) -> Call:
+        """What the scheme has to know beside headers and body; nothing for most."""
+        scheme = target.scheme
+        if scheme.needs_call:
+            return Call(method=method, url=self._public_url + path)
+        if isinstance(scheme, Certified) and self._certificates is not None:
+            return Call(certificate=await self._certificates.of(scheme, headers))
+        return POSTED
 
     def not_now(self) -> Answer:
         """The answer when nothing can be accepted at the moment."""
@@ -320,7 +346,8 @@ def _encoded(secrets: Sequence[str]) -> bytes:
 
 
 def _arrival(target: Target, headers: Headers, body: bytes) -> Arrival:
-    kept = [pair for pair in headers.pairs() if pair[0].lower() not in _NOT_KEPT]
+    secret = _NOT_KEPT | target.scheme.secret_headers
+    kept = [pair for pair in headers.pairs() if pair[0].lower() not in secret]
     return Arrival(
         environment=target.app.environment,
         app=target.app.id,

@@ -9,17 +9,18 @@ from typing import Literal
 
 from landbridge.errors import InvalidInput, TooOld
 from landbridge.signing._bodies import variants
+from landbridge.signing._calls import other_calls
 from landbridge.signing._scheme import (
     MILLISECONDS,
-    BadHeader,
+    Call,
     Claim,
+    MacScheme,
+    NoClaim,
     Scheme,
     among,
     check_window,
-    mac,
-    signer,
 )
-from landbridge.signing.standard import Standard
+from landbridge.signing.shared import Shared
 from landbridge.wire import Headers
 
 Reason = Literal[
@@ -29,12 +30,15 @@ Reason = Literal[
     "no_header",
     "malformed_header",
     "other_scheme",
+    "no_url",
+    "no_certificate",
     "too_old",
     "in_the_future",
     "milliseconds",
     "misread_secret",
     "misspelt_signature",
     "changed_body",
+    "other_call",
     "wrong_secret",
 ]
 
@@ -62,19 +66,19 @@ class Diagnosis:
 
 
 def diagnose(
-    scheme: Scheme, secrets: Sequence[str], headers: Headers, body: bytes, now: datetime
+    scheme: Scheme, secrets: Sequence[str], headers: Headers, body: bytes, now: datetime, call: Call
 ) -> Diagnosis:
     """Says `valid`, or the most telling reason why not."""
     if not secrets:
         return Diagnosis(reason="no_secret", message="there is no signing secret to check against")
     try:
-        claim = scheme.read(headers)
-    except BadHeader as error:
+        claim = scheme.read(headers, call)
+    except NoClaim as error:
         return Diagnosis(reason=error.reason, message=str(error))
     unusable = _unusable(scheme, secrets)
     if unusable:
         return unusable
-    place = signer(scheme, secrets, claim, body)
+    place = scheme.signer(secrets, claim, body)
     if place is not None:
         return _in_time(scheme, claim, now, place, len(secrets))
     return (
@@ -82,16 +86,16 @@ def diagnose(
         or _misread_secret(scheme, secrets, claim, body)
         or _misspelt(scheme, secrets, claim, body)
         or _changed_body(scheme, secrets, claim, body)
-        or _wrong(secrets, body)
+        or _other_call(scheme, secrets, headers, body, call)
+        or _wrong(scheme, secrets, body)
     )
 
 
 def _unusable(scheme: Scheme, secrets: Sequence[str]) -> Diagnosis | None:
     for place, secret in enumerate(secrets, start=1):
         trimmed, how = _trimmed(secret)
-        nothing = Claim(at=0, before=b"", signatures=())
         try:
-            scheme.made_by(secret, nothing, b"")
+            scheme.check(secret)
         except InvalidInput as error:
             which = _which(place, len(secrets))
             if trimmed and how:
@@ -104,15 +108,19 @@ def _unusable(scheme: Scheme, secrets: Sequence[str]) -> Diagnosis | None:
 
 
 def _unmet(scheme: Scheme, secrets: Sequence[str], claim: Claim) -> Diagnosis | None:
-    message = scheme.unmet(secrets, claim) if isinstance(scheme, Standard) else None
+    message = scheme.unmet(secrets, claim)
     return Diagnosis(reason="other_scheme", message=message) if message else None
 
 
 def _in_time(scheme: Scheme, claim: Claim, now: datetime, place: int, count: int) -> Diagnosis:
+    at, tolerance = claim.at, scheme.tolerance
+    by = f", by secret {place + 1} of {count}" if count > 1 else ""
+    if at is None or tolerance is None:
+        return Diagnosis(reason="valid", message=f"valid{by}", secret=place + 1)
     try:
-        check_window(claim.at, now, scheme.tolerance)
+        check_window(at, now, tolerance)
     except TooOld as error:
-        if claim.at >= MILLISECONDS:
+        if at >= MILLISECONDS:
             return Diagnosis(
                 reason="milliseconds",
                 message="the time is in milliseconds (or finer); the scheme has whole seconds",
@@ -124,8 +132,7 @@ def _in_time(scheme: Scheme, claim: Claim, now: datetime, place: int, count: int
             secret=place + 1,
             seconds=error.seconds,
         )
-    by = f", by secret {place + 1} of {count}" if count > 1 else ""
-    seconds = now.timestamp() - claim.at
+    seconds = now.timestamp() - at
     return Diagnosis(reason="valid", message=f"valid{by}", secret=place + 1, seconds=seconds)
 
 
@@ -141,8 +148,10 @@ def _misread_secret(
                 message=f"{which} fits without the {how} around it; remove them",
                 secret=place,
             )
+        if not isinstance(scheme, MacScheme):
+            continue
         for words, key in scheme.misread_keys(trimmed):
-            if _hmac_fits(scheme, key, claim, body):
+            if scheme.made_with(key, claim, body):
                 return Diagnosis(
                     reason="misread_secret",
                     message=f"{which} fits only {words}: the two sides read the secret in"
@@ -155,12 +164,25 @@ def _misread_secret(
 def _misspelt(
     scheme: Scheme, secrets: Sequence[str], claim: Claim, body: bytes
 ) -> Diagnosis | None:
+    if not isinstance(scheme, MacScheme):
+        return None
+    came = claim.written(scheme.version)
     for place, key in _keys(scheme, secrets):
-        for words, text in scheme.spellings(mac(key, claim, body)):
-            if among(text, claim.written(scheme.version)):
+        digest = scheme.digest(key, claim, body)
+        for words, text in scheme.spellings(digest):
+            if among(text, came):
                 return Diagnosis(
                     reason="misspelt_signature",
                     message=f"the signature is right, but written as {words}",
+                    secret=place,
+                )
+        for text in scheme.write(digest):
+            cut = next((part for part in came if len(part) > 7 and text.startswith(part)), None)
+            if cut is not None:
+                return Diagnosis(
+                    reason="misspelt_signature",
+                    message="the signature is right as far as it goes, but was cut:"
+                    f" {len(cut)} of {len(text)} characters came",
                     secret=place,
                 )
     return None
@@ -169,10 +191,11 @@ def _misspelt(
 def _changed_body(
     scheme: Scheme, secrets: Sequence[str], claim: Claim, body: bytes
 ) -> Diagnosis | None:
-    keys = list(_keys(scheme, secrets))
+    if isinstance(scheme, Shared):
+        return None
     for words, other in variants(body):
-        for place, key in keys:
-            if _hmac_fits(scheme, key, claim, other):
+        for place, secret in enumerate(secrets, start=1):
+            if _fits(scheme, secret, claim, other):
                 return Diagnosis(
                     reason="changed_body",
                     message=f"the body was changed after it was signed: the signature fits it"
@@ -182,7 +205,33 @@ def _changed_body(
     return None
 
 
-def _wrong(secrets: Sequence[str], body: bytes) -> Diagnosis:
+def _other_call(
+    scheme: Scheme, secrets: Sequence[str], headers: Headers, body: bytes, call: Call
+) -> Diagnosis | None:
+    if not scheme.needs_call or isinstance(scheme, Shared):
+        return None
+    for words, other in other_calls(call):
+        claim = scheme.read(headers, other)
+        for place, secret in enumerate(secrets, start=1):
+            if _fits(scheme, secret, claim, body):
+                return Diagnosis(
+                    reason="other_call",
+                    message=f"how it was called is signed too, and the signature is {words}; the"
+                    " address has to be told to the vendor exactly as it is used",
+                    secret=place,
+                )
+    return None
+
+
+def _wrong(scheme: Scheme, secrets: Sequence[str], body: bytes) -> Diagnosis:
+    none = "the secret" if len(secrets) == 1 else f"none of the {len(secrets)} secrets"
+    if isinstance(scheme, Shared):
+        verb = "is not" if len(secrets) == 1 else "is"
+        return Diagnosis(
+            reason="wrong_secret",
+            message=f"wrong token: {none} {verb} what came in {scheme.spec.place}; this vendor"
+            " signs nothing, it repeats the text that it was told when the webhook was ordered",
+        )
     if not body:
         return Diagnosis(
             reason="changed_body",
@@ -197,17 +246,17 @@ def _wrong(secrets: Sequence[str], body: bytes) -> Diagnosis:
                 message=f"{_which(place, len(secrets))} begins with {prefix} and looks like an API"
                 " key; a webhook is signed with its endpoint's own signing secret",
             )
-    none = "the secret" if len(secrets) == 1 else f"none of the {len(secrets)} secrets"
     verb = "did not make" if len(secrets) == 1 else "made"
+    address = ", the address included" if scheme.needs_call else ""
     return Diagnosis(
         reason="wrong_secret",
-        message=f"wrong secret: {none} {verb} this signature over these {len(body)} bytes; each"
-        " endpoint has a secret of its own, test and live have different ones, and a body that"
+        message=f"wrong secret: {none} {verb} this signature over these {len(body)} bytes{address};"
+        " each endpoint has a secret of its own, test and live have different ones, and a body that"
         " was cut or edited fails the same way",
     )
 
 
-def _keys(scheme: Scheme, secrets: Sequence[str]) -> Iterator[tuple[int, bytes]]:
+def _keys(scheme: MacScheme, secrets: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     for place, secret in enumerate(secrets, start=1):
         try:
             yield place, scheme.key(secret)
@@ -220,10 +269,6 @@ def _fits(scheme: Scheme, secret: str, claim: Claim, body: bytes) -> bool:
         return scheme.made_by(secret, claim, body)
     except InvalidInput:
         return False
-
-
-def _hmac_fits(scheme: Scheme, key: bytes, claim: Claim, body: bytes) -> bool:
-    return among(scheme.write(mac(key, claim, body)), claim.written(scheme.version))
 
 
 def _trimmed(secret: str) -> tuple[str, str]:

@@ -29,11 +29,12 @@ from landbridge.signing._keys import (
     public_key_of,
 )
 from landbridge.signing._scheme import (
-    BadHeader,
+    Call,
     Claim,
+    MacScheme,
+    NoClaim,
     accept,
-    among,
-    mac,
+    alone,
     missing,
     unix_seconds,
 )
@@ -58,39 +59,51 @@ TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standard:
-    """The rules of Standard Webhooks."""
+class Standard(MacScheme):
+    """The rules of Standard Webhooks; the names of the three headers may be others."""
 
     tolerance: timedelta = TOLERANCE
     version: str = "v1"
+    id: str = ID
+    timestamp: str = TIMESTAMP
+    signature: str = SIGNATURE
 
-    def read(self, headers: Headers) -> Claim:
+    def read(self, headers: Headers, call: Call) -> Claim:
         """All three headers; entries of the list that are of another version are passed over."""
-        absent = [name for name in (ID, TIMESTAMP, SIGNATURE) if not headers.get(name, "").strip()]
+        del call
+        names = (self.id, self.timestamp, self.signature)
+        absent = [name for name in names if not headers.get(name, "").strip()]
         if absent:
             raise missing(absent, headers)
-        at = headers[TIMESTAMP].strip()
-        seconds = unix_seconds(at, TIMESTAMP)
-        pairs = [entry.partition(",") for entry in headers[SIGNATURE].split()]
+        message, at, listed = (alone(headers, name, headers[name].strip()) for name in names)
+        seconds = unix_seconds(at, self.timestamp)
+        pairs = [entry.partition(",") for entry in listed.split()]
         usable = tuple((version, text) for version, comma, text in pairs if comma)
         if not usable:
-            raise BadHeader(
-                f"{SIGNATURE}: entry 1 is not of the form v1,<base64>", reason="malformed_header"
+            raise NoClaim(
+                f"{self.signature}: entry 1 is not of the form v1,<base64>",
+                reason="malformed_header",
             )
         if not any(version in {"v1", "v1a"} for version, _ in usable):
             others = ", ".join(sorted({version for version, _ in usable}))
-            raise BadHeader(
-                f"{SIGNATURE}: no v1 signature; the schemes that came: {others}",
+            raise NoClaim(
+                f"{self.signature}: no v1 signature; the schemes that came: {others}",
                 reason="other_scheme",
             )
-        return Claim(at=seconds, before=_signed_part(headers[ID].strip(), at), signatures=usable)
+        return Claim(at=seconds, before=_signed_part(message, at), signatures=usable)
 
     def made_by(self, secret: str, claim: Claim, body: bytes) -> bool:
         """Whether this secret (`whsec_`) or public key (`whpk_`) fits one of the signatures."""
         if secret.startswith((PUBLIC, PRIVATE)):
             return _ed25519_fits(secret, claim.before + body, claim.written("v1a"))
-        expected = self.write(mac(self.key(secret), claim, body))
-        return among(expected, claim.written("v1"))
+        return self.made_with(self.key(secret), claim, body)
+
+    def check(self, secret: str) -> None:
+        """Returns for a `whsec_`, `whsk_` or `whpk_`."""
+        if secret.startswith((PUBLIC, PRIVATE)):
+            public_key_of(secret)
+        else:
+            self.key(secret)
 
     def unmet(self, secrets: Sequence[str], claim: Claim) -> str | None:
         """What is wrong where no secret is of the kind that could check what came; None: some is.
@@ -125,9 +138,9 @@ class Standard:
         except ValueError:
             return
 
-    def write(self, digest: bytes) -> str:
+    def write(self, digest: bytes) -> tuple[str]:
         """Base64 with padding."""
-        return base64.b64encode(digest).decode()
+        return (base64.b64encode(digest).decode(),)
 
     def spellings(self, digest: bytes) -> Iterator[tuple[str, str]]:
         """Hexadecimal, URL-safe and unpadded base64 instead of base64."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from landbridge.errors import InvalidInput
-from landbridge.signing._scheme import BadHeader, Claim, among, mac, missing, unix_seconds
-from landbridge.spec.webhook import TimestampedHmac
+from landbridge.signing._scheme import Call, Claim, MacScheme, NoClaim, one, unix_seconds
+from landbridge.spec.signature import TimestampedHmac
 from landbridge.wire import Headers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timestamped:
+class Timestamped(MacScheme):
     """The rules of a `TimestampedHmac` fact."""
 
     spec: TimestampedHmac
@@ -33,18 +33,17 @@ class Timestamped:
         """The only version that counts; others, such as Stripe's `v0`, never do."""
         return self.spec.scheme
 
-    def read(self, headers: Headers) -> Claim:
+    def read(self, headers: Headers, call: Call) -> Claim:
         """Items part at commas, then at the first `=`; unknown items are passed over."""
+        del call
         name = self.spec.header
-        header: str = headers.get(name, "")
-        if not header.strip():
-            raise missing([name], headers)
+        header = one(headers, name)
         at: str | None = None
         signatures: list[tuple[str, str]] = []
         for place, item in enumerate(header.split(","), start=1):
             label, equals, text = item.strip().partition("=")
             if not equals:
-                raise BadHeader(
+                raise NoClaim(
                     f"{name}: item {place} is not of the form name=value", reason="malformed_header"
                 )
             if label == self.spec.timestamp:
@@ -52,22 +51,17 @@ class Timestamped:
             else:
                 signatures.append((label, text))
         if at is None:
-            raise BadHeader(
+            raise NoClaim(
                 f"{name}: no time, {self.spec.timestamp}=<unix seconds>", reason="malformed_header"
             )
         seconds = unix_seconds(at, f"{name}, {self.spec.timestamp}")
         if not any(label == self.version for label, _ in signatures):
             others = ", ".join(sorted({label for label, _ in signatures})) or "none"
-            raise BadHeader(
+            raise NoClaim(
                 f"{name}: no {self.version} signature; the schemes that came: {others}",
                 reason="other_scheme" if signatures else "malformed_header",
             )
         return Claim(at=seconds, before=f"{at}.".encode(), signatures=tuple(signatures))
-
-    def made_by(self, secret: str, claim: Claim, body: bytes) -> bool:
-        """Whether the HMAC of this secret is one of those in the header."""
-        expected = self.write(mac(self.key(secret), claim, body))
-        return among(expected, claim.written(self.version))
 
     def key(self, secret: str) -> bytes:
         """The whole text, as bytes."""
@@ -87,9 +81,9 @@ class Timestamped:
         except ValueError:  # binascii.Error, and text that is not ASCII
             return
 
-    def write(self, digest: bytes) -> str:
+    def write(self, digest: bytes) -> tuple[str]:
         """Lower-case hexadecimal."""
-        return digest.hex()
+        return (digest.hex(),)
 
     def spellings(self, digest: bytes) -> Iterator[tuple[str, str]]:
         """Upper case and base64 instead of lower-case hexadecimal."""

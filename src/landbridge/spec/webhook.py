@@ -1,4 +1,4 @@
-"""Webhooks of a provider: how they are signed, what they hold, how they are set up and checked."""
+"""Webhooks of a provider: what they hold, how they are set up and checked."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
@@ -7,30 +7,16 @@ from datetime import timedelta
 from landbridge.errors import SpecError
 from landbridge.spec._check import Path, Template, among, fact
 from landbridge.spec.paging import Paging
+from landbridge.spec.signature import Signature
 
 __all__ = [
     "EchoBody",
     "EchoQuery",
     "EventList",
     "Handshake",
-    "Signature",
     "SignedPing",
-    "TimestampedHmac",
     "Webhook",
 ]
-
-
-@fact
-class TimestampedHmac:
-    """`t=<unix>,v1=<hex>`: HMAC-SHA256 over `<t>.<raw body>`, keyed by the whole secret text."""
-
-    header: str
-    timestamp: str = "t"
-    scheme: str = "v1"
-    tolerance: timedelta = timedelta(minutes=5)
-
-
-Signature = TimestampedHmac
 
 
 @fact

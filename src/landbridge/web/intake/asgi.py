@@ -93,7 +93,14 @@ async def _answer(
     body = await reader.read(receive, seat, target.webhook.max_body)
     if isinstance(body, Stop):
         return _unread(intake, target, body)
-    return await intake.take(target, headers, body)
+    return await intake.take(target, headers, body, path=_called(scope), method=method)
+
+
+def _called(scope: Scope) -> str:
+    """The path below the public address with its query, as it was called."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    query: bytes = scope.get("query_string", b"")
+    return f"{path}?{query.decode('latin-1')}" if query else path
 
 
 def _unread(intake: Intake, target: Target, why: Stop) -> Answer | None:
