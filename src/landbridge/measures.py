@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 T = TypeVar("T")
 Labels = tuple[str, ...]
@@ -50,6 +50,19 @@ _ROWS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 # Webhooks in
 
+Refusal = Literal[
+    "forged",
+    "too old",
+    "no secret set",
+    "unknown address",
+    "too large",
+    "large headers",
+    "too slow",
+    "compressed",
+    "bad handshake",
+]
+"""Why a webhook is answered with 4xx, as counts and `landbridge inbox refused` say it."""
+
 WEBHOOKS_ACCEPTED = Measure(
     name="landbridge_webhooks_accepted_total",
     kind="counter",
@@ -60,13 +73,15 @@ WEBHOOKS_REFUSED = Measure(
     name="landbridge_webhooks_refused_total",
     kind="counter",
     labels=("environment", "provider", "reason"),
-    help="Webhooks that were refused for good: forged, too old, too large, no secret set.",
+    help="Webhooks that were answered with 4xx, by reason: " + ", ".join(get_args(Refusal)) + "."
+    " At an address that no app of ours has, environment and provider are `none`.",
 )
 WEBHOOKS_UNAVAILABLE = Measure(
     name="landbridge_webhooks_unavailable_total",
     kind="counter",
-    help="Webhooks answered with 503 and Retry-After: the database or the vault was away, or too"
-    " much waited. Providers send them again.",
+    help="Webhooks answered with 503 and Retry-After: the database or the vault was away, the"
+    " provider's page was not given to this process, or too much waited. Providers send them"
+    " again.",
 )
 INTAKE_SECONDS = Measure(
     name="landbridge_intake_seconds",
@@ -74,7 +89,8 @@ INTAKE_SECONDS = Measure(
     unit="seconds",
     labels=("provider",),
     buckets=_FAST,
-    help="From the end of a webhook's body to its commit, for accepted ones.",
+    help="From the end of a webhook's body to its commit, the signature included, for accepted"
+    " ones.",
 )
 INTAKE_FLUSH_ROWS = Measure(
     name="landbridge_intake_flush_rows",

@@ -3,133 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from landbridge.clock import FakeClock
-from landbridge.engine.receive import Intake, set_app_secrets
+from landbridge.engine.receive import Intake
 from landbridge.engine.replay import sort_again
 from landbridge.engine.room import Gate, Room
 from landbridge.engine.sort import Sorted, sort
 from landbridge.errors import DatabaseUnavailable
 from landbridge.measures import WEBHOOKS_ACCEPTED, WEBHOOKS_REFUSED, Measures
-from landbridge.spec import EchoBody, EchoQuery, Handshake, SignedPing
+from landbridge.spec import EchoBody, EchoQuery, SignedPing
 from landbridge.store import arrivals, due, parked
 from landbridge.store.database import Database
-from landbridge.store.sql import Sql
 from landbridge.vault import LocalKey, Vault, new_key
 from landbridge.web import intake_app
 from landbridge.web.intake.reading import Reader
 from tests.engine.conftest import SHOP, Scene, free
-
-SECRET = "whsec_of_the_shop"
-COUNT = Sql("tests.arrived", "SELECT count(*) FROM lb.arrival", across="A test counts all.")
-BODY = b'{"id": "evt_1", "type": "customer.updated", "account": "acct_1", "data": {"id": "cus_1"}}'
-
-
-@dataclass
-class Told:
-    """An answer as it was sent, and how many parts of the body were asked for."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-    asked: int
-
-
-@dataclass
-class Door:
-    """The shop's intake address, and how to call there."""
-
-    db: Database
-    intake: Intake
-    scene: Scene
-    clock: FakeClock
-    vault: Vault
-    reader: Reader = field(default_factory=Reader)
-
-    def signed(self, body: bytes, secret: str = SECRET) -> dict[str, str]:
-        at = int(self.clock.now().timestamp())
-        mark = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
-        return {"shop-signature": f"t={at},v1={mark}"}
-
-    async def call(
-        self,
-        body: bytes | Iterable[Any] = b"",
-        headers: dict[str, str] | None = None,
-        *,
-        method: str = "POST",
-        query: bytes = b"",
-        path: str = "",
-    ) -> Told:
-        """What a call is answered with; a body in parts may hold pauses as numbers."""
-        parts = iter([body] if isinstance(body, bytes) else body)
-        sent: list[Any] = []
-        asked = 0
-
-        async def receive() -> dict[str, Any]:
-            nonlocal asked
-            asked += 1
-            part = next(parts, None)
-            if isinstance(part, float):
-                await asyncio.sleep(part)
-                part = b"x"
-            if part is None:
-                return {"type": "http.disconnect"}
-            more = not isinstance(body, bytes)
-            return {"type": "http.request", "body": part, "more_body": more}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        names = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path or f"/in/{self.scene.app.token}",
-            "query_string": query,
-            "headers": names,
-        }
-        await intake_app(lambda: self.intake, reader=self.reader)(scope, receive, send)
-        if not sent:
-            return Told(status=0, body=b"", headers={}, asked=asked)
-        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Told(status=sent[0]["status"], body=sent[1]["body"], headers=told, asked=asked)
-
-    async def stored(self) -> int:
-        found: int = await self.db.value(COUNT)
-        return found
-
-    async def tallies(self) -> dict[str, int]:
-        await self.intake.settle()
-        return {what: n for _, _, what, n in await arrivals.tallies(self.db, environment="test")}
-
-
-Opened = Callable[..., Door]
+from tests.engine.door import BODY, Opened, opener
 
 
 @pytest.fixture
 async def door(db: Database, vault: Vault, scene: Scene) -> Opened:
-    await set_app_secrets(db, vault, scene.app, [SECRET])
-
-    def opened(
-        handshake: Handshake | None = None, *, reader: Reader | None = None, **more: Any
-    ) -> Door:
-        assert SHOP.webhook is not None
-        facts: dict[str, Any] = {"handshake": handshake, "events": "events"} if handshake else {}
-        page = replace(SHOP, webhook=replace(SHOP.webhook, refused_status=401, **facts))
-        clock = FakeClock()
-        intake = Intake(db, vault, provider=lambda _slug: page, clock=clock, **more)
-        return Door(db, intake, scene, clock, vault, reader or Reader())
-
-    return opened
+    return await opener(db, vault, scene)
 
 
 # Handshakes

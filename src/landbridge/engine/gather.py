@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from landbridge.engine.room import WRONG
 from landbridge.errors import DatabaseUnavailable
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class GroupCommit(Generic[T]):
             del self._waiting[: self._batch]
             try:
                 await self._flush([item for item, _ in group])
-            except DatabaseUnavailable as error:
+            except WRONG as error:
                 _settle(group, error)
             except Exception:  # noqa: BLE001 - each caller gets its own item's error
                 await self._one_by_one(group)

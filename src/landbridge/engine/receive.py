@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -15,16 +15,10 @@ from landbridge import signing
 from landbridge.clock import Clock
 from landbridge.engine.certificates import Certificates
 from landbridge.engine.gather import GroupCommit
-from landbridge.engine.room import Gate, Room
-from landbridge.engine.targets import Target, Targets, well_formed
-from landbridge.errors import (
-    DatabaseUnavailable,
-    InvalidInput,
-    SignatureError,
-    TooOld,
-    Unreachable,
-    VaultError,
-)
+from landbridge.engine.letterhead import stored_headers
+from landbridge.engine.room import WRONG, Gate, Room
+from landbridge.engine.targets import Nowhere, Target, Targets, well_formed
+from landbridge.errors import InvalidInput, LandbridgeError, SignatureError, TooOld
 from landbridge.measures import (
     INTAKE_FLUSH_ROWS,
     INTAKE_SECONDS,
@@ -32,6 +26,7 @@ from landbridge.measures import (
     WEBHOOKS_REFUSED,
     WEBHOOKS_UNAVAILABLE,
     Measures,
+    Refusal,
 )
 from landbridge.signing import POSTED, Call, Certified
 from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
@@ -44,7 +39,8 @@ from landbridge.store.database import Database
 from landbridge.vault import Kind, Vault
 from landbridge.wire import Headers
 
-_NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
+_QUIET = 10.0
+"""Seconds between two lines of the log about the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +54,7 @@ class Answer:
 
 
 ACCEPTED = Answer(status=200)
-NOWHERE = Answer(status=404, body="nothing is received at this address")
+NOWHERE = Answer(status=404, body="nothing is received at this address", close=True)
 NOT_NOW = Answer(status=503, body="not accepted, send it again", retry_after=5, close=True)
 
 
@@ -66,8 +62,9 @@ class Intake:
     """Accepts webhooks for `/in/{app_token}[/{connection_token}]`.
 
     A 2xx is given only after the raw body is committed, or to a handshake, which is not stored.
-    What fails its signature is counted, not stored. While the database is away, and above the
-    limits of `room`, the answer is 503 with Retry-After, so that the provider sends it again.
+    What fails its signature is counted, not stored. While the database is away, above the limits
+    of `room`, and whatever else fails on our side, the answer is 503 with Retry-After, so that the
+    provider sends it again.
     """
 
     def __init__(
@@ -107,6 +104,7 @@ class Intake:
         self._commit = GroupCommit[Arrival](self._store)
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._counting: asyncio.Task[None] | None = None
+        self._said: dict[str, float] = {}
         self._log = structlog.get_logger("landbridge.intake")
 
     async def accept(
@@ -131,14 +129,12 @@ class Intake:
         if target is not None:
             return target
         if not well_formed(app_token, connection_token):
-            return NOWHERE
+            return self._nowhere(None)
         try:
-            return await self._targets.at(app_token, connection_token) or NOWHERE
-        except DatabaseUnavailable:
-            return self.not_now()
-        except VaultError as error:
-            self._log.error("intake.sealed", reason=str(error))
-            return self.not_now()
+            found = await self._targets.at(app_token, connection_token)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is to be sent again
+            return self._failed(error)
+        return self._nowhere(found.app) if isinstance(found, Nowhere) else found
 
     def greet(self, target: Target, method: str, query: bytes, address: str) -> Answer | None:
         """The answer to a handshake by query; None when this call is no handshake.
@@ -151,13 +147,13 @@ class Intake:
         try:
             text = asked_in_query(handshake, method, query, address)
         except (InvalidInput, SignatureError) as error:
-            self.count(target, "bad handshake")
-            return Answer(status=target.webhook.refused_status, body=str(error))
-        return None if text is None else self._greeted(target, text)
+            self.count(target.app, "bad handshake")
+            return Answer(status=target.webhook.refused_status, body=str(error), close=True)
+        return None if text is None else replace(self._greeted(target, text), close=True)
 
     def too_large(self, target: Target) -> Answer:
         """The answer to a body above the page's limit, of which the rest is not read."""
-        self.count(target, "too large")
+        self.count(target.app, "too large")
         most = target.webhook.max_body
         return Answer(status=413, body=f"the body is larger than {most} bytes", close=True)
 
@@ -169,6 +165,7 @@ class Intake:
         `path` is the intake address below the public URL as it was called, with its query: some
         vendors sign it.
         """
+        began = self._monotonic()
         webhook = target.webhook
         handshake = webhook.handshake
         if isinstance(handshake, EchoBody) and not handshake.signed:
@@ -180,20 +177,19 @@ class Intake:
         try:
             call = await self._call(target, headers, path, method)
             signing.accept(target.scheme, target.secrets, headers, body, self._clock.now(), call)
-        except Unreachable:  # whoever has the vendor's certificate does not answer
-            return self.not_now()
         except SignatureError as error:
-            why = "too old" if isinstance(error, TooOld) else "forged"
+            why: Refusal = "too old" if isinstance(error, TooOld) else "forged"
             return self._refused(target, why, str(error))
+        except Exception as error:  # noqa: BLE001 - such as the vendor's certificates being away
+            return self._failed(error)
         if handshake is not None:
             greeted = self._after_signature(target, body)
             if greeted is not None:
                 return greeted
-        began = self._monotonic()
         try:
             await self._commit.add(_arrival(target, headers, body))
-        except DatabaseUnavailable:
-            return self.not_now()
+        except Exception as error:  # noqa: BLE001 - it is not committed, so it is to be sent again
+            return self._failed(error)
         slug = target.provider.slug
         self._measures.count(WEBHOOKS_ACCEPTED, target.app.environment, slug)
         self._measures.observe(INTAKE_SECONDS, self._monotonic() - began, slug)
@@ -213,12 +209,31 @@ class Intake:
         self._measures.count(WEBHOOKS_UNAVAILABLE)
         return NOT_NOW
 
+    def _failed(self, error: Exception) -> Answer:
+        if not isinstance(error, WRONG):  # of those the gate tells
+            # Foreign errors quote what failed, which may be a row.
+            ours = isinstance(error, LandbridgeError)
+            self._say("intake.failed", reason=str(error) if ours else type(error).__name__)
+        return self.not_now()
+
+    def _nowhere(self, app: App | None) -> Answer:
+        self._say("intake.unknown_address", app=app.id if app else None)
+        self.count(app, "unknown address")
+        return NOWHERE
+
+    def _say(self, event: str, **more: object) -> None:
+        """Logs it, unless the same was logged a moment ago."""
+        now = self._monotonic()
+        if self._said.get(event, 0.0) <= now:
+            self._said[event] = now + _QUIET
+            self._log.warning(event, **more)
+
     def _after_signature(self, target: Target, body: bytes) -> Answer | None:
         handshake = target.webhook.handshake
         if isinstance(handshake, EchoBody) and handshake.signed:
             return self._challenged(target, handshake, body)
         if isinstance(handshake, SignedPing) and is_ping(target.webhook, body):
-            self.count(target, "handshake")
+            self._tally(target.app, "handshake")
             return Answer(status=handshake.status)
         return None
 
@@ -226,16 +241,16 @@ class Intake:
         try:
             text = asked_in_body(handshake, body)
         except InvalidInput as error:
-            self.count(target, "bad handshake")
+            self.count(target.app, "bad handshake")
             return Answer(status=target.webhook.refused_status, body=str(error))
         return None if text is None else self._greeted(target, text)
 
     def _greeted(self, target: Target, text: str) -> Answer:
-        self.count(target, "handshake")
+        self._tally(target.app, "handshake")
         return Answer(status=200, body=text)
 
-    def _refused(self, target: Target, why: str, words: str) -> Answer:
-        self.count(target, why)
+    def _refused(self, target: Target, why: Refusal, words: str) -> Answer:
+        self.count(target.app, why)
         silent = isinstance(target.webhook.handshake, SignedPing)
         return Answer(status=target.webhook.refused_status, body="" if silent else words)
 
@@ -248,12 +263,16 @@ class Intake:
             return await connection_secrets(self._vault, connection)
         return await app_secrets(self._vault, app)
 
-    def count(self, target: Target, what: str) -> None:
-        """Counts what was answered without being stored, by app, day and reason."""
-        where = target.app.environment
-        self._counts[where, target.app.id, what] += 1
-        if what != "handshake":
-            self._measures.count(WEBHOOKS_REFUSED, where, target.provider.slug, what)
+    def count(self, app: App | None, what: Refusal) -> None:
+        """Counts what was refused, by app, day and reason; without an app only as a measure."""
+        if app is None:
+            self._measures.count(WEBHOOKS_REFUSED, "none", "none", what)
+            return
+        self._measures.count(WEBHOOKS_REFUSED, app.environment, app.provider, what)
+        self._tally(app, what)
+
+    def _tally(self, app: App, what: str) -> None:
+        self._counts[app.environment, app.id, what] += 1
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._write_counts())
 
@@ -264,12 +283,17 @@ class Intake:
 
     async def _write_once(self) -> bool:
         counts, self._counts = dict(self._counts), Counter()
+        written = False
         try:
             await self._gate.ask(arrivals.tally(self._db, counts))
-        except DatabaseUnavailable:
-            self._counts.update(counts)
-            return False
-        return True
+            written = True
+        except Exception as error:  # noqa: BLE001 - it is tried again
+            if not isinstance(error, WRONG):
+                self._say("intake.not_counted", reason=type(error).__name__)
+        finally:
+            if not written:
+                self._counts.update(counts)
+        return written
 
     async def settle(self) -> None:
         """Writes the counts of what was refused; while the database is away they are logged."""
@@ -277,6 +301,7 @@ class Intake:
             await asyncio.wait({self._counting}, timeout=5)
         if self._counting is not None:
             self._counting.cancel()
+            await asyncio.wait({self._counting})
         for (environment, app, what), number in self._counts.items():
             self._log.warning(
                 "intake.uncounted", environment=environment, app=app, what=what, count=number
@@ -346,12 +371,10 @@ def _encoded(secrets: Sequence[str]) -> bytes:
 
 
 def _arrival(target: Target, headers: Headers, body: bytes) -> Arrival:
-    secret = _NOT_KEPT | target.scheme.secret_headers
-    kept = [pair for pair in headers.pairs() if pair[0].lower() not in secret]
     return Arrival(
         environment=target.app.environment,
         app=target.app.id,
         connection=target.connection.id if target.connection else None,
-        headers=msgspec.json.encode(kept),
+        headers=stored_headers(headers, target.secrets, target.scheme.secret_headers),
         body=body,
     )

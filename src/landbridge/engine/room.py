@@ -8,17 +8,28 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from landbridge.errors import DatabaseUnavailable
+import structlog
+
+from landbridge.errors import DatabaseUnavailable, SettingsError
 
 T = TypeVar("T")
 
 MOST_REQUESTS = 5000
 MOST_BYTES = 64 * 1024 * 1024
 
+MOST_HEAD = 65_536
+"""Bytes of one request's address and headers."""
+
+MOST_HEADERS = 256
+"""Headers of one request: small ones cost more memory than their bytes."""
+
+WRONG = (DatabaseUnavailable, SettingsError)
+"""What a database that is away raises, and one that is not the right one."""
+
 
 class Room:
-    """How much of what comes in is in memory: requests and the bytes of their bodies, from the
-    first byte read to the answer. Above either limit a request is turned away."""
+    """How much of what comes in is in memory: requests, and the bytes of their headers and bodies,
+    from the first byte read to the answer. Above either limit a request is turned away."""
 
     __slots__ = ("_most_bytes", "_most_requests", "requests", "size")
 
@@ -50,7 +61,7 @@ class Seat:
         self._size = 0
 
     def grow(self, size: int) -> bool:
-        """Whether the body may have so many bytes more; if so they are counted."""
+        """Whether the request may have so many bytes more; if so they are counted."""
         if not self._room.has(size):
             return False
         self._room.size += size
@@ -69,7 +80,7 @@ class Gate:
     After a failure the gate is shut for `pause` seconds: every question is refused at once. Then
     one question is let through to see; its answer opens the gate or shuts it again. A question
     that takes longer than `deadline` seconds counts as a failure and is left to end by itself;
-    until it has, the gate stays shut.
+    until it has, the gate stays shut. The log has a line when it shuts, and when it opens again.
     """
 
     def __init__(
@@ -86,6 +97,7 @@ class Gate:
         self._until = 0.0
         self._probing = False
         self._hung: set[asyncio.Task[Any]] = set()
+        self._log = structlog.get_logger("landbridge.intake")
 
     @property
     def shut(self) -> bool:
@@ -116,17 +128,22 @@ class Gate:
         if not task.done():
             self._hung.add(task)
             task.add_done_callback(self._ended)
-            self._shut()
-            raise DatabaseUnavailable("the database does not answer in time; try again")
+            late = DatabaseUnavailable("the database does not answer in time; try again")
+            self._shut(late)
+            raise late
         try:
             answer = task.result()
-        except DatabaseUnavailable:
-            self._shut()
+        except WRONG as error:
+            self._shut(error)
             raise
-        self._away = False
+        if self._away:
+            self._away = False
+            self._log.info("intake.database_back")
         return answer
 
-    def _shut(self) -> None:
+    def _shut(self, why: Exception) -> None:
+        if not self._away:
+            self._log.error("intake.database_away", reason=str(why))
         self._away = True
         self._until = self._monotonic() + self._pause
 

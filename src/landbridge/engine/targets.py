@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from landbridge.errors import NotFound
 from landbridge.signing import Scheme, scheme_of
 from landbridge.spec import Provider, Webhook
 from landbridge.store import apps, connections
@@ -33,10 +32,20 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nowhere:
+    """An address that takes no webhooks. `app` is set when its first part is right: the connection
+    is gone, or has another address by now."""
+
+    app: App | None
+
+
 class Asks(Protocol):
     """What stands between us and the database: `room.Gate.ask`."""
 
-    async def __call__(self, question: Coroutine[Any, Any, Target | None], /) -> Target | None:
+    async def __call__(
+        self, question: Coroutine[Any, Any, Target | Nowhere], /
+    ) -> Target | Nowhere:
         """The answer, in time."""
         ...
 
@@ -62,23 +71,24 @@ class Targets:
         self._keep = keep
         self._monotonic = monotonic
         self._found: dict[tuple[str, str], tuple[float, Target]] = {}
-        self._nowhere: dict[tuple[str, str], float] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[Target | None]] = {}
+        self._nowhere: dict[tuple[str, str], tuple[float, Nowhere]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[Target | Nowhere]] = {}
 
     def known(self, app_token: str, connection_token: str) -> Target | None:
         """The target of this address if it was asked for a moment ago; nothing is asked."""
         kept = self._found.get((app_token, connection_token))
         return kept[1] if kept and kept[0] > self._monotonic() else None
 
-    async def at(self, app_token: str, connection_token: str) -> Target | None:
-        """The target of this address; None when nothing is received there.
+    async def at(self, app_token: str, connection_token: str) -> Target | Nowhere:
+        """The target of this address, or that nothing is received there.
 
         Many who ask for one address at the same time ask the database once. VaultError: its secrets
-        cannot be opened.
+        cannot be opened. NotFound: this process was not given the provider's page.
         """
         place = (app_token, connection_token)
-        if self._nowhere.get(place, 0.0) > self._monotonic():
-            return None
+        kept = self._nowhere.get(place)
+        if kept and kept[0] > self._monotonic():
+            return kept[1]
         asking = self._asking.get(place)
         if asking is None:
             asking = asyncio.ensure_future(self._ask(self._look(*place)))
@@ -86,32 +96,29 @@ class Targets:
             asking.add_done_callback(lambda task: self._asked(place, task))
         target = await asyncio.shield(asking)
         until = self._monotonic() + self._keep
-        if target is None:
-            _keep(self._nowhere, place, until)
+        if isinstance(target, Nowhere):
+            _keep(self._nowhere, place, (until, target))
         else:
             _keep(self._found, place, (until, target))
         return target
 
-    def _asked(self, place: tuple[str, str], task: asyncio.Task[Target | None]) -> None:
+    def _asked(self, place: tuple[str, str], task: asyncio.Task[Target | Nowhere]) -> None:
         self._asking.pop(place, None)
         if not task.cancelled():
             task.exception()  # whoever waits for it has it; perhaps nobody does any more
 
-    async def _look(self, app_token: str, connection_token: str) -> Target | None:
+    async def _look(self, app_token: str, connection_token: str) -> Target | Nowhere:
         app = await apps.by_token(self._db, app_token)
         if app is None:
-            return None
+            return Nowhere(app=None)
         connection = None
         if connection_token:
             connection = await connections.by_token(self._db, app=app.id, token=connection_token)
             if connection is None:
-                return None
-        try:
-            provider = self._provider(app.provider)
-        except NotFound:  # a page that this process was not given
-            return None
+                return Nowhere(app=app)
+        provider = self._provider(app.provider)
         if provider.webhook is None:
-            return None
+            return Nowhere(app=app)
         return Target(
             app=app,
             connection=connection,

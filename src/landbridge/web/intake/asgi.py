@@ -6,10 +6,11 @@ It can be mounted or served alone, so that a host's middleware does not wrap it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import chain
 from typing import Any
 
 from landbridge.engine.receive import ACCEPTED, Answer, Intake
-from landbridge.engine.room import Seat
+from landbridge.engine.room import MOST_HEAD, MOST_HEADERS, Seat
 from landbridge.engine.targets import Target
 from landbridge.web.intake.reading import Reader, Receive, Stop
 from landbridge.wire import Headers
@@ -37,7 +38,7 @@ def intake_app(intake: Callable[[], Intake], *, reader: Reader | None = None) ->
             return
         parts = scope["path"].removeprefix(scope.get("root_path", "")).strip("/").split("/")
         if not 2 <= len(parts) <= 3 or parts[0] != "in":
-            await respond(send, Answer(status=404, body="there is nothing here"))
+            await respond(send, _NOTHING)
             return
         if scope["method"] not in ("POST", "GET"):
             await respond(send, _NO_METHOD)
@@ -48,7 +49,9 @@ def intake_app(intake: Callable[[], Intake], *, reader: Reader | None = None) ->
             await respond(send, taking.not_now())
             return
         try:
-            answer = await _answer(taking, bodies, seat, parts, scope, receive)
+            answer = _head(taking, seat, scope)
+            if answer is None:
+                answer = await _answer(taking, bodies, seat, parts, scope, receive)
         finally:
             seat.leave()
         if answer is ACCEPTED:
@@ -60,7 +63,21 @@ def intake_app(intake: Callable[[], Intake], *, reader: Reader | None = None) ->
     return app
 
 
-_NO_METHOD = Answer(status=405, body="webhooks come by POST")
+_NOTHING = Answer(status=404, body="there is nothing here", close=True)
+_NO_METHOD = Answer(status=405, body="webhooks come by POST", close=True)
+_LARGE_HEAD = Answer(
+    status=431, body=f"more than {MOST_HEAD} bytes or {MOST_HEADERS} headers", close=True
+)
+
+
+def _head(intake: Intake, seat: Seat, scope: Scope) -> Answer | None:
+    """Counts address and headers; the answer if they are too large, or there is no room."""
+    headers = scope["headers"]
+    size = sum(map(len, chain.from_iterable(headers))) + len(scope.get("query_string", b""))
+    if size > MOST_HEAD or len(headers) > MOST_HEADERS:
+        intake.count(None, "large headers")
+        return _LARGE_HEAD
+    return None if seat.grow(size) else intake.not_now()
 
 
 async def _answer(
@@ -85,7 +102,7 @@ async def _answer(
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     )
     if headers.get("content-encoding", "identity").lower() != "identity":
-        intake.count(target, "compressed")
+        intake.count(target.app, "compressed")
         return Answer(status=415, body="send the body uncompressed", close=True)
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > target.webhook.max_body:
@@ -112,7 +129,7 @@ def _unread(intake: Intake, target: Target, why: Stop) -> Answer | None:
         case Stop.FULL:
             return intake.not_now()
         case Stop.LATE:
-            intake.count(target, "too slow")
+            intake.count(target.app, "too slow")
             return Answer(status=408, body="the body did not come in time", close=True)
 
 
