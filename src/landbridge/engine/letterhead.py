@@ -4,7 +4,8 @@ and nothing that opens a door."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 import msgspec
@@ -30,7 +31,7 @@ _TELLS = re.compile(
 
 
 def stored_headers(
-    headers: Headers, secrets: Sequence[str], secret_headers: Set[str] = frozenset()
+    headers: Headers, secrets: Sequence[str], secret_headers: AbstractSet[str] = frozenset()
 ) -> bytes:
     """The headers as JSON pairs in the order they came, for the webhook that they belong to.
 
