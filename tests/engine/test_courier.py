@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -46,6 +47,36 @@ class Posted:
         finally:
             self.under_way -= 1
         return Sent(status=200, headers=Headers([]), body=b"", took=0.0)
+
+
+class Held(Posted):
+    """Answers nobody until it may go. `full`: so many posts were begun."""
+
+    def __init__(self, number: int):
+        super().__init__(lambda _: 0.0)
+        self._number = number
+        self.full = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        sent = await super().post(url, headers, body)
+        if len(self.bodies) == self._number:
+            self.full.set()
+        await self.go.wait()
+        return sent
+
+
+async def forever(_seconds: float) -> None:
+    await asyncio.Event().wait()
+
+
+async def briefly(_seconds: float) -> None:
+    await asyncio.sleep(0.05)
+
+
+def busy() -> float:
+    """A processor that has time for nothing more, so that no more posts are begun at once."""
+    return 2 * time.monotonic()
 
 
 def office_of(db: Database, vault: Vault, sender: Posts, each: int = 50) -> Office:
@@ -145,6 +176,42 @@ async def test_a_post_that_outlasts_the_lease_is_not_made_twice(db: Database, va
     assert len(sender.bodies) == 3
 
 
+async def test_one_that_wakes_past_its_leases_begins_nothing(db: Database, vault: Vault) -> None:
+    """Its process stands still while another delivers: nothing renews, nothing is posted."""
+    sender = Posted(lambda _: 0.0)
+    office = office_of(db, vault, sender, each=1000)
+    await filled(office, 390)
+    first = Held(200)
+    lease = timedelta(milliseconds=400)
+    stuck = Courier(
+        db, "a", Deliveries(db, vault, first, each=1000), lease=lease, sleep=forever, cpu=busy
+    )
+    async with running(stuck):
+        await asyncio.wait_for(first.full.wait(), 20)
+        async with running(Courier(db, "b", office.deliveries, lease=lease)):
+            await until({"delivered": 390}, office)
+        first.go.set()
+    assert len(first.bodies) == 200, "those that were under way"
+    assert len(sender.bodies) == 390
+    assert {each.attempts for each in await office.listed(most=5000)} == {1}
+
+
+async def test_what_was_lost_while_it_waits_is_not_begun(db: Database, vault: Vault) -> None:
+    """Deliveries that are cancelled are left out, though their leases would last."""
+    sender = Held(200)
+    office = office_of(db, vault, sender, each=1000)
+    await filled(office, 210)
+    lease = timedelta(seconds=3)  # renewed at every look, after half a second at the earliest
+    courier = Courier(db, "a", office.deliveries, lease=lease, cpu=busy, sleep=briefly)
+    async with running(courier):
+        await asyncio.wait_for(sender.full.wait(), 20)
+        async with db.transaction() as tx:
+            await tx.execute("DELETE FROM landbridge.due WHERE kind = 'deliver'")
+        await asyncio.sleep(1.0)
+        sender.go.set()
+    assert len(sender.bodies) == 200
+
+
 async def test_more_posts_are_under_way_where_the_receiver_takes_its_time(
     db: Database, vault: Vault
 ) -> None:
@@ -196,6 +263,27 @@ async def test_while_the_database_is_away_it_waits(db: Database, vault: Vault, m
         await until({"delivered": 3}, office)
     assert faltering.faults == []
     assert len(sender.bodies) == 3
+
+
+async def test_endpoints_it_no_longer_remembers_are_posted_to(db: Database, vault: Vault) -> None:
+    sender = Held(1)
+    office = office_of(db, vault, sender)
+    await filled(office, 8, endpoints=4)
+    deliveries = Deliveries(db, vault, sender, each=1, most=2)
+    claims = sorted(await office.claim(), key=lambda each: each.endpoint)
+    first, second = claims[::2], claims[1::2]
+    begun = (await deliveries.begin(first)).ready
+    under_way = asyncio.create_task(deliveries.attempt(begun[0]))
+    await asyncio.wait_for(sender.full.wait(), 20)
+    for each in second:
+        begun += (await deliveries.begin([each])).ready
+    assert len(begun) == 8
+    async with asyncio.timeout(5):
+        held_up = await deliveries.attempt(begun[4])
+    assert held_up.error == "the endpoint has enough posts under way"
+    sender.go.set()
+    ended = [await under_way, *[await deliveries.attempt(each) for each in begun[1:]]]
+    assert {each.state for each in ended} == {"delivered"}
 
 
 async def test_the_lean_sender_delivers_the_same(db: Database, vault: Vault) -> None:

@@ -39,6 +39,7 @@ _IDLE_SHARE = 0.15
 _LONGEST_WAIT = 5.0
 _GRACE = 2.0
 _AGAIN = timedelta(seconds=5)
+_LOST = float("-inf")
 
 
 class Courier:
@@ -47,7 +48,9 @@ class Courier:
     `lease` is how long a crashed one's deliveries wait before another takes them. `poll` bounds
     how late something due is noticed when nobody calls `wake`. How many posts are under way grows
     while there is more to do and the processor is idle, so that a fast receiver is served over few
-    connections and a slow one over many. While the database is away it waits; posts go on.
+    connections and a slow one over many. While the database is away it waits; posts go on for as
+    long as their leases last. None is begun of a delivery whose lease may be over, such as after
+    the process was stopped for a while: another worker may have made it.
     """
 
     def __init__(
@@ -186,9 +189,7 @@ class Courier:
         """Puts what was claimed on its way."""
         if not fresh:
             return
-        now = time.monotonic()
         for each in fresh:
-            each.held_since = now
             self._held[each.id] = each
             self._busy[each.lane] += 1
         try:
@@ -226,9 +227,12 @@ class Courier:
 
     async def _post(self) -> None:
         """Posts one after the other as long as some wait."""
-        queue, attempt = self._queue, self._deliveries.attempt
+        queue, attempt, now = self._queue, self._deliveries.attempt, time.monotonic
         while queue and len(self._posting) <= self._window:
             parcel = queue.popleft()
+            if now() >= parcel.held_until:
+                self._end([_unbegun(parcel)])
+                continue
             try:
                 done = await attempt(parcel)
             except asyncio.CancelledError:
@@ -312,13 +316,17 @@ class Courier:
             await self._sleep(third)
             before = time.monotonic() - third / 2
             older = [each for each in self._held.values() if each.held_since <= before]
+            until = time.monotonic() + self._lease.total_seconds()
             try:
                 held = await due.heartbeat(self._db, self._owner, older, self._lease)
             except DatabaseUnavailable:
                 continue
+            now = time.monotonic()
             for each in older:
-                if each.id not in held and self._held.get(each.id) is each:
-                    self._log.warning("delivery.lost", id=each.id)
+                if each.id not in held:
+                    each.held_until = _LOST
+                elif now < each.held_until:  # else another may be taking it at this very moment
+                    each.held_until = until
 
     def _give_back(self) -> None:
         """What was not begun goes back at once."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -36,7 +37,6 @@ _LONGEST_PACE = 60.0
 _SCHEDULES_LIVE = 30.0
 _RATED = "the endpoint's rate is used up; it waits for its turn"
 _SEALED_WAIT = timedelta(minutes=1)
-_MOST_TARGETS = 10_000
 _SYSTEM = SystemClock()
 
 
@@ -53,7 +53,7 @@ class Deliveries:
     """What is done with a claimed delivery: `begin`, `attempt`, `settle`; the courier says when.
 
     `each` is how many posts to one endpoint may be under way in this process, where the endpoint
-    does not say so itself.
+    does not say so itself. `most` is about how many endpoints it remembers at a time.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Deliveries:
         sender: Posts,
         *,
         each: int = 50,
+        most: int = 10_000,
         clock: Clock = _SYSTEM,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -78,7 +79,10 @@ class Deliveries:
         self._clock = clock
         self._monotonic = monotonic
         self._chance = chance
+        self._most = most
         self._targets: dict[str, Target] = {}
+        # And those that only parcels under way still hold: how many posts go there is one count.
+        self._known: WeakValueDictionary[str, Target] = WeakValueDictionary()
         self._schedules: Mapping[str, tuple[timedelta, ...]] = {}
         self._schedules_until = float("-inf")
         self._log = structlog.get_logger("landbridge.deliver")
@@ -87,18 +91,19 @@ class Deliveries:
         """Finds out where a batch of claims goes and which of them may go."""
         await parcels.address(self._db, fresh)
         wanted = {each.endpoint: each.to for each in fresh if each.to}
-        sealed = await self._open(wanted)
+        opened = await self._open(wanted)
         gates = await self._watch.admit(wanted.values(), fresh[0].claimed_at) if wanted else {}
         await self._type_schedules()
         begun = Begun()
         for each in fresh:
             if (ended := _unsendable(each)) is not None:
                 begun.ended.append(ended)
-            elif (why := sealed.get(each.endpoint)) is not None:
-                begun.ended.append(Try(parcel=each, state=None, error=why, after=_SEALED_WAIT))
+            elif isinstance(found := opened[each.endpoint], str):
+                begun.ended.append(Try(parcel=each, state=None, error=found, after=_SEALED_WAIT))
             elif (gate := gates.get(each.endpoint)) and (after := gate.wait()) is not None:
                 begun.ended.append(Try(parcel=each, state=None, error=gate.reason, after=after))
             else:
+                each.via = found
                 begun.ready.append(each)
         return await self._paced(begun)
 
@@ -106,7 +111,7 @@ class Deliveries:
         """One try: signs, posts, and says what the answer means."""
         body = parcel.payload
         assert body is not None
-        target = self._targets[parcel.endpoint]
+        target: Target = parcel.via
         # A later batch may have read a new URL together with the headers that are meant for it.
         parcel.to = to = target.to
         if not target.begin():
@@ -198,16 +203,18 @@ class Deliveries:
                     begun.ended.append(Try(parcel=each, state=None, error=_RATED, after=after))
         return begun
 
-    async def _open(self, wanted: dict[str, Destination]) -> dict[str, str]:
-        """Makes targets of these endpoints; why not, for those whose secrets cannot be opened."""
-        if len(self._targets) > _MOST_TARGETS:
-            self._targets = {key: each for key, each in self._targets.items() if not each.idle}
-        sealed = {}
+    async def _open(self, wanted: dict[str, Destination]) -> dict[str, Target | str]:
+        """A target for each of these endpoints, or why its secrets cannot be opened."""
+        if len(self._targets) > self._most:
+            self._targets.clear()
+        made: dict[str, Target | str] = {}
         now = self._clock.now()
         for endpoint, to in wanted.items():
-            target = self._targets.get(endpoint)
+            target = self._targets.get(endpoint) or self._known.get(endpoint)
             if target is None:
-                target = Target(to, each=self._each, monotonic=self._monotonic)
+                target = self._known[endpoint] = Target(
+                    to, each=self._each, monotonic=self._monotonic
+                )
             target.to = to
             try:
                 target.signer, target.headers = await self._opened.of(
@@ -219,10 +226,10 @@ class Deliveries:
                     now=now,
                 )
             except VaultError as error:
-                sealed[endpoint] = str(error)
+                made[endpoint] = str(error)
             else:
-                self._targets[endpoint] = target
-        return sealed
+                made[endpoint] = self._targets[endpoint] = target
+        return made
 
     def _refused(self, parcel: Parcel, sent: Sent) -> Try:
         if sent.status == 410:

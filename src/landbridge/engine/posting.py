@@ -38,6 +38,7 @@ class Target:
     """
 
     __slots__ = (
+        "__weakref__",
         "_busy",
         "_each",
         "_last",
@@ -61,11 +62,6 @@ class Target:
         self._last = 1.0
         self._queued = 0.0
         self._progressed = 0.0
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way."""
-        return not self._busy
 
     def sign(self, parcel: Parcel, body: bytes, at: datetime) -> dict[str, str]:
         """The headers of a post of this body at this moment."""

@@ -7,8 +7,10 @@ events' bodies along, the second brings the endpoints, each once) and one to end
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -53,7 +55,9 @@ class Parcel(msgspec.Struct, kw_only=True, gc=False):
     """A claimed delivery. No `payload`: the event is no longer kept; no `to`: the endpoint.
 
     `attempt` counts tries so far, `begun` those before it was last begun anew. `line` is the
-    ordering key that holds others up behind it. `held_since` is the courier's own clock.
+    ordering key that holds others up behind it. `held_since` and `held_until` are of the claimer's
+    monotonic clock: when the answer was there, and a moment up to which the lease lasts for sure.
+    `via` is the claimer's own, and nothing here looks at it.
     """
 
     environment: str
@@ -73,7 +77,9 @@ class Parcel(msgspec.Struct, kw_only=True, gc=False):
     payload: bytes | None
     older: bytes | None
     to: Destination | None = None
+    via: Any = None
     held_since: float = 0.0
+    held_until: float = 0.0
 
     def __repr__(self) -> str:
         return f"Parcel({self.id})"
@@ -246,12 +252,14 @@ async def claim(
     limit: int,
     lease: timedelta,
     lookout: Lookout | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> list[Parcel]:
     """Up to `limit` deliveries that are due in the lane, leased to `owner`, without destinations.
 
     Tenants take turns: of one of the 64 shards an eighth of the limit is taken at first, more only
     where that leaves room. Who claims again and again keeps a `lookout`.
     """
+    until = monotonic() + lease.total_seconds()
     rows = await (lookout or Lookout()).claim(
         db,
         _CLAIM,
@@ -262,7 +270,8 @@ async def claim(
         lease=lease,
         start=os.urandom(1)[0] & 63,
     )
-    return [_parcel(row) for row in rows]
+    since = monotonic()
+    return [_parcel(row, since, until) for row in rows]
 
 
 async def address(db: Database, parcels: Iterable[Parcel]) -> None:
@@ -328,7 +337,7 @@ async def _settle_others(db: Database, owner: str, tries: Sequence[Try]) -> set[
     return {row[0] for row in rows}
 
 
-def _parcel(row: Row) -> Parcel:
+def _parcel(row: Row, since: float, until: float) -> Parcel:
     args, claimed_at = row["args"], row["claimed_at"]
     more = {} if args is None else msgspec.json.decode(args)
     return Parcel(
@@ -348,6 +357,8 @@ def _parcel(row: Row) -> Parcel:
         content_type=row["content_type"] or "",
         payload=row["payload"],
         older=row["older"],
+        held_since=since,
+        held_until=until,
     )
 
 
