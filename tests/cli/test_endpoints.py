@@ -145,9 +145,9 @@ def test_a_ping_says_what_came_of_it(cli: Cli, theirs: tuple[Receiver, str]) -> 
     assert "no connection" in nobody.json["problem"]
 
 
-def test_enabling_offers_to_replay_what_was_missed(cli: Cli) -> None:
+def test_enabling_offers_to_replay_what_it_did_not_get(cli: Cli) -> None:
     made = create(cli, "--type", "invoice.*")
-    assert "missed" not in cli.ok("endpoints", "enable", made["id"], "--json").json
+    assert "undelivered" not in cli.ok("endpoints", "enable", made["id"], "--json").json
     cli.ok("endpoints", "disable", made["id"])
 
     async def emitted() -> None:
@@ -163,7 +163,7 @@ def test_enabling_offers_to_replay_what_was_missed(cli: Cli) -> None:
 
     asyncio.run(emitted())
     enabled = cli.ok("endpoints", "enable", made["id"], "--json").json
-    assert (enabled["missed"], enabled["exact"]) == (2, True)
+    assert (enabled["undelivered"], enabled["exact"]) == (2, True)
     words = enabled["to_deliver_them"].split()
     assert words[0] == "landbridge"
     planned = cli.ok(*words[1:], "--dry-run").out

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from landbridge.client.guard import Guard
 from landbridge.client.sender import Sender
+from landbridge.engine import offer
 from landbridge.engine.endpoint_keys import custom_headers
 from landbridge.engine.endpoints import Endpoints
+from landbridge.engine.replaying import Replaying
+from landbridge.engine.replays import Replays
 from landbridge.errors import InvalidInput, NotFound
 from landbridge.store import endpoints, health, outbox
 from landbridge.store.database import Database
 from landbridge.vault import Vault
 from tests.engine.outbound import LOCAL, Office
+from tests.engine.past import Past
 
 URL = "https://shop.example/hook"
 ACME: dict[str, Any] = {"environment": "test", "tenant": "acme"}
@@ -159,7 +163,7 @@ async def test_a_filter_decides_at_fan_out(db: Database, vault: Vault) -> None:
         assert [each.event for each in await office.claim()] == [last]
 
 
-async def test_enabling_tells_what_was_missed(db: Database, vault: Vault) -> None:
+async def test_enabling_tells_what_it_did_not_get(db: Database, vault: Vault) -> None:
     async with Sender(LOCAL) as sender:
         office = Office(db=db, vault=vault, sender=sender)
         kept = await office.endpoints.create(
@@ -170,33 +174,82 @@ async def test_enabling_tells_what_was_missed(db: Database, vault: Vault) -> Non
         )
         named = kept.endpoint.id
         enabled = await office.endpoints.enable(named, **ACME)
-        assert (enabled.disabled_at, enabled.missed, enabled.exact) == (None, 0, True)
+        assert (enabled.disabled_at, enabled.undelivered, enabled.exact) == (None, 0, True)
         await office.emit({"amount": 5000})
         disabled = await office.endpoints.disable(named, **ACME)
         again = await office.endpoints.disable(named, **ACME, reason="once more")
         assert again.disabled_at == disabled.disabled_at
+        assert await office.round() == 1, "what waited is given up"
         for amount in (1, 2000, 3000):
             await office.emit({"amount": amount})
         await office.emit({"amount": 9000}, tenant="other")
         enabled = await office.endpoints.enable(named, **ACME)
-        assert (enabled.missed, enabled.exact) == (2, True)
+        assert (enabled.undelivered, enabled.exact) == (3, True)
         assert enabled.disabled_at == disabled.disabled_at
-        assert (await office.endpoints.enable(named, **ACME)).missed == 0
+        assert (await office.endpoints.enable(named, **ACME)).undelivered == 0
 
 
-async def test_what_was_missed_is_counted_up_to_a_bound(db: Database, vault: Vault) -> None:
+async def test_what_waits_when_it_is_enabled_is_not_offered(db: Database, vault: Vault) -> None:
     async with Sender(LOCAL) as sender:
         office = Office(db=db, vault=vault, sender=sender)
         made = (await office.endpoint("http://127.0.0.1:9/")).endpoint
-        disabled = await office.endpoints.disable(made.id, **ACME)
-        assert disabled.disabled_at is not None
-        for _ in range(5):
-            await office.emit()
-        seen = [
-            await endpoints.missed(db, **ACME, id=made.id, since=disabled.disabled_at, look=look)
-            for look in (3, 5, 6)
-        ]
-        assert [(each.events, each.exact) for each in seen] == [(3, False), (5, False), (5, True)]
+        await office.emit()
+        await office.endpoints.disable(made.id, **ACME)
+        assert (await office.endpoints.enable(made.id, **ACME)).undelivered == 0
+
+
+async def test_what_failed_first_was_emitted_before_that_and_is_offered(
+    db: Database, vault: Vault, office: Endpoints
+) -> None:
+    """An endpoint fails from noon, on a delivery that had waited since yesterday."""
+    past = Past(db=db)
+    named = await past.endpoint(created_at=datetime.now(UTC) - 9 * DAY)
+    before = await past.emit(1, days_ago=8)
+    yesterday = await past.emit(2, days_ago=1)
+    await past.ended("abandoned")
+    failing_since = datetime.now(UTC) - timedelta(hours=12)
+    await past.sql(
+        "INSERT INTO landbridge.endpoint_health (environment, tenant, endpoint, failing_since,"
+        " failures) VALUES ('test', 'acme', $1, $2, 10)",
+        named,
+        failing_since,
+    )
+    await office.disable(named, **ACME)
+    enabled = await office.enable(named, **ACME)
+    assert (enabled.undelivered, enabled.exact) == (2, True)
+    assert enabled.since is not None
+    replay = await Replays(db, environment="test").create(
+        endpoint=named, state="undelivered", since=enabled.since, rate=10_000
+    )
+    assert replay.total == 2
+    claim, lease = await past.take("replay", replay.id)
+    await Replaying(db).run(claim, lease)
+    assert {each["ref"] for each in await past.due()} == set(yesterday)
+    assert not set(before) & set(yesterday)
+
+
+def test_an_offer_begins_where_the_longest_way_did() -> None:
+    since, old = datetime(2026, 1, 20, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+    short, long = [timedelta(seconds=5)] * 2, [10 * DAY, timedelta(minutes=1)]
+
+    def before(*schedules: list[timedelta], created_at: datetime = old) -> timedelta:
+        return since - offer.earliest(since, created_at=created_at, schedules=schedules)
+
+    assert before([]) == timedelta()
+    assert before(short) == timedelta(hours=12)  # a receiver may ask for six each time
+    assert before(short, long) == 11 * DAY + timedelta(hours=6)
+    assert before(long, created_at=since - DAY) == DAY
+
+
+async def test_what_is_offered_is_counted_up_to_a_bound(db: Database) -> None:
+    past = Past(db=db)
+    now = datetime.now(UTC)
+    named = await past.endpoint(state="disabled", disabled_at=now)
+    await past.emit(5)
+    to = await endpoints.one(db, **ACME, id=named)
+    assert to is not None
+    seen = [await offer.size(db, to, since=now - DAY, look=look) for look in (3, 5, 6)]
+    assert seen == [(3, False), (5, False), (5, True)]
 
 
 async def test_enabling_another_url_and_deleting_begin_a_clean_record(

@@ -122,6 +122,25 @@ async def test_failed_are_those_that_were_given_up(past: Past, orders: Replays) 
     assert {(each["attempt"], each["args"]) for each in rows} == {(10, '{"begun": 10}')}
 
 
+async def test_undelivered_are_those_that_failed_or_were_missed(
+    past: Past, orders: Replays
+) -> None:
+    end = await past.endpoint()
+    abandoned = await past.emit(2)
+    await past.ended("abandoned", number=10)
+    delivered = await past.emit(2)
+    await past.ended("delivered")
+    waiting = await past.emit(1)
+    await past.sql("UPDATE landbridge.endpoint SET state = 'disabled'")
+    missed = await past.emit(3)
+    await past.sql("UPDATE landbridge.endpoint SET state = 'enabled'")
+    replay = await orders.create(endpoint=end, state="undelivered", rate=FAST)
+    assert replay.total == 5
+    await run(past, replay)
+    assert sorted(await events_due(past)) == sorted(abandoned + missed + waiting)
+    assert not set(delivered) & set(await events_due(past))
+
+
 async def test_a_delivery_under_way_is_not_doubled_and_keeps_its_place(
     past: Past, orders: Replays
 ) -> None:
@@ -348,7 +367,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rate": 0}, "rate: 0 is not above 0"),
     ({"types": "invoice.paid"}, "types: give a list"),
     ({"types": ["Invoice!"]}, "types: 'Invoice!' is not an event type"),
-    ({"state": "lost"}, "state: 'lost' is none of all, failed, missed"),
+    ({"state": "lost"}, "state: 'lost' is none of all, failed, missed, undelivered"),
     ({"since": datetime(2026, 1, 1)}, "since: a moment without a zone"),  # noqa: DTZ001
     ({"events": []}, "events: give 1 to"),
     ({"events": ["evt_1"]}, "events: 'evt_1' is not an event's id"),

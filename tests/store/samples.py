@@ -258,7 +258,6 @@ BINDS: dict[str, Any] = {
     "endpoints.add.headers": b"headers",
     "endpoints.add.id": "new",
     "endpoints.change.headers": b"headers",
-    "endpoints.missed.disabled_at": THEN,
     "erasures.add.id": "new",
     "grants.save.id": "new",
     "health.notice.endpoint": "any_unnoticed",

@@ -189,19 +189,19 @@ def update(
 
 @endpoints.command()
 def enable(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Send events again: those that are emitted from now on. Says what was missed."""
+    """Send events again: those that are emitted from now on. Says what it did not get."""
 
     async def work(bridge: Landbridge, found: Endpoint) -> dict[str, Any]:
         enabled = await bridge.endpoints.enable(found.id, **_whose(found))
         row = _row(enabled.endpoint)
         if enabled.disabled_at is None:
             return row
-        row |= {"disabled_at": enabled.disabled_at, "missed": enabled.missed}
+        row |= {"disabled_at": enabled.disabled_at, "undelivered": enabled.undelivered}
         row["exact"] = enabled.exact
-        if enabled.missed:
-            since = enabled.disabled_at.isoformat()
+        if enabled.undelivered and enabled.since is not None:
+            since = enabled.since.isoformat()
             row["to_deliver_them"] = (
-                f"landbridge replays create {found.id} --state missed --since {since}"
+                f"landbridge replays create {found.id} --state undelivered --since {since}"
             )
         return row
 

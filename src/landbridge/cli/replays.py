@@ -38,7 +38,10 @@ def create(
     until: Annotated[str | None, typer.Option(help="Emitted before then.", metavar="WHEN")] = None,
     state: Annotated[
         str,
-        typer.Option(help="failed: given up; missed: never sent, as while it was disabled; all."),
+        typer.Option(
+            help="failed: given up; missed: never sent, as while it was disabled; undelivered:"
+            " both; all."
+        ),
     ] = "all",
     events: Annotated[
         list[str] | None, typer.Option("--event", help="Only this event, evt_...; several at once.")

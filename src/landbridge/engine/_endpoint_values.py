@@ -45,15 +45,17 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Enabled:
-    """An endpoint that gets events again, and what it missed.
+    """An endpoint that gets events again, and what it did not get.
 
-    `missed` events were emitted since `disabled_at` that it would have got (at least that many if
-    not `exact`); a replay delivers them. None and 0 for one that was not disabled.
+    `undelivered` events were given up while it failed and when it was disabled, or emitted since
+    (at least that many if not `exact`). A replay of `state="undelivered"` from `since` delivers
+    them. None and 0 for one that was not disabled.
     """
 
     endpoint: Endpoint
     disabled_at: datetime | None
-    missed: int
+    since: datetime | None
+    undelivered: int
     exact: bool
 
 

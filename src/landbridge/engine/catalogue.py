@@ -92,7 +92,8 @@ class EndpointFailing(msgspec.Struct, kw_only=True):
 
 
 class Replayable(msgspec.Struct, kw_only=True):
-    """What can be delivered again, once the endpoint is enabled."""
+    """What can be delivered once the endpoint is enabled: of the events emitted since then those
+    that it did not get."""
 
     endpoint: str
     since: datetime

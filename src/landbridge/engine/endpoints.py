@@ -13,6 +13,7 @@ from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine import _endpoint_input as checks
+from landbridge.engine import offer
 from landbridge.engine._endpoint_input import UNCHANGED, Scheme, Unchanged
 from landbridge.engine._endpoint_values import Created, Enabled, Key, Shown, found_or_raise, missing
 from landbridge.engine.endpoint_keys import (
@@ -246,22 +247,26 @@ class Endpoints:
     async def enable(self, id: str, *, environment: str, tenant: str) -> Enabled:
         """The endpoint, which gets events again: those that are dispatched from now on.
 
-        Its record of failures begins anew. What it missed is counted, and delivered by a replay.
+        Its record of failures begins anew. What it did not get is counted, and delivered by a
+        replay.
         """
         whose: dict[str, Any] = {"environment": environment, "tenant": tenant, "id": id}
+        stood = None
         async with self._db.transaction() as tx:
             before = found_or_raise(await endpoints.lock(tx, **whose), id)
             enabled = found_or_raise(await endpoints.set_state(tx, **whose, state="enabled"), id)
             if before.state != "enabled":
-                await health.reset(tx, environment=environment, tenant=tenant, endpoint=id)
-        if before.disabled_at is None:
-            return Enabled(endpoint=enabled, disabled_at=None, missed=0, exact=True)
-        missed = await endpoints.missed(self._db, **whose, since=before.disabled_at)
+                stood = await health.reset(tx, environment=environment, tenant=tenant, endpoint=id)
+        at = before.disabled_at
+        if at is None:
+            return Enabled(
+                endpoint=enabled, disabled_at=None, since=None, undelivered=0, exact=True
+            )
+        failing_since = None if stood is None else stood.failing_since
+        since = await offer.begins(self._db, enabled, disabled_at=at, failing_since=failing_since)
+        undelivered, exact = await offer.size(self._db, enabled, since=since)
         return Enabled(
-            endpoint=enabled,
-            disabled_at=before.disabled_at,
-            missed=missed.events,
-            exact=missed.exact,
+            endpoint=enabled, disabled_at=at, since=since, undelivered=undelivered, exact=exact
         )
 
     async def delete(self, id: str, *, environment: str, tenant: str) -> None:

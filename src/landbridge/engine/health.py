@@ -21,9 +21,9 @@ from typing import Protocol
 
 import structlog
 
-from landbridge.engine import notices
-from landbridge.store import health
-from landbridge.store.database import Database
+from landbridge.engine import notices, offer
+from landbridge.store import endpoints, health
+from landbridge.store.database import Database, Tx
 from landbridge.store.health import Failure, Health, Key, Opening
 
 _REACHED_LATELY = 3600.0
@@ -272,7 +272,7 @@ class Watch:
             reason = f"no success since {stood.failing_since:%Y-%m-%d %H:%M} UTC"
             reason = f"{reason}, {stood.failures} tries failed; the last: {stood.error}"
             await health.disable(tx, key, reason=reason, at=at)
-            await notices.disabled(tx, key, url=seen.url, at=at, reason=reason, stood=stood)
+            await self._tell_disabled(tx, seen, at, reason, stood)
         self._log.warning("endpoint.disabled", endpoint=key.endpoint, reason=reason)
         await self._db.notify()
 
@@ -290,6 +290,20 @@ class Watch:
             await notices.disabled(tx, seen.key, url=seen.url, at=at, reason=reason, stood=stood)
         self._log.warning("endpoint.disabled", endpoint=seen.endpoint, reason=reason)
         await self._db.notify()
+
+    async def _tell_disabled(
+        self, tx: Tx, seen: Seen, at: datetime, reason: str, stood: Health | None
+    ) -> None:
+        found = await endpoints.one(
+            tx, environment=seen.environment, tenant=seen.tenant, id=seen.endpoint
+        )
+        assert found is not None, "it is locked"
+        since = await offer.begins(
+            tx, found, disabled_at=at, failing_since=None if stood is None else stood.failing_since
+        )
+        await notices.disabled(
+            tx, seen.key, url=seen.url, at=at, reason=reason, stood=stood, replay_since=since
+        )
 
     # Our own side
 

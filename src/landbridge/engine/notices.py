@@ -25,13 +25,20 @@ async def failing(tx: Tx, stands: Health, *, url: str, disable_at: datetime | No
 
 
 async def disabled(
-    tx: Tx, key: Key, *, url: str, at: datetime, reason: str, stood: Health | None
+    tx: Tx,
+    key: Key,
+    *,
+    url: str,
+    at: datetime,
+    reason: str,
+    stood: Health | None,
+    replay_since: datetime,
 ) -> None:
     """Emits that an endpoint was disabled, why, and from when on events can be replayed to it."""
     told = _of(key, url, stood) | {
         "disabled_at": at,
         "reason": reason,
-        "replay": {"endpoint": key.endpoint, "since": at if stood is None else stood.failing_since},
+        "replay": {"endpoint": key.endpoint, "since": replay_since},
     }
     await _emit(tx, DISABLED, key, told, once=at)
 

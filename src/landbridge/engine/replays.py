@@ -55,10 +55,11 @@ class Replays:
         """A replay of past events to an endpoint, under way; with `dry_run` only what it comes to.
 
         Events of these `types`, emitted from `since` to before `until`, or just those named in
-        `events`. `state` is `all`, `failed` (the last delivery was given up) or `missed` (there
-        never was one, as while the endpoint was disabled). The endpoint's own types and filter
-        hold unless `every`. What is not dispatched yet is not part of it: it is delivered anyway.
-        `rate` is deliveries a second; the endpoint's own limits stand above it.
+        `events`. `state` is `all`, `failed` (the last delivery was given up), `missed` (there never
+        was one, as while the endpoint was disabled) or `undelivered` (one of these two). The
+        endpoint's own types and filter hold unless `every`. What is not dispatched yet is not part
+        of it: it is delivered anyway. `rate` is deliveries a second; the endpoint's own limits
+        stand above it.
         """
         where = environment or self._environment
         selection = _checked(types, since, until, state, events, every=every)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from landbridge import ids
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
@@ -48,14 +47,6 @@ class Endpoint:
     updated_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Missed:
-    """How many events an endpoint did not get; at least that many if not `exact`."""
-
-    events: int
-    exact: bool
-
-
 _SETTINGS = {
     "url": "text",
     "description": "text",
@@ -79,9 +70,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "api_version": "",
     "ordered": False,
 }
-
-_SKEW = timedelta(days=1)
-"""How far the clock that made an event's id may be behind the database's."""
 
 _COLUMNS = (
     "environment, tenant, id, url, description, types, filter, state, reason, disabled_at, secrets,"
@@ -153,29 +141,6 @@ _SET_STATE = Sql(
     WHERE environment = :environment AND tenant = :tenant AND id = :id
       AND (:url::text IS NULL OR url = :url)
     RETURNING {_COLUMNS}
-    """,
-)
-
-# The latest events, up to a bound on what is looked at; the ids' range leaves whole days out.
-_MISSED = Sql(
-    "endpoints.missed",
-    """
-    WITH page AS MATERIALIZED (
-        SELECT e.type, e.payload, e.created_at FROM lb.event AS e
-        WHERE e.environment = :environment AND e.tenant = :tenant AND e.id >= :first
-        ORDER BY e.number DESC LIMIT :look
-    )
-    SELECT count(*) FILTER (
-               WHERE g.created_at >= :disabled_at
-                 AND EXISTS (SELECT FROM unnest(p.types) AS w(type)
-                             WHERE w.type = '*' OR w.type = g.type
-                                OR (right(w.type, 2) = '.*'
-                                    AND starts_with(g.type, left(w.type, -1))))
-                 AND (p.filter IS NULL OR lb.passes(g.payload, p.filter))) AS events,
-           count(*) < :look OR min(g.created_at) < :disabled_at AS exact
-    FROM page AS g
-    JOIN lb.endpoint AS p
-      ON p.environment = :environment AND p.tenant = :tenant AND p.id = :id
     """,
 )
 
@@ -274,29 +239,6 @@ async def set_state(
 async def delete(db: Database | Tx, *, environment: str, tenant: str, id: str) -> bool:
     """Whether there was one. Its waiting deliveries find it gone and are abandoned."""
     return await db.run(_DELETE, environment=environment, tenant=tenant, id=id) == 1
-
-
-async def missed(
-    db: Database | Tx,
-    *,
-    environment: str,
-    tenant: str,
-    id: str,
-    since: datetime,
-    look: int = 10_000,
-) -> Missed:
-    """What the endpoint would have got of the events emitted since; `look` events are looked at."""
-    row = await db.row(
-        _MISSED,
-        environment=environment,
-        tenant=tenant,
-        id=id,
-        disabled_at=since,
-        first=ids.bound(ids.PREFIXES["event"], since - _SKEW),
-        look=look,
-    )
-    assert row is not None
-    return Missed(events=row["events"], exact=row["exact"] or row["exact"] is None)
 
 
 def _endpoint(row: Row) -> Endpoint:

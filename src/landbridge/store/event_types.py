@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from landbridge.store.database import Database
+from landbridge.store.database import Database, Tx
 from landbridge.store.sql import Sql
 
 
@@ -105,6 +105,6 @@ async def every(db: Database) -> list[StoredType]:
     ]
 
 
-async def schedules(db: Database) -> Mapping[str, tuple[timedelta, ...]]:
+async def schedules(db: Database | Tx) -> Mapping[str, tuple[timedelta, ...]]:
     """The waits between tries of those types that declare them, by type."""
     return {row["type"]: tuple(row["schedule"]) for row in await db.fetch(_SCHEDULES)}

@@ -22,8 +22,8 @@ from landbridge.store import replays_sql
 from landbridge.store.database import Database, Row, Tx
 
 State = Literal["planned", "running", "paused", "done", "cancelled"]
-Which = Literal["all", "failed", "missed"]
-WHICH: tuple[Which, ...] = ("all", "failed", "missed")
+Which = Literal["all", "failed", "missed", "undelivered"]
+WHICH: tuple[Which, ...] = ("all", "failed", "missed", "undelivered")
 
 KIND = "replay"
 """The kind of the due row that a replay runs by."""
@@ -32,8 +32,9 @@ KIND = "replay"
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which events: of these types, emitted in [since, until), and with which past.
 
-    `failed`: the last delivery to this endpoint was given up; `missed`: there never was one; `all`:
-    whatever became of it. `every` leaves the endpoint's own types and filter aside.
+    `failed`: the last delivery to this endpoint was given up; `missed`: there never was one;
+    `undelivered`: one of these two; `all`: whatever became of it. `every` leaves the endpoint's own
+    types and filter aside.
     """
 
     types: tuple[str, ...] = ("*",)

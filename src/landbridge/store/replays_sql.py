@@ -43,7 +43,9 @@ WANTED = f"""
                             WHERE a.delivery = g.delivery AND a.id >= :tried
                               AND a.environment = :environment AND a.tenant = :tenant
                             ORDER BY a.number DESC LIMIT 1), 'none')
-                  = CASE :which WHEN 'failed' THEN 'abandoned' ELSE 'none' END))
+                  = ANY (CASE :which WHEN 'failed' THEN '{{abandoned}}'::text[]
+                                     WHEN 'missed' THEN '{{none}}'
+                                     ELSE '{{abandoned,none}}' END)))
         ORDER BY g.number LIMIT :most
     )"""
 
