@@ -247,7 +247,9 @@ async def test_our_own_notices_fit_what_is_declared_of_them(bridge: Landbridge) 
         url = "https://shop.example/hook"
         await notices.failing(tx, stands, url=url, disable_at=now)
         for stood in (stands, None):
-            await notices.disabled(tx, key, url=url, at=now, reason="it failed", stood=stood)
+            await notices.disabled(
+                tx, key, url=url, at=now, reason="it failed", stood=stood, replay_since=now
+            )
         found = await tx.execute("SELECT type, payload FROM landbridge.emitted")
     catalogue = Catalogue([SAID])
     for name, payload in found:

@@ -287,7 +287,7 @@ class Watch:
                 tx, environment=seen.environment, tenant=seen.tenant, endpoint=seen.endpoint
             )
             await health.disable(tx, seen.key, reason=reason, at=at)
-            await notices.disabled(tx, seen.key, url=seen.url, at=at, reason=reason, stood=stood)
+            await self._tell_disabled(tx, seen, at, reason, stood)
         self._log.warning("endpoint.disabled", endpoint=seen.endpoint, reason=reason)
         await self._db.notify()
 
