@@ -8,15 +8,17 @@ import hmac
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from landbridge import Landbridge
+from landbridge import Landbridge, ids
 from landbridge.engine.sort import sort
-from landbridge.store import due
+from landbridge.store import arrivals, due, erasures
 from landbridge.store.database import Tx
+from landbridge.store.erasing_subjects import OF_SUBJECT
 from landbridge.store.sql import Sql
 from tests.cli.conftest import Cli, Shop, connect, run
 
@@ -163,6 +165,42 @@ def test_an_event_is_shown_with_what_brought_it(cli: Cli, inbox: str) -> None:
     assert '  "type": "customer.deleted",' in told
     assert "canary" not in told
     assert "cus_2" in told.splitlines()[-1]
+
+
+def test_what_a_later_replay_made_of_a_webhook_is_shown(cli: Cli, inbox: str) -> None:
+    (one,) = cli.ok("inbox", "list", "--outcome", "delete", "--json").json["events"]
+    late = ids.make("inb", int(time.time() + 3 * 3600) * 1000, 1)
+
+    async def filed(bridge: Landbridge) -> None:
+        event = await arrivals.event(bridge.db, environment="test", id=one["id"])
+        assert event is not None
+        again = replace(event, id=late)
+        async with bridge.db.transaction() as tx:
+            await arrivals.file(tx, [again], environment="test", tenant="acme", app=event.app)
+
+    on(cli, filed)
+    shown = cli.ok("inbox", "show", one["arrival"], "--json").json
+    assert [each["id"] for each in shown["became"]] == [one["id"], late]
+
+
+def test_an_erased_webhook_is_shown_as_one(cli: Cli, inbox: str) -> None:
+    (one,) = cli.ok("inbox", "list", "--outcome", "delete", "--json").json["events"]
+
+    async def erased(bridge: Landbridge) -> None:
+        order = await bridge.erase(tenant="acme", subject="cus_2")
+        found = await erasures.by_id(bridge.db, environment="test", id=order)
+        assert found is not None
+        async with bridge.db.transaction() as tx:
+            await erasures.erase(tx, found, OF_SUBJECT["inbox_event"], most=10)
+
+    on(cli, erased)
+    assert len(topics(cli)) == 5
+    came = cli.ok("inbox", "show", one["arrival"], "--json").json["came"]
+    assert (came["source"], came["headers"], came["body"]) == ("erased", {}, "")
+    assert "its bytes were erased" in cli.ok("inbox", "show", one["arrival"]).out
+    raw = cli("inbox", "show", one["arrival"], "--raw")
+    assert (raw.status, raw.out) == (1, "")
+    assert "its bytes were erased" in raw.err
 
 
 def test_a_webhook_of_nothing_is_shown_with_why_it_is_parked(cli: Cli, inbox: str) -> None:

@@ -17,13 +17,14 @@ from landbridge.engine.push import Pusher
 from landbridge.errors import InvalidInput, OutcomeUnknown
 from landbridge.models import Model, read_json
 from landbridge.models.calendar import Event, Moment
-from landbridge.models.payments import Customer, Refund
+from landbridge.models.payments import Customer, Invoice, InvoiceStatus, Refund
 from landbridge.providers import get
 from landbridge.store import connections, intents, records
 from landbridge.store.bind import bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.intents import Intent
+from landbridge.store.sql import Sql
 from landbridge.testing.caldav import Settings as CalendarSettings
 from landbridge.testing.caldav import Simulator as CalendarSimulator
 from landbridge.testing.control import Control
@@ -32,6 +33,11 @@ from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
 from landbridge.vault import Vault
 from tests.engine.conftest import free
 
+SUBJECT = Sql(
+    "tests.subject",
+    "SELECT subject FROM lb.intent WHERE id = :id",
+    across="A test looks at one row by its id.",
+)
 AMOUNTS = Amounts(
     customers=2, products=3, subscriptions=0, invoices=2, refunds=0, payment_intents=2
 )
@@ -69,11 +75,16 @@ def pusher(db: Database, client: Client) -> Pusher:
 
 
 async def promise(
-    db: Database, to: Connection, document: Model, action: str | None = None
+    db: Database,
+    to: Connection,
+    document: Model,
+    action: str | None = None,
+    subject: str | None = None,
 ) -> Intent:
     async with db.transaction() as tx:
+        bound = bind(tx, db.schema)
         made = await push.promise(
-            bind(tx, db.schema), get(to.provider), document, to=to, action=action
+            bound, get(to.provider), document, to=to, action=action, subject=subject
         )
     intent = await intents.one(db, environment=to.environment, tenant=to.tenant, id=made)
     assert intent is not None
@@ -91,6 +102,21 @@ async def again(db: Database, intent: Intent) -> Intent:
 def customers(stripe: Control) -> list[dict[str, object]]:
     listed: list[dict[str, object]] = stripe.get("objects/customers")["objects"]
     return listed
+
+
+async def subject_of(db: Database, intent: Intent) -> str | None:
+    found: str | None = await db.value(SUBJECT, id=intent.id)
+    return found
+
+
+async def test_an_intent_names_the_person_it_is_about(db: Database, shop: Connection) -> None:
+    known = await promise(db, shop, Customer(id="cus_1", name="Ada"))
+    assert await subject_of(db, known) == "cus_1"
+    invoice = Invoice(customer="cus_2", currency="EUR", status=InvoiceStatus.DRAFT)
+    assert await subject_of(db, await promise(db, shop, invoice)) == "cus_2"
+    assert await subject_of(db, await promise(db, shop, Customer(name="Ada"))) is None
+    named = await promise(db, shop, Customer(name="Ada"), subject="user-17")
+    assert await subject_of(db, named) == "user-17"
 
 
 async def test_a_document_without_an_id_is_created_and_read_back(

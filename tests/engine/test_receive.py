@@ -127,6 +127,38 @@ async def test_one_event_sent_five_times_at_once_is_filed_once(
     assert await jobs(db) == [("fetch", "cus_1")]
 
 
+async def test_the_same_thin_body_again_is_filed_once_and_its_record_is_read_again(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await scene.connect("acme", "acct_1")
+    thin = json.dumps(
+        {"type": "customer.updated", "account": "acct_1", "data": {"id": "cus_1"}}
+    ).encode()
+    for filed, duplicates in ((1, 0), (0, 1)):
+        await intake.accept(scene.app.token, "", signed(clock, thin), thin)
+        assert await sort_all(db) == Sorted(filed=filed, duplicates=duplicates, parked=0)
+        assert await jobs(db) == [("fetch", "cus_1")]
+        claims = await due.claim(
+            db, owner="t", lanes=["pull"], limit=10, per_shard=10, lease=sorting.KEEP_KEYS
+        )
+        await due.settle(db, "t", done=claims, again=[])
+    assert len(await arrivals.events(db, environment="test")) == 1
+
+
+async def test_an_event_with_an_id_that_comes_again_asks_for_nothing(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    await scene.connect("acme", "acct_1")
+    for wanted in ([("fetch", "cus_1")], []):
+        await intake.accept(scene.app.token, "", signed(clock, event()), event())
+        await sort_all(db)
+        assert await jobs(db) == wanted
+        claims = await due.claim(
+            db, owner="t", lanes=["pull"], limit=10, per_shard=10, lease=sorting.KEEP_KEYS
+        )
+        await due.settle(db, "t", done=claims, again=[])
+
+
 async def test_an_event_of_a_shared_account_goes_to_each_tenant(
     db: Database, intake: Intake, clock: FakeClock, scene: Scene
 ) -> None:

@@ -108,6 +108,41 @@ async def test_each_kind_has_days_of_its_own(db: Database, database_url: str) ->
     await aged.close()
 
 
+async def test_a_parked_webhook_is_kept_as_long_as_its_bytes(
+    db: Database, database_url: str
+) -> None:
+    arrival = ids.new("arr")
+    await db.run(DROP)
+    await upkeep.keep_up(db)
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO landbridge.arrival (environment, id, app, headers, body)"
+            " VALUES ('test', $1, 'app_1', '', 'raw')",
+            arrival,
+        )
+        for what, key in (("arrival", arrival), ("record", "a-record")):
+            await tx.execute(
+                "INSERT INTO landbridge.parked (environment, tenant, id, what, place, key, reason,"
+                " raw) VALUES ('test', '', $1, $2, 'app_1', $3, 'whose?', 'raw')",
+                ids.new("prk"), what, key,
+            )  # fmt: skip
+
+    async def kept() -> list[str]:
+        async with db.transaction() as tx:
+            rows = await tx.execute(
+                "SELECT what FROM landbridge.parked UNION ALL"
+                " SELECT 'its bytes' FROM landbridge.arrival ORDER BY 1"
+            )
+        return [row[0] for row in rows]
+
+    for how_long, left in (("9 days", ["arrival", "its bytes", "record"]), ("12 days", ["record"])):
+        aged = await later(database_url, how_long)
+        done = await upkeep.keep_up(aged, keep=upkeep.Retention(inbox=10))
+        await aged.close()
+        assert await kept() == left
+    assert done.removed == {"parked webhooks beyond their days": 1}
+
+
 async def test_events_outlive_the_longest_schedule_of_retries(
     db: Database, database_url: str
 ) -> None:

@@ -212,6 +212,7 @@ class Writing:
         to: Connection,
         resource: str | None = None,
         action: str | None = None,
+        subject: str | None = None,
     ) -> Awaitable[ids.IntentId]: ...
 
     @overload
@@ -223,6 +224,7 @@ class Writing:
         to: Connection,
         resource: str | None = None,
         action: str | None = None,
+        subject: str | None = None,
     ) -> ids.IntentId: ...
 
     @overload
@@ -234,6 +236,7 @@ class Writing:
         to: Connection,
         resource: str | None = None,
         action: str | None = None,
+        subject: str | None = None,
     ) -> Any: ...
 
     def push(
@@ -244,13 +247,15 @@ class Writing:
         to: Connection,
         resource: str | None = None,
         action: str | None = None,
+        subject: str | None = None,
     ) -> Any:
         """Promises one write at a provider, in the caller's transaction; gives the intent's id.
 
         A document with an id updates that record, one without creates it; `action="delete"`
         deletes it. Only fields that differ from what we know of the record are sent. The intent's
         id is the idempotency key, so a repeated try has one effect. On an async session the result
-        is to be awaited.
+        is to be awaited. `subject` is the person it is about, for erasure, where the page and the
+        document do not tell.
         """
         return push.promise(
             bind(tx, self.settings.schema_name, self._bell),
@@ -259,4 +264,5 @@ class Writing:
             to=to,
             resource=resource,
             action=action,
+            subject=subject,
         )

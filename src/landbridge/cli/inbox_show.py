@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from landbridge.cli.output import print_facts, print_json, print_rows, visible
+from landbridge.store.erasing_subjects import ERASED
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landbridge.store.arrivals import Arrival, InboxEvent
 
 _MOST = 20_000
-_SORTED_WITHIN = timedelta(hours=1)
+_GONE = "its bytes were erased with a tenant or a person whose event it brought"
 _SECRET = ("token", "secret", "key", "authorization", "cookie", "password")
 
 
@@ -51,9 +51,8 @@ async def find(bridge: Landbridge, id: str) -> Shown:
         )
     became: list[InboxEvent] = []
     parked = None
-    if arrival is not None and arrival.received_at is not None:
-        until = arrival.received_at + _SORTED_WITHIN
-        became = await inbox.of_arrival(bridge.db, environment=where, arrival=name, until=until)
+    if arrival is not None:
+        became = await inbox.of_arrival(bridge.db, environment=where, arrival=name)
         parked = await inbox.parked_as(bridge.db, environment=where, app=arrival.app, arrival=name)
     return Shown(event=event, arrival=arrival, became=became, parked=parked)
 
@@ -81,6 +80,8 @@ def tell(shown: Shown, *, raw: bool, as_json: bool) -> None:
     if raw:
         if arrival is None:
             raise NotFound("the webhook that brought it is no longer kept")
+        if arrival.source == ERASED:
+            raise NotFound(f"{arrival.id}: {_GONE}")
         sys.stdout.flush()
         sys.stdout.buffer.write(arrival.body)
         sys.stdout.buffer.flush()
@@ -101,7 +102,7 @@ def tell(shown: Shown, *, raw: bool, as_json: bool) -> None:
         return
     print_facts({**came, "body": None}, as_json=False)
     typer.echo("")
-    typer.echo(_pretty(arrival.body))
+    typer.echo(_GONE if arrival.source == ERASED else _pretty(arrival.body))
     if became:
         typer.echo("")
         print_rows("events", became, ["id", "tenant", "topic", "key", "outcome"], as_json=False)
@@ -110,13 +111,14 @@ def tell(shown: Shown, *, raw: bool, as_json: bool) -> None:
 
 
 def _came(arrival: Arrival) -> dict[str, Any]:
+    headers = [] if arrival.source == ERASED else json.loads(arrival.headers)
     return {
         "arrival": arrival.id,
         "received_at": arrival.received_at,
         "source": arrival.source,
         "app": arrival.app,
         "connection": arrival.connection,
-        "headers": {name: _kept(name, value) for name, value in json.loads(arrival.headers)},
+        "headers": {name: _kept(name, value) for name, value in headers},
         "body": arrival.body.decode(errors="replace"),
     }
 

@@ -24,7 +24,7 @@ from landbridge.errors import (
 from landbridge.formats import codec
 from landbridge.models import Model, read_json
 from landbridge.protocols import Fetched, Place, Written, fetch, write
-from landbridge.spec import Provider, Resource
+from landbridge.spec import Provider, Resource, find
 from landbridge.store import connections, intents, records
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -41,8 +41,13 @@ def promise(
     to: Connection,
     resource: str | None = None,
     action: str | None = None,
+    subject: str | None = None,
 ) -> Any:
-    """Writes the intent through a bound session and gives its id, to be awaited on async ones."""
+    """Writes the intent through a bound session and gives its id, to be awaited on async ones.
+
+    `subject` is the person it is about, for erasure; None: whom the page names, if the document
+    tells.
+    """
     wanted = action or ("update" if document.id else "create")
     if wanted not in _ACTIONS:
         raise InvalidInput(f"action: {wanted!r} is none of {', '.join(_ACTIONS)}")
@@ -61,7 +66,7 @@ def promise(
             "action": wanted,
             "key": document.id,
             "document": msgspec.json.encode(document, order="sorted").decode(),
-            "subject": None,
+            "subject": subject or _person(chosen, document),
             "due": ids.new("due"),
         },
         intent,
@@ -88,6 +93,19 @@ def writable(provider: Provider, document: Model, name: str | None, action: str)
         names = ", ".join(resource.name for resource in able)
         raise InvalidInput(f"resource: name one of {names}; several take a {document.kind}")
     return able[0]
+
+
+def _person(resource: Resource, document: Model) -> str | None:
+    """The person a document is about, by the page's path; None where only the record will tell."""
+    if not resource.subject or resource.maps is None:
+        return None
+    if resource.subject == resource.key:
+        return document.id or None
+    try:
+        found = find(resource.maps.write(document), resource.subject)
+    except (RecordError, UnmappedCode, InvalidInput):
+        return None  # it is refused with its reason when it is carried out
+    return str(found) if isinstance(found, str | int) else None
 
 
 def _repeatable(resource: Resource) -> bool:

@@ -25,6 +25,9 @@ from landbridge.store.parked import Stop
 KEEP_KEYS = timedelta(days=30)
 """How long an event's id is remembered, so that the same event is not admitted again."""
 
+_DIGEST = "digest:"
+"""How the id of an event begins that its vendor gave none."""
+
 _LONGEST = 500
 """Characters of an id, a topic or a key; no vendor's come near it, and an index takes no more."""
 
@@ -37,6 +40,9 @@ class Notice:
     topic: str
     key: str
     account: str
+    subject: str
+    object: Any
+    """The copy of the object that came along; None: there was none."""
     occurred_at: datetime | None
 
 
@@ -69,20 +75,22 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         raise RecordError(f"the event names no topic at {webhook.topic}", field=webhook.topic)
     vendor_id = find(event, webhook.id)
     if not isinstance(vendor_id, str | int) or vendor_id == "":
-        vendor_id = (
-            "digest:" + hashlib.sha256(msgspec.json.encode(event, order="sorted")).hexdigest()
-        )
+        content = msgspec.json.encode(event, order="sorted")
+        vendor_id = _DIGEST + hashlib.sha256(content).hexdigest()
     stamp = find(event, webhook.stamp) if webhook.stamp else None
     occurred_at = None
     if isinstance(stamp, int | float) and 0 < stamp < 4e9:
         occurred_at = datetime.fromtimestamp(stamp, tz=UTC)
     account = find(event, webhook.account) if webhook.account else ""
     key = find(event, webhook.object_key)
+    subject = find(event, webhook.subject) if webhook.subject else None
     return Notice(
         vendor_id=_text(vendor_id, webhook.id),
         topic=_text(topic, webhook.topic),
         key=_text(key, webhook.object_key) if isinstance(key, str | int) else "",
         account=_text(account or "", webhook.account),
+        subject=_text(subject, webhook.subject) if isinstance(subject, str | int) else "",
+        object=find(event, webhook.object) if webhook.object else None,
         occurred_at=occurred_at,
     )
 
@@ -109,6 +117,18 @@ def resource_of(provider: Provider, topic: str) -> tuple[Resource | None, str]:
         if any(topic_matches(pattern, topic) for pattern in resource.topics):
             return resource, "pull"
     return None, "ignored"
+
+
+def subject_of(resource: Resource | None, notice: Notice) -> str | None:
+    """The person an event is about, as far as it says so; RecordError when the name is no text."""
+    if resource is None or not resource.subject:
+        return notice.subject or None
+    if resource.subject == resource.key and notice.key:
+        return notice.key
+    found = find(notice.object, resource.subject)
+    if isinstance(found, str | int):
+        return _text(found, resource.subject) or None
+    return notice.subject or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +211,16 @@ class _Router:
         if provider.webhook is None:
             return stop(f"{provider.name} sends no webhooks")
         try:
-            found = notices(_as_sent(provider.webhook, arrival), arrival.body)
+            found = [
+                (notice, *about, subject_of(about[0], notice))
+                for notice in notices(_as_sent(provider.webhook, arrival), arrival.body)
+                for about in [resource_of(provider, notice.topic)]
+            ]
         except RecordError as error:
             return stop(str(error), error.field)
         routed: list[Found] = []
         homeless: list[Found] = []
-        for notice in found:
+        for notice, resource, outcome, subject in found:
             targets = await self._whose(arrival, notice)
             if not targets:
                 whose = f"account {notice.account!r}" if notice.account else "no account we know"
@@ -204,7 +228,7 @@ class _Router:
                     f"{provider.name} names {whose}: connect it, or give the connection's own"
                     " intake address to the provider; then replay this"
                 )
-            event = partial(_event, arrival, notice, *resource_of(provider, notice.topic))
+            event = partial(_event, arrival, notice, resource, outcome, subject)
             routed += [(event(connection), connection) for connection in targets]
         return routed + homeless
 
@@ -245,6 +269,7 @@ def _event(
     notice: Notice,
     resource: Resource | None,
     outcome: str,
+    subject: str | None,
     connection: Connection,
 ) -> InboxEvent:
     return InboxEvent(
@@ -259,6 +284,7 @@ def _event(
         resource=resource.name if resource else "",
         key=notice.key,
         outcome=outcome if notice.key else "ignored",
+        subject=subject,
         occurred_at=notice.occurred_at,
         source=arrival.source,
     )
@@ -285,8 +311,15 @@ async def _file(
     )
     events = [by_key[key] for key in sorted(fresh)]
     await arrivals.file(tx, events, environment=environment, tenant=tenant, app=app)
-    await due.put(tx, [_order(event) for event in _latest(events)])
+    # Equal events without ids are one sent again, or two changes of one record: it is read again in
+    # either case, which costs a call and loses nothing.
+    alike = [each for key, each in sorted(by_key.items()) if key not in fresh and _unnamed(each)]
+    await due.put(tx, [_order(event) for event in _latest([*events, *alike])])
     return len(events)
+
+
+def _unnamed(event: InboxEvent) -> bool:
+    return event.vendor_id.startswith(_DIGEST)
 
 
 def _latest(events: Sequence[InboxEvent]) -> list[InboxEvent]:

@@ -114,6 +114,9 @@ class Webhook:
     """Path to the list when a body holds many; empty: the body is one event."""
     account: Path = ""
     """Path to the remote account's id; empty: the address alone tells whose it is."""
+    subject: Path = ""
+    """Path to the id of the person an event is about, for erasure. A resource that names its own
+    (`Resource.subject`) is looked up in the copy of the object first."""
     stamp: Path = ""
     """Path to the event's instant (unix seconds)."""
     refused_status: int = 400

@@ -47,6 +47,8 @@ class InboxEvent:
     key: str
     outcome: str
     occurred_at: datetime | None
+    subject: str | None = None
+    """The person it is about, where the page says how to tell; for erasure."""
     source: str = WEBHOOK
     created_at: datetime | None = None
 
@@ -107,15 +109,15 @@ _FILE = Sql(
     "inbox.file",
     """
     INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
-        topic, resource, key, outcome, occurred_at, source)
+        topic, resource, key, outcome, occurred_at, subject, source)
     SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
         filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at,
-        filed.source
+        filed.subject, filed.source
     FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
         :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
-        :occurred_ats::timestamptz[], :sources::text[])
+        :occurred_ats::timestamptz[], :subjects::text[], :sources::text[])
         AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at,
-            source)
+            subject, source)
     """,
 )
 
@@ -123,7 +125,7 @@ _EVENTS = Sql(
     "inbox.list",
     """
     SELECT environment, tenant, id, app, connection, arrival, vendor_id, topic, resource, key,
-        outcome, occurred_at, source, created_at
+        outcome, occurred_at, subject, source, created_at
     FROM lb.inbox_event
     WHERE environment = :environment AND (:tenant::text IS NULL OR tenant = :tenant)
     ORDER BY id DESC LIMIT :most
@@ -136,7 +138,7 @@ _EVENT = Sql(
     """
     SELECT event.environment, event.tenant, event.id, event.app, event.connection, event.arrival,
         event.vendor_id, event.topic, event.resource, event.key, event.outcome,
-        event.occurred_at, event.source, event.created_at
+        event.occurred_at, event.subject, event.source, event.created_at
     FROM lb.inbox_event AS event WHERE event.environment = :environment AND event.id = :id
     """,
     across="The operator names an inbox event by its id alone, whichever tenant it has.",
@@ -246,6 +248,7 @@ async def file(
         keys=[event.key for event in events],
         outcomes=[event.outcome for event in events],
         occurred_ats=[event.occurred_at for event in events],
+        subjects=[event.subject for event in events],
         sources=[event.source for event in events],
     )
 

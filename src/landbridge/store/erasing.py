@@ -98,7 +98,13 @@ _EVENT = Sql(
 )
 
 
-_TENANTS_INBOX = inbox("erasing.inbox_event", "")
+_TENANTS_INBOX = inbox(
+    "erasing.inbox_event",
+    """
+    SELECT i.id, i.app, i.arrival FROM lb.inbox_event AS i
+    WHERE i.environment = :environment AND i.tenant = :tenant LIMIT :most
+    """,
+)
 OF_TENANT: Mapping[str, Sql] = {
     **{table: _plain(table) for table in ("sync", "endpoint", "replay", "line", "endpoint_health")},
     "due": _DUE,

@@ -33,8 +33,10 @@ WITHOUT: Mapping[str, str] = {
 """Tables in which nothing is kept of a subject, and why."""
 
 
-def inbox(name: str, whose: str) -> Sql:
+def inbox(name: str, picked: str) -> Sql:
     """The statement that takes inbox events and the bytes of the webhooks that brought them.
+
+    `picked` selects id, app and arrival of at most `:most` events.
 
     A raw webhook may have brought other tenants' events as well. Those are rows of their own by
     now, so its bytes go whoever else is in them; its row stays and says so in `source`.
@@ -43,8 +45,7 @@ def inbox(name: str, whose: str) -> Sql:
         name,
         f"""
         WITH picked AS MATERIALIZED (
-            SELECT i.id, i.app, i.arrival FROM lb.inbox_event AS i
-            WHERE i.environment = :environment AND i.tenant = :tenant {whose} LIMIT :most
+            {picked}
         ),
         blanked AS (
             UPDATE lb.arrival AS a SET headers = ''::bytea, body = ''::bytea, source = 'erased'
@@ -227,7 +228,24 @@ _SUBJECTS_INTENTS = Sql(
     """,
 )
 
-_SUBJECTS_INBOX = inbox("erasing.subjects_inbox", "AND i.subject = :subject")
+# A webhook that only names a record says nothing of the person; the record does.
+_SUBJECTS_INBOX = inbox(
+    "erasing.subjects_inbox",
+    """
+    (SELECT i.id, i.app, i.arrival FROM lb.inbox_event AS i
+     WHERE i.environment = :environment AND i.tenant = :tenant AND i.subject = :subject
+     LIMIT :most)
+    UNION
+    (SELECT t.id, t.app, t.arrival FROM lb.record AS r, LATERAL (
+         SELECT o.id, o.app, o.arrival FROM lb.inbox_event AS o
+         WHERE o.environment = :environment AND o.tenant = :tenant
+           AND o.connection = r.connection AND o.resource = r.resource AND o.key = r.key
+           AND o.subject IS NULL AND o.outcome <> 'ignored'
+         LIMIT 100000) AS t
+     WHERE r.environment = :environment AND r.tenant = :tenant AND r.subject = :subject
+     LIMIT :most)
+    """,
+)
 
 OF_SUBJECT: Mapping[str, Sql] = {
     "emitted": _SUBJECTS_EMITTED,

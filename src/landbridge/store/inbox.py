@@ -40,7 +40,7 @@ _PAGE = Sql(
     "inbox.page",
     """
     SELECT e.environment, e.tenant, e.id, e.app, e.connection, e.arrival, e.vendor_id, e.topic,
-        e.resource, e.key, e.outcome, e.occurred_at, e.source, e.created_at
+        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.created_at
     FROM lb.inbox_event AS e
     WHERE e.environment = :environment AND e.id >= :first AND e.id < :last AND e.id < :before_id
       AND (:tenant::text IS NULL OR e.tenant = :tenant)
@@ -58,9 +58,9 @@ _OF_ARRIVAL = Sql(
     "inbox.of_arrival",
     """
     SELECT e.environment, e.tenant, e.id, e.app, e.connection, e.arrival, e.vendor_id, e.topic,
-        e.resource, e.key, e.outcome, e.occurred_at, e.source, e.created_at
+        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.created_at
     FROM lb.inbox_event AS e
-    WHERE e.environment = :environment AND e.id >= :first AND e.id < :last AND e.arrival = :arrival
+    WHERE e.environment = :environment AND e.id >= :first AND e.arrival = :arrival
     ORDER BY e.id LIMIT :most
     """,
     across="The operator asks what came of a webhook, which may concern several tenants.",
@@ -107,15 +107,17 @@ async def count(db: Database, wanted: Selection) -> int:
 
 
 async def of_arrival(
-    db: Database, *, environment: str, arrival: str, until: datetime, most: int = 1000
+    db: Database, *, environment: str, arrival: str, most: int = 1000
 ) -> list[InboxEvent]:
-    """What a webhook was sorted into between its coming and `until`, at most so many."""
+    """What a webhook was sorted into since it came, replays too, at most so many.
+
+    It looks through all that came since, so it is for a person who asks about one webhook.
+    """
     rows = await db.fetch(
         _OF_ARRIVAL,
         environment=environment,
         arrival=arrival,
         first="inb_" + arrival.removeprefix("arr_")[:10],
-        last=ids.bound("inb", until),
         most=most,
     )
     return [InboxEvent(**dict(row)) for row in rows]

@@ -130,6 +130,17 @@ _KEYS = Sql(
     across="Deduplication keys of all tenants end at their stated time.",
 )
 
+_PARKED = Sql(
+    "upkeep.parked_arrivals",
+    """
+    DELETE FROM lb.parked AS k
+    WHERE k.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM lb.parked AS o
+        WHERE o.what = 'arrival' AND o.key < :bound LIMIT :most))
+    """,
+    across="A parked webhook ends with the day that it came on, and nobody knows whose it is.",
+)
+
 _LINES = Sql(
     "upkeep.lines",
     """
@@ -163,8 +174,8 @@ _HEALTH = Sql(
 class Retention:
     """For how many days each kind of thing is kept; 7 at least.
 
-    `events` with their attachments and attempts, `inbox` with the raw webhooks, `changes` with
-    their numbers.
+    `events` with their attachments and attempts, `inbox` with the raw webhooks, parked ones too,
+    `changes` with their numbers.
     """
 
     events: int = 30
@@ -219,6 +230,10 @@ async def keep_up(
     today: date = await db.value(_TODAY)
     partitions = _Partitions(db, patience=patience, tries=tries, sleep=sleep)
     removed: dict[str, int] = {}
+    # Before their days go, so that what is parked can always be sorted again.
+    inbox_end = _bound(ids.PREFIXES["arrival"], today - timedelta(days=wanted.inbox))
+    parked = await _all(db, _PARKED, bound=inbox_end)
+    removed["parked webhooks beyond their days"] = parked
     for row in await db.fetch(_PARTITIONED):
         table = row["parent"]
         before = today - timedelta(days=wanted.of(table))

@@ -220,6 +220,7 @@ stripe = Provider(
         object_key="data.object.id",
         object="data.object",
         account="account",
+        subject="data.object.customer",
         stamp="created",
         listing=listed_by(EVENTS),
     ),

@@ -145,6 +145,9 @@ CREATE INDEX inbox_event_newest ON lb.inbox_event (environment, id)
 
 CREATE INDEX inbox_event_by_subject ON lb.inbox_event (environment, tenant, subject) WHERE subject IS NOT NULL
 
+CREATE INDEX inbox_event_of_record ON lb.inbox_event (environment, tenant, connection, resource, key)
+WHERE subject IS NULL AND outcome <> 'ignored'
+
 CREATE INDEX change_by_subject ON lb.change (environment, tenant, subject) WHERE subject IS NOT NULL
 
 CREATE INDEX intent_by_subject ON lb.intent (environment, tenant, subject) WHERE subject IS NOT NULL
