@@ -62,7 +62,8 @@ class Settings(BaseSettings):
     """Days for events, their attachments and attempts; longer where retries take longer. Empty:
     retention_days."""
     inbox_retention_days: int | None = Field(None, ge=7)
-    """Days for webhooks that came in, parked ones too, and the events in them. Empty: retention_days."""
+    """Days for webhooks that came in, parked ones too, and the events in them. Empty:
+    retention_days."""
     changes_retention_days: int | None = Field(None, ge=7)
     """Days for changes of records; a handler that is further behind misses some. Empty:
     retention_days."""

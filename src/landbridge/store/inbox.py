@@ -60,7 +60,7 @@ _OF_ARRIVAL = Sql(
     SELECT e.environment, e.tenant, e.id, e.app, e.connection, e.arrival, e.vendor_id, e.topic,
         e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.created_at
     FROM lb.inbox_event AS e
-    WHERE e.environment = :environment AND e.id >= :first AND e.arrival = :arrival
+    WHERE e.environment = :environment AND e.id >= :first AND e.id < :last AND e.arrival = :arrival
     ORDER BY e.id LIMIT :most
     """,
     across="The operator asks what came of a webhook, which may concern several tenants.",
@@ -118,6 +118,7 @@ async def of_arrival(
         environment=environment,
         arrival=arrival,
         first="inb_" + arrival.removeprefix("arr_")[:10],
+        last=_NEWEST,
         most=most,
     )
     return [InboxEvent(**dict(row)) for row in rows]
