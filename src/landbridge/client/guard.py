@@ -9,15 +9,13 @@ and IPv6 (RFC 6890 and its updates), kept here because Python's own answer diffe
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 
+from landbridge.client._names import SystemLookup
 from landbridge.errors import Forbidden, InvalidInput, SettingsError, Unreachable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -70,24 +68,6 @@ class Target:
     scheme: str
     host: str
     port: int
-
-
-class SystemLookup:
-    """Gives the addresses that the operating system knows for a name, in its order of preference.
-
-    In threads of its own: a name whose servers hang keeps one for up to half a minute, and an
-    event loop's own lookups are few enough (uvloop: two at a time) for a stranger to use them up.
-    """
-
-    def __init__(self, threads: int = 64):
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="landbridge-names")
-
-    async def __call__(self, host: str, port: int) -> list[str]:
-        """As `socket.getaddrinfo`, each address once."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        )
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Guard:
