@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from landbridge.app.bridge import Landbridge
     from landbridge.web import ASGI
+    from landbridge.web.bounds import Porter
+
+_MOST = 10_000
+_SECOND = 10
+"""Ticks of uvicorn's main loop."""
 
 
 def serve(
@@ -63,12 +68,27 @@ async def _serve(
             await serving
 
 
-def server_of(app: ASGI, on_up: Callable[[], None]) -> uvicorn.Server:
-    """A server for an ASGI app that calls `on_up` once it answers, and leaves signals alone."""
+def server_of(
+    app: ASGI, on_up: Callable[[], None], *, porter: Porter | None = None
+) -> uvicorn.Server:
+    """A server for an ASGI app that calls `on_up` once it answers, and leaves signals alone.
+
+    `porter` keeps its connections within bounds; without one, those that the process's open files
+    allow.
+    """
     import uvicorn
 
+    from landbridge.web.bounds import Bounds, Porter
+
+    keeper = porter or Porter(Bounds(connections=_connections()))
+
     class Server(uvicorn.Server):
-        """Says when it is up, and leaves signals to the command."""
+        """Says when it is up, leaves signals to the command, and has its connections looked at."""
+
+        async def on_tick(self, counter: int) -> bool:
+            if counter % _SECOND == 0:
+                keeper.sweep(self.server_state.connections)
+            return await super().on_tick(counter)
 
         def capture_signals(self) -> Any:
             return nullcontext()
@@ -81,7 +101,7 @@ def server_of(app: ASGI, on_up: Callable[[], None]) -> uvicorn.Server:
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=cast("type[asyncio.Protocol]", keeper.protocol),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -90,6 +110,16 @@ def server_of(app: ASGI, on_up: Callable[[], None]) -> uvicorn.Server:
             timeout_graceful_shutdown=20,
         )
     )
+
+
+def _connections() -> int:
+    """How many connections we may hold, so that files are left for the database and the outside."""
+    try:
+        from resource import RLIMIT_NOFILE, getrlimit
+    except ImportError:  # on Windows
+        return _MOST
+    files = getrlimit(RLIMIT_NOFILE)[0]
+    return _MOST if files < 0 else min(_MOST, files * 3 // 4)
 
 
 def listening(host: str, port: int, options: str = "--host {} --port {}") -> socket.socket:
