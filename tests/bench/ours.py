@@ -167,9 +167,7 @@ class OurWorker:
 
     async def _work(self, posts: int) -> None:
         parts = self._bridge._open
-        deliveries = Deliveries(
-            parts.db, parts.vault, parts.deliveries._sender, each=posts, clock=parts.clock
-        )
+        deliveries = Deliveries(parts.db, parts.vault, parts.deliveries._sender, each=posts)
         courier = Courier(parts.db, new_owner(), deliveries, {"deliver": posts, "retry": 100})
         woken = asyncio.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ class Office:
     db: Database
     vault: Vault
     sender: Posts
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock | None = None
     guard: Guard = LOCAL
     each: int = 50
     owner: str = "worker"

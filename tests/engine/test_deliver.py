@@ -127,6 +127,29 @@ async def test_while_a_secret_is_rotated_receivers_with_either_accept(
         standardwebhooks.Webhook(made.secret).verify(body, headers)
 
 
+async def test_secrets_end_by_the_database_s_clock_and_signatures_are_of_the_time_outside(
+    database_url: str, office: Office
+) -> None:
+    async with answering(200) as listener:
+        made = await office.endpoint(listener.url)
+        named = {"environment": "test", "tenant": "acme"}
+        fresh = await office.endpoints.rotate_secret(
+            made.endpoint.id, **named, overlap=timedelta(minutes=20)
+        )
+        for minutes in (0, 10, 20):
+            moved = await Database.open(database_url, budget=2, offset=f"{minutes} minutes")
+            later = replace(office, db=moved)
+            await later.emit()
+            await later.round()
+            assert (await later.endpoints.ping(made.endpoint.id, **named)).delivered
+            await moved.close()
+    for place in range(6):  # the library allows five minutes of this machine's clock
+        headers, body = received(listener, place)
+        standardwebhooks.Webhook(fresh).verify(body, headers)
+        signatures = 1 if place >= 4 else 2
+        assert headers["webhook-signature"].count("v1,") == signatures
+
+
 async def test_a_worker_delivers_all_there_is_to_a_receiver_that_verifies(
     office: Office, db: Database
 ) -> None:

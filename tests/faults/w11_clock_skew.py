@@ -33,24 +33,48 @@ _LATER = "interval '1 s'"
 _SECRET = "whsec_" + "a" * 43 + "="
 
 
-class Slow(Sink):
-    """Takes longer to answer than a lease lasts."""
+class Verifying(Sink):
+    """Verifies with the public library, whose clock is right; at `/slow` it takes longer to answer
+    than a lease lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] == "/slow":
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        if scope["path"] == "/slow":
             await asyncio.sleep(1.5 * LEASE.total_seconds())
-        await super().__call__(scope, receive, send)
+        if not _taken(lambda: standardwebhooks.Webhook(_SECRET).verify(body, headers)):
+            self.refused += 1
+            await send({"type": "http.response.start", "status": 401, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+        async def nothing() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await super().__call__(scope, nothing, send)
 
 
 @row(
     "W11",
     title="clock skew of ten minutes in workers; receiver at 299 and 301 s",
-    goal="0 early, 0 twice, 0 lost; 299 s taken, 301 s refused by both verifiers",
+    goal="0 early, 0 twice, 0 lost, 0 refused by who verifies; 299 s taken, 301 s refused by both"
+    " verifiers",
 )
 async def clock_skew(trial: Trial) -> RowResult:
-    """Three processes deliver together, with clocks ten minutes ahead, behind and right; half of
-    the deliveries are due later, half take longer than a lease. Then those with wrong clocks are
-    killed over their work. The control writes the ends of leases by its own clock."""
+    """Three processes deliver together, with clocks ten minutes ahead, behind and right, to a
+    receiver that verifies; all are due in a moment, and half take longer than a lease. Then those
+    with wrong clocks are killed over their work. The control writes the ends of leases by its own
+    clock."""
     events = trial.size.pick(small=60, medium=2_000)
     with clocks() as library:
         async with database() as url:
@@ -62,22 +86,26 @@ async def clock_skew(trial: Trial) -> RowResult:
     told = "" if library else "; clocks were not moved: there is no C compiler"
     return RowResult(
         value=f"{events} deliveries: {found['early']} early, {found['twice']} twice,"
-        f" {found['lost']} lost; {len(edges) - len(wrong)} of {len(edges)} edges exact"
+        f" {found['lost']} lost, {found['refused']} refused;"
+        f" {len(edges) - len(wrong)} of {len(edges)} edges exact"
         f" (control: {skewed} twice){told}",
-        holds=not (found["early"] or found["twice"] or found["lost"] or wrong or calm)
+        holds=not any(found[each] for each in ("early", "twice", "lost", "refused"))
+        and not (wrong or calm)
         and (skewed > 0 or library is None),
         detail={"tried": events, "wrong_edges": wrong, "control_twice": skewed, **found},
     )
 
 
 async def _delivered(url: str, events: int, library: Path | None, trial: Trial) -> dict[str, int]:
-    key, sink = new_key(), Slow()
+    key, sink = new_key(), Verifying()
     db = await Database.open(url, budget=3)
     admin = await asyncpg.connect(url)
     endpoints = Endpoints(db, Vault(db, LocalKey.from_text(key)), Guard(["127.0.0.0/8"]))
     with in_thread(sink) as address:
         for tenant, path in (("quick", "/"), ("slow", "/slow")):
-            await endpoints.create(environment="test", tenant=tenant, url=f"{address}{path}")
+            await endpoints.create(
+                environment="test", tenant=tenant, url=f"{address}{path}", secret=_SECRET
+            )
         async with _workers(url, key, library) as skewed:
             first = await _promise(db, admin, events // 2)
             await _drained(admin, "landbridge.due WHERE kind = 'deliver'")
@@ -102,6 +130,7 @@ async def _delivered(url: str, events: int, library: Path | None, trial: Trial) 
         "early": early,
         "twice": twice,
         "lost": len(promised) - delivered,
+        "refused": sink.refused,
         "again_after_kills": sum(count - 1 for count in sink.times.values()) - twice,
     }
 

@@ -124,6 +124,7 @@ async def _change(
     office: Office, keys: _Keys, what: int, scheme: Scheme, overlap: timedelta
 ) -> None:
     """One change, and what it means for the keys that receivers hold."""
+    assert isinstance(office.clock, FakeClock)
     until = office.clock.now() + overlap
     kinds = {"v1": ["whsec_"], "v1a": ["whpk_"], "both": ["whsec_", "whpk_"]}
     if what == 0 and "whsec_" in kinds[keys.scheme]:

@@ -126,12 +126,12 @@ async def open_parts(
         client=client,
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
-        deliveries=Deliveries(hot, vault, sender, clock=clock, measures=measures),
+        deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,
         reconciler=Reconciler(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
-        endpoints=Endpoints(db, vault, outward, sender=sender, clock=clock),
+        endpoints=Endpoints(db, vault, outward, sender=sender),
         bell=bell,
         outbox_bell=outbox_bell,
         outbox=Outbox(db, outbox_bell),

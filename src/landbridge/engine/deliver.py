@@ -11,13 +11,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
 from landbridge.client.post import Posts, Sent
-from landbridge.clock import Clock, SystemClock
+from landbridge.clock import Clock
 from landbridge.engine.catalogue import body_for
 from landbridge.engine.endpoint_keys import Opened
 from landbridge.engine.health import Watch
@@ -26,7 +26,7 @@ from landbridge.engine.sightings import seen
 from landbridge.engine.tally import tally
 from landbridge.errors import DatabaseUnavailable, Forbidden, InvalidInput, Unreachable, VaultError
 from landbridge.measures import DELIVERY_SECONDS, Measures
-from landbridge.store import event_types, lines, pacing, parcels
+from landbridge.store import event_types, lines, moment, pacing, parcels
 from landbridge.store.database import Database
 from landbridge.store.lines import Line
 from landbridge.store.pacing import Turns, Want
@@ -37,7 +37,6 @@ _LONGEST_PACE = 60.0
 _SCHEDULES_LIVE = 30.0
 _RATED = "the endpoint's rate is used up; it waits for its turn"
 _SEALED_WAIT = timedelta(minutes=1)
-_SYSTEM = SystemClock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,9 @@ class Deliveries:
     """What is done with a claimed delivery: `begin`, `attempt`, `settle`; the courier says when.
 
     `each` is how many posts to one endpoint may be under way in this process, where the endpoint
-    does not say so itself. `most` is about how many endpoints it remembers at a time.
+    does not say so itself. `most` is about how many endpoints it remembers at a time. The time is
+    the database's, as claims tell it, unless a `clock` is given: a machine whose own is wrong would
+    sign what every receiver refuses.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Deliveries:
         *,
         each: int = 50,
         most: int = 10_000,
-        clock: Clock = _SYSTEM,
+        clock: Clock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         watch: Watch | None = None,
@@ -85,13 +86,14 @@ class Deliveries:
         self._known: WeakValueDictionary[str, Target] = WeakValueDictionary()
         self._schedules: Mapping[str, tuple[timedelta, ...]] = {}
         self._schedules_until = float("-inf")
+        self._moved = timedelta()
         self._log = structlog.get_logger("landbridge.deliver")
 
     async def begin(self, fresh: Sequence[Parcel]) -> Begun:
         """Finds out where a batch of claims goes and which of them may go."""
         await parcels.address(self._db, fresh)
         wanted = {each.endpoint: each.to for each in fresh if each.to}
-        opened = await self._open(wanted)
+        opened = await self._open(wanted, self._now(fresh[0], self._monotonic()))
         gates = await self._watch.admit(wanted.values(), fresh[0].claimed_at) if wanted else {}
         await self._type_schedules()
         begun = Begun()
@@ -121,7 +123,7 @@ class Deliveries:
         began = self._monotonic()
         took = 0.0
         try:
-            headers = target.sign(parcel, body, self._clock.now())
+            headers = target.sign(parcel, body, self._now(parcel, began) - self._moved)
             sent = await self._sender.post(to.url, headers, body)
             took = sent.took
         except (Unreachable, Forbidden, InvalidInput) as error:
@@ -178,6 +180,8 @@ class Deliveries:
     async def _type_schedules(self) -> None:
         """Looks up what the catalogue says of waits between tries, twice a minute."""
         if self._monotonic() >= self._schedules_until:
+            if self._clock is None:
+                self._moved = await moment.moved(self._db)
             self._schedules = await event_types.schedules(self._db)
             self._schedules_until = self._monotonic() + _SCHEDULES_LIVE
 
@@ -203,12 +207,11 @@ class Deliveries:
                     begun.ended.append(Try(parcel=each, state=None, error=_RATED, after=after))
         return begun
 
-    async def _open(self, wanted: dict[str, Destination]) -> dict[str, Target | str]:
+    async def _open(self, wanted: dict[str, Destination], now: datetime) -> dict[str, Target | str]:
         """A target for each of these endpoints, or why its secrets cannot be opened."""
         if len(self._targets) > self._most:
             self._targets.clear()
         made: dict[str, Target | str] = {}
-        now = self._clock.now()
         for endpoint, to in wanted.items():
             target = self._targets.get(endpoint) or self._known.get(endpoint)
             if target is None:
@@ -230,6 +233,12 @@ class Deliveries:
             else:
                 made[endpoint] = self._targets[endpoint] = target
         return made
+
+    def _now(self, parcel: Parcel, monotonic: float) -> datetime:
+        """The database's time at that moment of our monotonic clock."""
+        if self._clock is not None:
+            return self._clock.now()
+        return parcel.claimed_at + timedelta(seconds=monotonic - parcel.held_since)
 
     def _refused(self, parcel: Parcel, sent: Sent) -> Try:
         if sent.status == 410:
@@ -268,7 +277,7 @@ class Deliveries:
             schedule,
             took=took,
             chance=self._chance(),
-            now=self._clock.now(),
+            now=self._now(parcel, self._monotonic()) - self._moved,
             status=status,
             asked=asked,
         )

@@ -11,7 +11,7 @@ from landbridge import ids
 from landbridge.client.guard import Guard
 from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
-from landbridge.clock import Clock, SystemClock
+from landbridge.clock import Clock
 from landbridge.engine import _endpoint_input as checks
 from landbridge.engine import offer
 from landbridge.engine._endpoint_input import UNCHANGED, Scheme, Unchanged
@@ -28,7 +28,7 @@ from landbridge.engine.ping import Pinged, ping
 from landbridge.engine.rotation import Rotation, created, fresh_secrets, scheme_of
 from landbridge.errors import InvalidInput
 from landbridge.signing.standard import Signer, new_private_key, new_secret, public_key
-from landbridge.store import endpoints, health
+from landbridge.store import endpoints, health, moment
 from landbridge.store.database import Database
 from landbridge.store.endpoints import Endpoint
 from landbridge.vault import Vault
@@ -49,7 +49,6 @@ __all__ = [
 EVERY = ("*",)
 """The types of an endpoint that wants all events."""
 
-_SYSTEM = SystemClock()
 _OVERLAP = timedelta(hours=24)
 
 
@@ -58,7 +57,8 @@ class Endpoints:
 
     NotFound for an id that the tenant has not, InvalidInput for a wrong setting, Forbidden for an
     address that the guard refuses, Unreachable for a name without an address. `sender` is what
-    pings are posted with; without one each has its own.
+    pings are posted with; without one each has its own. Times are the database's, unless a `clock`
+    is given.
     """
 
     def __init__(
@@ -68,13 +68,12 @@ class Endpoints:
         guard: Guard,
         *,
         sender: Posts | None = None,
-        clock: Clock = _SYSTEM,
+        clock: Clock | None = None,
     ):
         self._db = db
         self._vault = vault
         self._guard = guard
         self._sender = sender
-        self._clock = clock
         self._rotation = Rotation(db, vault, clock)
 
     async def create(
@@ -159,7 +158,7 @@ class Endpoints:
         """The endpoint with its public keys and the names of its headers. VaultError: not now."""
         found = await self.get(id, environment=environment, tenant=tenant)
         whose = {"environment": environment, "tenant": tenant, "id": id}
-        now = self._clock.now()
+        now = await self._rotation.now()
         secrets = await open_secrets(self._vault, **whose, envelope=found.secrets)
         valid = [each for each in secrets if not each.over(now)]
         headers = await custom_headers(self._vault, **whose, envelope=found.headers)
@@ -283,14 +282,15 @@ class Endpoints:
         """
         found = await self.get(id, environment=environment, tenant=tenant)
         whose = {"environment": environment, "tenant": tenant, "id": id}
-        now = self._clock.now()
+        now = await self._rotation.now()
         secrets = await signing_secrets(self._vault, **whose, envelope=found.secrets, now=now)
         headers = await custom_headers(self._vault, **whose, envelope=found.headers)
+        outside = now - await moment.moved(self._db)
         async with AsyncExitStack() as stack:
             sender = self._sender
             if sender is None:
                 sender = await stack.enter_async_context(Sender(self._guard))
-            return await ping(sender, found, Signer(secrets), headers, now=now)
+            return await ping(sender, found, Signer(secrets), headers, now=outside)
 
     async def rotate_secret(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from landbridge.clock import Clock
 from landbridge.engine import _endpoint_input as checks
@@ -12,16 +12,19 @@ from landbridge.engine._endpoint_values import Created, found_or_raise
 from landbridge.engine.endpoint_keys import Secret, open_secrets, rotated, seal_secrets
 from landbridge.errors import InvalidInput
 from landbridge.signing.standard import new_private_key, new_secret, public_key
-from landbridge.store import endpoints
+from landbridge.store import endpoints, moment
 from landbridge.store.database import Database
 from landbridge.store.endpoints import Endpoint
 from landbridge.vault import Vault
 
 
 class Rotation:
-    """Changes what signs for endpoints. Of several at the same time each comes after another."""
+    """Changes what signs for endpoints. Of several at the same time each comes after another.
 
-    def __init__(self, db: Database, vault: Vault, clock: Clock):
+    When a secret ends is by the database's clock, as workers judge it, unless a `clock` is given.
+    """
+
+    def __init__(self, db: Database, vault: Vault, clock: Clock | None = None):
         self._db = db
         self._vault = vault
         self._clock = clock
@@ -37,7 +40,7 @@ class Rotation:
         overlap: timedelta,
     ) -> None:
         """Puts a fresh secret in the place of those of its version, which sign on for `overlap`."""
-        until = self._clock.now() + checks.overlap(overlap)
+        lasts = checks.overlap(overlap)
         changed = None
         while changed is None:  # another rotation at the same time: this one comes after it
             found = await self._get(id, environment, tenant)
@@ -47,7 +50,8 @@ class Rotation:
                     f"scheme: this endpoint is not signed with {version}; add it with:"
                     f" landbridge endpoints update {id} --scheme both"
                 )
-            after = rotated(held, [fresh], ending=[version], until=until, now=self._clock.now())
+            now = await self.now()
+            after = rotated(held, [fresh], ending=[version], until=now + lasts, now=now)
             changed = await self._keep(found, after)
 
     async def change_scheme(
@@ -60,18 +64,21 @@ class Rotation:
         overlap: timedelta,
     ) -> Created:
         """Adds what the versions lack; what is of no version of these signs on for `overlap`."""
-        until = self._clock.now() + checks.overlap(overlap)
+        lasts = checks.overlap(overlap)
         while True:
             found = await self._get(id, environment, tenant)
             held = await self._opened(found)
             there = {each.version for each in held if each.until is None}
             fresh = fresh_secrets(tuple(each for each in versions if each not in there), None, None)
             gone = [each for each in ("v1", "v1a") if each not in versions]
-            after = rotated(
-                held, [*fresh.values()], ending=gone, until=until, now=self._clock.now()
-            )
+            now = await self.now()
+            after = rotated(held, [*fresh.values()], ending=gone, until=now + lasts, now=now)
             if (changed := await self._keep(found, after)) is not None:
                 return created(changed, fresh)
+
+    async def now(self) -> datetime:
+        """The moment by which secrets end."""
+        return await moment.now(self._db) if self._clock is None else self._clock.now()
 
     async def _keep(self, found: Endpoint, secrets: Sequence[Secret]) -> Endpoint | None:
         """The endpoint with these secrets; None if others got there first."""
