@@ -11,7 +11,7 @@ from typing import Any
 
 from landbridge.clock import Clock, FakeClock
 from landbridge.engine.receive import Intake, set_app_secrets
-from landbridge.spec import Handshake
+from landbridge.spec import Handshake, Signature
 from landbridge.store import arrivals
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
@@ -116,10 +116,14 @@ async def opener(db: Database, vault: Vault, scene: Scene) -> Opened:
         reader: Reader | None = None,
         clock: Clock | None = None,
         on: Database | None = None,
+        signature: Signature | None = None,
+        events: str = "events",
         **more: Any,
     ) -> Door:
         assert SHOP.webhook is not None
-        facts: dict[str, Any] = {"handshake": handshake, "events": "events"} if handshake else {}
+        facts: dict[str, Any] = {"handshake": handshake, "events": events} if handshake else {}
+        if signature is not None:
+            facts["signature"] = signature
         page = replace(SHOP, webhook=replace(SHOP.webhook, refused_status=401, **facts))
         clock = clock or FakeClock()
         parts: dict[str, Any] = {"provider": lambda _slug: page, "clock": clock, **more}

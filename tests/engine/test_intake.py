@@ -23,7 +23,8 @@ from landbridge.vault import LocalKey, Vault, new_key
 from landbridge.web import intake_app
 from landbridge.web.intake.reading import Reader
 from tests.engine.conftest import SHOP, Scene, free
-from tests.engine.door import BODY, Opened, opener
+from tests.engine.door import BODY, SECRET, Opened, opener
+from tests.unit import vendors
 
 
 @pytest.fixture
@@ -84,13 +85,19 @@ async def test_a_verify_token_is_the_last_part_of_the_address(door: Opened) -> N
 
 
 async def test_a_signed_challenge_is_answered_only_if_its_signature_holds(door: Opened) -> None:
-    slack = door(EchoBody(challenge="challenge", when={"type": "url_verification"}))
+    handshake = EchoBody(challenge="challenge", when={"type": "url_verification"})
+    slack = door(handshake, signature=vendors.SLACK, events="")
     body = b'{"type": "url_verification", "challenge": "3eZbrw1a"}'
-    told = await slack.call(body, slack.signed(body))
+    at = int(slack.clock.now().timestamp())
+    sign = vendors.SIGNERS["slack"][1]
+    told = await slack.call(body, sign(SECRET, body, at)[0])
     assert (told.status, told.body) == (200, b"3eZbrw1a")
-    assert (await slack.call(body, slack.signed(body, "other"))).status == 401
+    assert (await slack.call(body, sign("other", body, at)[0])).status == 401
+    assert (await slack.call(body, sign(SECRET, body, at - 301)[0])).status == 401
     assert await slack.stored() == 0
-    assert await slack.tallies() == {"handshake": 1, "forged": 1}
+    assert (await slack.call(BODY, sign(SECRET, BODY, at)[0])).status == 200
+    assert await slack.stored() == 1
+    assert await slack.tallies() == {"handshake": 1, "forged": 1, "too old": 1}
 
 
 async def test_an_unsigned_challenge_needs_no_secret(db: Database, door: Opened) -> None:
@@ -100,15 +107,20 @@ async def test_an_unsigned_challenge_needs_no_secret(db: Database, door: Opened)
 
 
 async def test_intent_to_receive_is_answered_by_the_signature_alone(door: Opened) -> None:
-    xero = door(SignedPing())
+    xero = door(SignedPing(), signature=vendors.XERO)
+
+    def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+        return vendors.SIGNERS["xero"][1](secret, body, 0)[0]
+
     ping = b'{"events":[],"lastEventSequence": 0,"firstEventSequence": 0,"entropy":"S0m3"}'
-    right = await xero.call(ping, xero.signed(ping))
-    wrong = await xero.call(ping, xero.signed(ping, "other"))
+    right = await xero.call(ping, signed(ping))
+    wrong = await xero.call(ping, signed(ping, "other"))
     assert [(told.status, told.body) for told in (right, wrong)] == [(200, b""), (401, b"")]
     assert await xero.stored() == 0
     full = b'{"events":[{"id": "1", "type": "customer.updated", "data": {"id": "c"}}]}'
-    assert (await xero.call(full, xero.signed(full))).status == 200
+    assert (await xero.call(full, signed(full))).status == 200
     assert await xero.stored() == 1
+    assert (await xero.call(full, xero.signed(full))).status == 401  # as another vendor signs
 
 
 # Limits
@@ -286,7 +298,8 @@ async def test_a_batch_is_split_filed_once_and_its_stranger_parked_until_connect
     db: Database, door: Opened
 ) -> None:
     assert SHOP.webhook is not None
-    page = replace(SHOP, webhook=replace(SHOP.webhook, events="events", max_body=1_000_000))
+    webhook = replace(SHOP.webhook, signature=vendors.XERO, events="events", max_body=1_000_000)
+    page = replace(SHOP, webhook=webhook)
     xero = door()
     xero.intake = Intake(db, xero.vault, provider=lambda _slug: page, clock=xero.clock)
     for account in ("acct_0", "acct_1"):
@@ -314,7 +327,7 @@ async def test_a_batch_is_split_filed_once_and_its_stranger_parked_until_connect
     ]
     body = json.dumps({"events": events}).encode()
     for _ in range(2):
-        assert (await xero.call(body, xero.signed(body))).status == 200
+        assert (await xero.call(body, vendors.SIGNERS["xero"][1](SECRET, body, 0)[0])).status == 200
         await sort_all()
     assert len(await arrivals.events(db, environment="test", most=5000)) == 999
     held = await parked.every(db, environment="test", what="arrival")

@@ -11,7 +11,14 @@ from landbridge import signing
 from landbridge.errors import SignatureError
 from landbridge.signing import Standard
 from landbridge.signing.standard import new_secret
-from landbridge.spec import EchoBody, TimestampedHmac
+from landbridge.spec import (
+    EchoBody,
+    SecretHash,
+    SharedToken,
+    TimestampedHmac,
+    hmac_base64,
+    hmac_hex,
+)
 from landbridge.store import parked
 from landbridge.wire import Headers
 from tests.faults.inbound import SECRET, Inbound, event, inbound
@@ -70,7 +77,7 @@ async def poison_in(trial: Trial) -> tuple[dict[str, int], bool]:
         and counts["unknown"] == 0
         and counts["parked"] == counts["2xx"] > 0
         and counts["4xx"] > 0
-        and counts["unverified"] == 2 * len(_TEXTS)
+        and counts["unverified"] == 7 * len(_TEXTS)
     )
     return dict(counts), holds
 
@@ -153,6 +160,15 @@ def _unverified() -> int:
     for text in _TEXTS:
         for scheme, headers, secret in (
             (TimestampedHmac(header="S"), {"S": text}, SECRET),
+            (hmac_hex("S"), {"S": text}, SECRET),
+            (hmac_base64("S", key="base64"), {"S": text}, new_secret()[6:]),
+            (
+                hmac_base64("S", signs="{timestamp}{body}", timestamp="T"),
+                {"S": "x", "T": text},
+                SECRET,
+            ),
+            (SecretHash(header="S"), {"S": text}, SECRET),
+            (SharedToken(header="S"), {"S": text}, SECRET),
             (
                 Standard(tolerance=timedelta(days=99_999)),
                 {"webhook-id": "m", "webhook-timestamp": "1", "webhook-signature": text},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -43,6 +44,7 @@ class Client:
         timeout: float = 30.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        tls: ssl.SSLContext | None = None,
     ):
         self.db = db
         self.vault = vault
@@ -52,7 +54,7 @@ class Client:
         self.sleep = sleep
         self.rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._http = httpx2.AsyncClient(
-            transport=guarded_transport(guard),
+            transport=guarded_transport(guard, tls=tls),
             follow_redirects=False,
             trust_env=False,
             timeout=timeout,
