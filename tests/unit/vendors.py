@@ -119,17 +119,17 @@ _PAYPAL_HEADERS = {
 PAYPAL_PEM = (_FILES / "paypal.pem").read_bytes()
 
 
-def _base64(key: bytes, signed: bytes) -> str:
+def base64_mac(key: bytes, signed: bytes) -> str:
     return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
-def _graph(*states: object) -> bytes:
+def graph(*states: object) -> bytes:
     return json.dumps(
         {"value": [{"clientState": each, "changeType": "updated"} for each in states]}
     ).encode()
 
 
-_PING = b'{"events":[],"lastEventSequence": 0,"firstEventSequence": 0,"entropy":"S0m3"}'
+PING = b'{"events":[],"lastEventSequence": 0,"firstEventSequence": 0,"entropy":"S0m3"}'
 _NOTICE = b'{"eventNotifications": [{"realmId": "1185883450"}]}'
 _FORM = (
     b"name=invoice.create&object_id=1234567&account_id=6BApk&business_id=6543"
@@ -154,13 +154,13 @@ VECTORS: Mapping[str, Vector] = {
     "xero": Vector(
         signature=XERO,
         secret="c2VjcmV0LXRoYXQtbG9va3MtbGlrZS1iYXNlNjQ=",
-        headers={"x-xero-signature": _base64(b"c2VjcmV0LXRoYXQtbG9va3MtbGlrZS1iYXNlNjQ=", _PING)},
-        body=_PING,
+        headers={"x-xero-signature": base64_mac(b"c2VjcmV0LXRoYXQtbG9va3MtbGlrZS1iYXNlNjQ=", PING)},
+        body=PING,
     ),
     "quickbooks": Vector(
         signature=QUICKBOOKS,
         secret="58a1b9f1-verifier",
-        headers={"intuit-signature": _base64(b"58a1b9f1-verifier", _NOTICE)},
+        headers={"intuit-signature": base64_mac(b"58a1b9f1-verifier", _NOTICE)},
         body=_NOTICE,
     ),
     "square": Vector(
@@ -265,7 +265,7 @@ VECTORS: Mapping[str, Vector] = {
         published=True,
     ),
     "graph": Vector(
-        signature=GRAPH, secret="state-1", headers={}, body=_graph("state-1", "state-1")
+        signature=GRAPH, secret="state-1", headers={}, body=graph("state-1", "state-1")
     ),
     "google": Vector(
         signature=GOOGLE,
@@ -284,7 +284,9 @@ VECTORS: Mapping[str, Vector] = {
         signature=FRESHBOOKS,
         secret="scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd",
         headers={
-            "X-FreshBooks-Hmac-SHA256": _base64(b"scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd", _FORM_SIGNED)
+            "X-FreshBooks-Hmac-SHA256": base64_mac(
+                b"scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd", _FORM_SIGNED
+            )
         },
         body=_FORM,
     ),
@@ -340,7 +342,7 @@ VECTORS: Mapping[str, Vector] = {
     "teams": Vector(
         signature=TEAMS,
         secret=base64.b64encode(bytes(range(32))).decode(),
-        headers={"Authorization": "HMAC " + _base64(bytes(range(32)), b'{"type": "message"}')},
+        headers={"Authorization": "HMAC " + base64_mac(bytes(range(32)), b'{"type": "message"}')},
         body=b'{"type": "message"}',
     ),
 }
@@ -349,12 +351,12 @@ Made = tuple[dict[str, str], Call]
 
 
 def _xero(key: str, body: bytes, _at: int) -> Made:
-    return {"x-xero-signature": _base64(key.encode(), body)}, Call()
+    return {"x-xero-signature": base64_mac(key.encode(), body)}, Call()
 
 
 def _square(key: str, body: bytes, _at: int) -> Made:
     url = "https://example.com/in/app/con?x=%2F"
-    return {"X-Square-HmacSha256-Signature": _base64(key.encode(), url.encode() + body)}, Call(
+    return {"X-Square-HmacSha256-Signature": base64_mac(key.encode(), url.encode() + body)}, Call(
         url=url
     )
 
@@ -369,7 +371,7 @@ def _hubspot(key: str, body: bytes, at: int) -> Made:
     told, signed = "https://x.example/a%3ab%20c?d=%2F%3F%40", "https://x.example/a:b%20c?d=/?@"
     base = b"PUT" + signed.encode() + body + str(at * 1000).encode()
     headers = {
-        "X-HubSpot-Signature-v3": _base64(key.encode(), base),
+        "X-HubSpot-Signature-v3": base64_mac(key.encode(), base),
         "X-HubSpot-Request-Timestamp": str(at * 1000),
     }
     return headers, Call(method="PUT", url=told)
@@ -377,7 +379,7 @@ def _hubspot(key: str, body: bytes, at: int) -> Made:
 
 def _freshbooks(key: str, body: bytes, _at: int) -> Made:
     signed = json.dumps(dict(parse_qsl(body.decode(), keep_blank_values=True))).encode()
-    return {"X-FreshBooks-Hmac-SHA256": _base64(key.encode(), signed)}, Call()
+    return {"X-FreshBooks-Hmac-SHA256": base64_mac(key.encode(), signed)}, Call()
 
 
 def _merge(key: str, body: bytes, _at: int) -> Made:
