@@ -61,6 +61,7 @@ class Landbridge(Writing):
         self._clock = clock or SystemClock()
         self._handlers: list[consume.Handler] = []
         self._stack: AsyncExitStack | None = None
+        self._serves = False
 
     def __repr__(self) -> str:
         return f"Landbridge(environment={self.settings.environment})"
@@ -95,6 +96,7 @@ class Landbridge(Writing):
                 measures=self.measures,
                 provider=self.provider,
                 base=self._base,
+                serves=self._serves,
             )
             await self._publish()
         except BaseException:
@@ -128,7 +130,12 @@ class Landbridge(Writing):
 
     def asgi(self) -> ASGI:
         """The ASGI app to mount: webhook intake under `/in/`, large bodies under `/bodies/`, health
-        under `/health`, and with LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`."""
+        under `/health`, and with LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`.
+
+        Called before the bridge is opened, as hosts do that mount it, it also keeps connections to
+        the database for webhooks and health, which workers and handlers cannot take.
+        """
+        self._serves = True
         token = self.settings.metrics_token
         metrics = metrics_app(self.metrics, token=token) if token else None
         return site(
@@ -137,6 +144,7 @@ class Landbridge(Writing):
 
     def intake(self) -> ASGI:
         """Only the webhook intake, so that no middleware of the host wraps it."""
+        self._serves = True
         return intake_app(self._intake)
 
     async def work(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
@@ -148,7 +156,7 @@ class Landbridge(Writing):
 
     async def health(self) -> None:
         """Returns when the database answers; raises DatabaseUnavailable when it does not."""
-        await due.depth(self.db)
+        await due.depth(self._open.front)
 
     async def metrics(self) -> bytes:
         """This process's numbers as Prometheus reads them; those of the database are read anew, at

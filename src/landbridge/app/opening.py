@@ -34,7 +34,9 @@ from landbridge.store.database import DISPATCH, Database
 from landbridge.store.embedded import Embedded
 from landbridge.vault import KeyProvider, LocalKey, Vault
 
-_SMALL, _PLANNED = 6, 3
+_SMALL, _PLANNED = 7, 3
+_FRONT = 2
+"""Connections at most that only webhooks and health use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,9 @@ class Parts:
     db: Database
     hot: Database
     """The same database, for the statements of dispatching and delivering."""
+    front: Database
+    """The same database, for webhooks and health: work that holds every other connection does not
+    stop them."""
     vault: Vault
     guard: Guard
     client: Client
@@ -80,8 +85,9 @@ async def open_parts(
     measures: Measures,
     provider: Callable[[str], Provider],
     base: Callable[[Provider, Connection], str],
+    serves: bool,
 ) -> Parts:
-    """Opens database, vault and client; `stack` closes them.
+    """Opens database, vault and client; `stack` closes them. `serves`: webhooks come in here.
 
     Without a database address the embedded server is started (or joined) and migrated; any other
     database is never migrated by starting.
@@ -90,25 +96,31 @@ async def open_parts(
     url = settings.database_url or await start_embedded(stack, settings)
     # One is for LISTEN. Few processes have so small a pool that nothing is left for hot ones.
     planned = 0 if settings.pgbouncer or settings.pool < _SMALL else _PLANNED
-    db = await open_database(settings, url, budget=settings.pool - 1 - planned)
+    left = settings.pool - 1 - planned
+    kept = min(_FRONT, left // 3) if serves else 0
+    db = await open_database(settings, url, budget=left - kept)
     stack.push_async_callback(db.close)
-    hot = db
+    hot = front = db
     if planned:
         hot = await open_database(settings, url, budget=planned, planned=True)
         stack.push_async_callback(hot.close)
+    if kept:
+        front = await open_database(settings, url, budget=kept)
+        stack.push_async_callback(front.close)
     bell = Bell(db)
     stack.push_async_callback(bell.close)
     outbox_bell = Bell(db, DISPATCH)
     stack.push_async_callback(outbox_bell.close)
-    vault = Vault(db, key_of(settings))
+    key = key_of(settings)
+    vault = Vault(db, key)
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
     sender = await open_sender(stack, settings, outward, measures)
     intake = Intake(
-        db,
-        vault,
+        front,
+        Vault(front, key),
         provider=provider,
         clock=clock,
         measures=measures,
@@ -121,6 +133,7 @@ async def open_parts(
         clock=clock,
         db=db,
         hot=hot,
+        front=front,
         vault=vault,
         guard=guard,
         client=client,
