@@ -185,8 +185,9 @@ def accept(
     if place is None:
         keys = "the secret" if len(secrets) == 1 else f"any of the {len(secrets)} secrets"
         raise Forged(f"the signature over these {len(body)} bytes was not made by {keys}")
-    if scheme.tolerance is not None and claim.at is not None:
-        check_window(claim.at, now, scheme.tolerance)
+    tolerance = scheme.tolerance
+    if tolerance is not None and claim.at is not None:
+        check_window(claim.at, now, tolerance)
     return place
 
 
