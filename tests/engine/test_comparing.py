@@ -18,7 +18,7 @@ from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
 from landbridge.vault import new_key
-from tests.engine.test_reconcile import customers, now_of, stripe
+from tests.engine.test_reconcile import customers, now_of, placed, stripe
 
 __all__ = ["stripe"]
 
@@ -80,7 +80,7 @@ async def test_a_worker_plans_comparisons_and_makes_up_for_what_never_came(
 
     await working(bridge, ["system"], planned)
     through = now_of(stripe) + timedelta(minutes=5)
-    await reconciliations.move(bridge.db, joined, through=through, cursor=None)
+    await placed(bridge.db, joined, through)
     customers(stripe, 3)
     await due.put(bridge.db, [reconcile_job(joined)])
 
@@ -109,7 +109,9 @@ async def test_it_waits_while_what_came_is_not_sorted_yet(
         return "inbox is behind" in ((await kinds(bridge.db)).get("reconcile") or "")
 
     await working(bridge, ["pull"], put_off)
-    assert await reconciliations.one(bridge.db, joined) is None
+    kept = await reconciliations.one(bridge.db, joined)
+    assert kept is not None
+    assert kept.checked_at is None
 
 
 async def test_a_setting_of_nought_takes_the_schedule_away(db: Database) -> None:

@@ -33,11 +33,20 @@ from landbridge.testing.stage import starting_at
 from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
 from landbridge.vault import Vault
 from landbridge.wire import Headers
+from tests.engine.ailing import At
 from tests.engine.conftest import SHOP, Scene, free
 
 SECRET = "whsec_theirs"
 ALL = "A test looks at everything."
 EMITTED = Sql("tests.emitted", "SELECT type, payload FROM lb.emitted", across=ALL)
+PLACED = Sql(
+    "tests.placed",
+    """
+    UPDATE lb.reconciliation SET through = :through, checked_at = lb.now() WHERE connection = :id
+    """,
+    across=ALL,
+)
+FORGOTTEN = Sql("tests.forgotten", "DELETE FROM lb.reconciliation", across=ALL)
 KINDS = Sql("tests.kinds", "SELECT kind FROM lb.due ORDER BY id", across=ALL)
 
 
@@ -51,6 +60,11 @@ def stripe() -> Iterator[Control]:
         sim.post("clock", advance=60)  # what it was seeded with lies behind
         yield sim
     simulator.stage.journal.close()
+
+
+async def placed(db: Database, connection: Connection, through: datetime) -> None:
+    """As if the connection had been compared up to there."""
+    await db.run(PLACED, id=connection.id, through=through)
 
 
 def page(*, size: int = 100, lag: timedelta = timedelta(minutes=2)) -> Provider:
@@ -169,15 +183,59 @@ async def test_a_dry_run_counts_and_writes_nothing(
 ) -> None:
     then = now_of(stripe)
     customers(stripe, 3)
+    before = await reconciliations.one(db, joined)
     done = await made(db, client, page()).now(joined, since=then, dry_run=True)
     assert (done.missing, done.repaired) == (3, 0)
     assert await arrivals.events(db, environment="test") == []
-    assert await reconciliations.one(db, joined) is None
+    assert await reconciliations.one(db, joined) == before
 
 
-async def test_the_first_run_of_the_schedule_only_notes_where_to_begin(
+async def test_it_begins_when_the_secret_was_set(
+    db: Database, at: At, vault: Vault, client: Client, stripe: Control, joined: Connection
+) -> None:
+    await db.run(FORGOTTEN)
+    then = await at("-27 minutes")
+    customers(stripe, 3)  # half an hour ago, which the overlap would reach
+    await set_connection_secrets(then, vault, joined, [SECRET])
+    stripe.post("clock", advance=600)
+    lost = customers(stripe, 2)
+    await set_connection_secrets(db, vault, joined, [SECRET, "whsec_the_next"])
+    reconciler = made(db, client, page())
+    aside = await reconciler.now(joined, since=datetime.now(UTC) - timedelta(minutes=10))
+    assert aside.checked == 0
+    assert (await reconciler.run(joined, hold=free)).repaired == 2
+    filed = await arrivals.events(db, environment="test")
+    assert {one.vendor_id for one in filed} == {one["id"] for one in lost}
+
+
+async def test_it_begins_with_an_apps_secret_and_with_a_connection_to_such_an_app(
+    db: Database, vault: Vault, client: Client, stripe: Control, scene: Scene
+) -> None:
+    old = await scene.connect("acme", "acct_1")
+    assert await reconciliations.one(db, old) is None
+    await set_app_secrets(db, vault, scene.app, ["theirs"])
+    noted = await reconciliations.one(db, old)
+    assert noted is not None
+    assert noted.checked_at is None
+    shops = await apps.ensure(db, environment="test", provider="stripe")
+    await set_app_secrets(db, vault, shops, ["theirs"])
+    fresh = await connect(
+        db,
+        vault,
+        client,
+        get("stripe"),
+        environment="test",
+        tenant="acme",
+        credentials={"key": KEY},
+        settings={"base": stripe.url},
+    )
+    assert await reconciliations.one(db, fresh.connection) is not None
+
+
+async def test_where_it_was_not_noted_the_first_run_only_notes_where_to_begin(
     db: Database, client: Client, stripe: Control, joined: Connection
 ) -> None:
+    await db.run(FORGOTTEN)
     customers(stripe, 3)
     stripe.post("clock", advance=60)
     clock = FakeClock(now_of(stripe))
@@ -197,7 +255,7 @@ async def test_a_run_that_was_cut_off_goes_on_at_its_page(
 ) -> None:
     reconciler = made(db, client, page(size=2))
     then = now_of(stripe)
-    await reconciliations.move(db, joined, through=then + timedelta(minutes=5), cursor=None)
+    await placed(db, joined, then + timedelta(minutes=5))
     customers(stripe, 7)
     steps = [await reconciler.run(joined, hold=free, pages=1) for _ in range(4)]
     assert [step.repaired for step in steps] == [2, 4, 6, 7]
@@ -212,7 +270,7 @@ async def test_one_that_begins_later_leaves_the_schedules_place(
 ) -> None:
     reconciler = made(db, client, page())
     through = now_of(stripe) + timedelta(minutes=5)
-    await reconciliations.move(db, joined, through=through, cursor=None)
+    await placed(db, joined, through)
     customers(stripe, 4)
     stripe.post("clock", advance=600)
     later = now_of(stripe)
@@ -230,7 +288,7 @@ async def test_one_that_is_asked_for_leaves_a_comparison_under_way(
 ) -> None:
     reconciler = made(db, client, page(size=2))
     then = now_of(stripe)
-    await reconciliations.move(db, joined, through=then + timedelta(minutes=5), cursor=None)
+    await placed(db, joined, then + timedelta(minutes=5))
     customers(stripe, 6)
     assert (await reconciler.run(joined, hold=free, pages=1)).repaired == 2
     before = await reconciliations.one(db, joined)
@@ -248,7 +306,7 @@ async def test_one_that_begins_early_enough_moves_the_schedules_place(
 ) -> None:
     reconciler = made(db, client, page())
     then = now_of(stripe)
-    await reconciliations.move(db, joined, through=then + timedelta(minutes=5), cursor=None)
+    await placed(db, joined, then + timedelta(minutes=5))
     customers(stripe, 2)
     done = await reconciler.now(joined, since=then - timedelta(minutes=1))
     kept = await reconciliations.one(db, joined)

@@ -17,7 +17,7 @@ from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput, ReconnectRequired, did_you_mean
 from landbridge.protocols import Account, Place, identify
 from landbridge.spec import Field, Provider, can_pull
-from landbridge.store import apps, connections, due, syncs
+from landbridge.store import apps, connections, due, reconciliations, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Kind, Vault
@@ -101,6 +101,8 @@ async def connect(
             label=label,
             settings={**settings, **account.settings},
         )
+        if app.secrets is not None:
+            await reconciliations.begin(tx, connection)
         await syncs.add(
             tx,
             environment=environment,

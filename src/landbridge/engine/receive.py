@@ -31,7 +31,7 @@ from landbridge.measures import (
 from landbridge.signing import POSTED, Call, Certified
 from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
 from landbridge.spec import EchoBody, EchoQuery, Provider, SignedPing
-from landbridge.store import apps, arrivals, connections
+from landbridge.store import apps, arrivals, connections, reconciliations
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival
 from landbridge.store.connections import Connection
@@ -332,7 +332,9 @@ async def set_app_secrets(db: Database, vault: Vault, app: App, secrets: Sequenc
         place=f"app/{app.id}/secrets",
         secret=_encoded(secrets),
     )
-    await apps.set_secrets(db, environment=app.environment, id=app.id, secrets=sealed)
+    async with db.transaction() as tx:
+        await apps.set_secrets(tx, environment=app.environment, id=app.id, secrets=sealed)
+        await reconciliations.begin_app(tx, environment=app.environment, app=app.id)
 
 
 async def connection_secrets(vault: Vault, connection: Connection) -> list[str]:
@@ -360,7 +362,9 @@ async def set_connection_secrets(
         place=f"connection/{connection.id}/secrets",
         secret=_encoded(secrets),
     )
-    await connections.set_secrets(db, connection, sealed)
+    async with db.transaction() as tx:
+        await connections.set_secrets(tx, connection, sealed)
+        await reconciliations.begin(tx, connection)
 
 
 def _encoded(secrets: Sequence[str]) -> bytes:

@@ -130,8 +130,8 @@ class Reconciler:
     async def run(self, connection: Connection, *, hold: Hold, pages: int = PAGES) -> Reconciled:
         """One run of the schedule: goes on where the last one stopped, at most `pages` calls.
 
-        The first run of a connection only notes where to begin: nobody knows which webhooks were
-        to come before.
+        It begins when the webhook secret was set. Where that was not noted, the first run only
+        notes where to begin: nobody knows which webhooks were to come before.
         """
         listing = self._listing(connection)
         if await reconciliations.one(self._db, connection) is None:
@@ -199,6 +199,8 @@ class Reconciler:
         now = self._clock.now()
         oldest = now - min(listing.keeps, KEEP_KEYS) + _MARGIN
         ahead = (kept.through if kept else now - listing.lag) - listing.overlap
+        if kept is not None and kept.checked_at is None:
+            ahead = kept.through  # when the secret was set: nobody was told of what was before
         begin = ahead if since is None else since
         if begin < oldest:
             self._log.warning("webhook.gap_unlisted", wanted=begin, listed_since=oldest)

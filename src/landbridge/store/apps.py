@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from landbridge import ids
-from landbridge.store.database import Database, Row
+from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
 
@@ -119,7 +119,7 @@ async def by_token(db: Database, token: str) -> App | None:
     return _app(row) if row else None
 
 
-async def set_secrets(db: Database, *, environment: str, id: str, secrets: bytes) -> None:
+async def set_secrets(db: Database | Tx, *, environment: str, id: str, secrets: bytes) -> None:
     """Replaces the sealed webhook secrets."""
     await db.run(_SET_SECRETS, environment=environment, id=id, secrets=secrets)
 

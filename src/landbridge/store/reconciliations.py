@@ -16,7 +16,8 @@ from landbridge.store.sql import Sql
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciliation:
-    """Compared up to `through`. `cursor` is set while a comparison is under way; `checked` and
+    """Compared up to `through`; while `checked_at` is None nothing was compared yet, and `through`
+    is when the secret was set. `cursor` is set while a comparison is under way; `checked` and
     `repaired` count events since the beginning."""
 
     through: datetime
@@ -44,6 +45,26 @@ _ONE = Sql(
     """,
 )
 
+_BEGIN = Sql(
+    "reconciliations.begin",
+    """
+    INSERT INTO lb.reconciliation (environment, tenant, connection, through)
+    VALUES (:environment, :tenant, :connection, lb.now())
+    ON CONFLICT (environment, tenant, connection) DO NOTHING
+    """,
+)
+
+_BEGIN_APP = Sql(
+    "reconciliations.begin_app",
+    """
+    INSERT INTO lb.reconciliation (environment, tenant, connection, through)
+    SELECT c.environment, c.tenant, c.id, lb.now() FROM lb.connection AS c
+    WHERE c.environment = :environment AND c.app = :app
+    ON CONFLICT (environment, tenant, connection) DO NOTHING
+    """,
+    across="An app's secret is for all its connections, whosever they are.",
+)
+
 _MOVE = Sql(
     "reconciliations.move",
     """
@@ -62,7 +83,7 @@ _COUNT = Sql(
     "reconciliations.count",
     """
     UPDATE lb.reconciliation AS r
-    SET checked_at = lb.now(), checked = r.checked + :checked, repaired = r.repaired + :repaired
+    SET checked = r.checked + :checked, repaired = r.repaired + :repaired
     WHERE r.environment = :environment AND r.tenant = :tenant AND r.connection = :connection
     """,
 )
@@ -113,6 +134,21 @@ async def one(db: Database, connection: Connection) -> Reconciliation | None:
     if values["cursor"] is not None:
         values["cursor"] = msgspec.json.decode(values["cursor"])
     return Reconciliation(**values)
+
+
+async def begin(tx: Tx | Database, connection: Connection) -> None:
+    """Notes that webhooks of this connection are expected from now on; a place there is stays."""
+    await tx.run(
+        _BEGIN,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        connection=connection.id,
+    )
+
+
+async def begin_app(tx: Tx | Database, *, environment: str, app: str) -> None:
+    """The same for every connection of an app."""
+    await tx.run(_BEGIN_APP, environment=environment, app=app)
 
 
 async def move(
