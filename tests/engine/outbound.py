@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from landbridge.client.guard import Guard
-from landbridge.client.post import Posts
+from landbridge.client.post import Posts, Sent
 from landbridge.clock import Clock, SystemClock
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.dispatch import Dispatcher
@@ -21,9 +21,53 @@ from landbridge.store.database import Database
 from landbridge.store.deliveries import Attempt, Delivery
 from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import Vault
+from landbridge.wire import Headers
 
 LEASE = timedelta(seconds=15)
 LOCAL = Guard(["127.0.0.0/8"])
+Answer = Callable[[bytes], float | Exception]
+
+
+class Posted:
+    """Posts to nobody: counts what is under way, and answers as it is told."""
+
+    def __init__(self, answer: Answer):
+        self._answer = answer
+        self.bodies: list[bytes] = []
+        self.under_way = self.peak = 0
+        self.two = asyncio.Event()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        self.bodies.append(body)
+        self.under_way += 1
+        self.peak = max(self.peak, self.under_way)
+        if self.under_way == 2:
+            self.two.set()
+        try:
+            answer = self._answer(body)
+            if isinstance(answer, Exception):
+                raise answer
+            await asyncio.sleep(answer)
+        finally:
+            self.under_way -= 1
+        return Sent(status=200, headers=Headers([]), body=b"", took=0.0)
+
+
+class Held(Posted):
+    """Answers nobody until it may go. `full`: so many posts were begun."""
+
+    def __init__(self, number: int):
+        super().__init__(lambda _: 0.0)
+        self._number = number
+        self.full = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        sent = await super().post(url, headers, body)
+        if len(self.bodies) == self._number:
+            self.full.set()
+        await self.go.wait()
+        return sent
 
 
 @dataclass(kw_only=True)

@@ -42,6 +42,8 @@ HOT: dict[str, set[str]] = {
     "ordering.sequence": {"change_new_pkey", "change_id"},
     "outbox.move": {"emitted_pkey", "emit_key_pkey", "endpoint_pkey", "due_pkey"},
     "pacing.ensure": {"endpoint_health_pkey"},
+    "pacing.occupy": {"endpoint_health_pkey", "due_pkey"},
+    "pacing.queue": {"endpoint_health_pkey"},
     "pacing.reserve": {"endpoint_health_pkey"},
     "parcels.claim": {"due_next", "due_pkey", "event_id"},
     "parcels.delivered": {"due_pkey"},

@@ -29,7 +29,7 @@ from landbridge.measures import DELIVERY_SECONDS, Measures
 from landbridge.store import event_types, lines, moment, pacing, parcels
 from landbridge.store.database import Database
 from landbridge.store.lines import Line
-from landbridge.store.pacing import Turns, Want
+from landbridge.store.pacing import Crowd, Turns, Want
 from landbridge.store.parcels import Destination, Parcel, Try
 from landbridge.vault import Vault
 
@@ -51,10 +51,10 @@ class Begun:
 class Deliveries:
     """What is done with a claimed delivery: `begin`, `attempt`, `settle`; the courier says when.
 
-    `each` is how many posts to one endpoint may be under way in this process, where the endpoint
-    does not say so itself. `most` is about how many endpoints it remembers at a time. The time is
-    the database's, as claims tell it, unless a `clock` is given: a machine whose own is wrong would
-    sign what every receiver refuses.
+    `each` is how many posts to one endpoint may be under way in this process. An endpoint that has
+    a `concurrency` of its own says how many may be in all processes together. `most` is about how
+    many endpoints it remembers at a time. The time is the database's, as claims tell it, unless a
+    `clock` is given: a machine whose own is wrong would sign what every receiver refuses.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class Deliveries:
             else:
                 each.via = found
                 begun.ready.append(each)
+        if any(to.concurrency is not None for to in wanted.values()):
+            await self._placed(begun)
         return await self._paced(begun)
 
     async def attempt(self, parcel: Parcel) -> Try:
@@ -184,6 +186,23 @@ class Deliveries:
                 self._moved = await moment.moved(self._db)
             self._schedules = await event_types.schedules(self._db)
             self._schedules_until = self._monotonic() + _SCHEDULES_LIVE
+
+    async def _placed(self, begun: Begun) -> None:
+        """Gives back what found no place among the posts at a time of an endpoint that limits
+        them: all workers together keep to that."""
+        crowds: dict[str, list[Parcel]] = {}
+        for each in begun.ready:
+            if each.to is not None and each.to.concurrency is not None:
+                crowds.setdefault(each.endpoint, []).append(each)
+        if not crowds:
+            return
+        placed = await pacing.occupy(self._db, [_crowd(some) for some in crowds.values()])
+        ready, begun.ready[:] = [*begun.ready], []
+        for each in ready:
+            if each.endpoint not in crowds or each.id in placed:
+                begun.ready.append(each)
+            else:
+                begun.ended.append(each.via.postponed(each))
 
     async def _paced(self, begun: Begun) -> Begun:
         """The same with posts to endpoints that have a rate put to their turns."""
@@ -281,6 +300,19 @@ class Deliveries:
             status=status,
             asked=asked,
         )
+
+
+def _crowd(some: Sequence[Parcel]) -> Crowd:
+    to = some[0].to
+    assert to is not None
+    assert to.concurrency is not None
+    return Crowd(
+        environment=to.environment,
+        tenant=to.tenant,
+        endpoint=to.id,
+        most=to.concurrency,
+        claims=some,
+    )
 
 
 def _want(some: Sequence[Parcel]) -> Want:

@@ -98,7 +98,7 @@ class Target:
         has ended for a while they wait in the lane of the slow ones, so that they crowd no other.
         """
         now = self._monotonic()
-        stalled = now - self._progressed
+        stalled = now - self._progressed if self._busy else 0.0
         pace = max(self._last, stalled, 0.001) / (self.to.concurrency or self._each)
         self._queued = min(max(self._queued, now) + pace, now + _LONGEST_TURN)
         return Try(

@@ -113,11 +113,11 @@ _RECOVER = Sql(
     "health.recover",
     f"""
     WITH held AS MATERIALIZED (
-        SELECT {_COLUMNS}, h.paced_until
+        SELECT {_COLUMNS}, coalesce(h.paced_until::text, h.under_way::text) AS limited
         FROM unnest(:environments::text[], :tenants::text[], :endpoints::text[])
                  AS w(environment, tenant, endpoint),
              LATERAL (
-                SELECT {_COLUMNS.replace("h.", "o.")}, o.paced_until
+                SELECT {_COLUMNS.replace("h.", "o.")}, o.paced_until, o.under_way
                 FROM lb.endpoint_health AS o
                 WHERE o.environment = w.environment AND o.tenant = w.tenant
                   AND o.endpoint = w.endpoint
@@ -129,7 +129,7 @@ _RECOVER = Sql(
         DELETE FROM lb.endpoint_health AS n
         USING held AS h
         WHERE n.environment = h.environment AND n.tenant = h.tenant AND n.endpoint = h.endpoint
-          AND h.paced_until IS NULL
+          AND h.limited IS NULL
     ),
     kept AS (
         UPDATE lb.endpoint_health AS n
@@ -137,7 +137,7 @@ _RECOVER = Sql(
             open_until = NULL, probing_until = NULL
         FROM held AS h
         WHERE n.environment = h.environment AND n.tenant = h.tenant AND n.endpoint = h.endpoint
-          AND h.paced_until IS NOT NULL
+          AND h.limited IS NOT NULL
     )
     SELECT {_COLUMNS}, lb.now() AS now FROM held AS h WHERE h.failing_since IS NOT NULL
     """,

@@ -1,4 +1,10 @@
-"""Rates of endpoints, kept by all workers together: turns are reserved before posts are made."""
+"""Limits of endpoints, kept by all workers together: turns (`rate`) and places (`concurrency`) are
+reserved before posts are made.
+
+A place is a claim's, and lasts as long as its lease: whoever settles or loses it gives the place
+back by that. So no statement ends one, and a worker that crashed holds none for longer than its
+leases.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +14,7 @@ from datetime import timedelta
 import msgspec
 
 from landbridge.store.database import Database
+from landbridge.store.due import Leased
 from landbridge.store.sql import Sql
 
 HORIZON = timedelta(seconds=1)
@@ -22,6 +29,16 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     rate: float
     number: int
+
+
+class Crowd(msgspec.Struct, frozen=True, kw_only=True):
+    """Claims that want a place at an endpoint that takes `most` posts at a time."""
+
+    environment: str
+    tenant: str
+    endpoint: str
+    most: int
+    claims: Sequence[Leased]
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +102,88 @@ _RESERVE = Sql(
     SELECT g.endpoint, g.turns, g.begins::float8 AS begins FROM given AS g
     """,
 )
+
+# Whoever waited for the lock has to look at what was committed meanwhile: with another statement.
+_QUEUE = Sql(
+    "pacing.queue",
+    """
+    SELECT h.endpoint
+    FROM unnest(:environments::text[], :tenants::text[], :endpoints::text[])
+         AS w(environment, tenant, endpoint),
+         LATERAL (
+             SELECT o.endpoint FROM lb.endpoint_health AS o
+             WHERE o.environment = w.environment AND o.tenant = w.tenant
+               AND o.endpoint = w.endpoint
+             LIMIT 1
+             FOR UPDATE
+         ) AS h
+    """,
+)
+
+_OCCUPY = Sql(
+    "pacing.occupy",
+    """
+    WITH crowd AS MATERIALIZED (
+        SELECT w.environment, w.tenant, w.endpoint, w.most,
+               ARRAY(
+                   SELECT p.place
+                   FROM lb.endpoint_health AS h, unnest(h.under_way) AS p(place), LATERAL (
+                       SELECT d.id FROM lb.due AS d
+                       WHERE d.id = split_part(p.place, ':', 1)
+                         AND d.environment = w.environment AND d.tenant = w.tenant
+                         AND d.owner IS NOT NULL AND d.due_at > (SELECT lb.now())
+                         AND d.fence = split_part(p.place, ':', 2)::bigint
+                       LIMIT 1
+                   ) AS held
+                   WHERE h.environment = w.environment AND h.tenant = w.tenant
+                     AND h.endpoint = w.endpoint AND p.place <> ALL (:places::text[])
+               ) AS there
+        FROM unnest(:environments::text[], :tenants::text[], :endpoints::text[], :mosts::int[])
+             AS w(environment, tenant, endpoint, most)
+    ),
+    given AS MATERIALIZED (
+        SELECT c.*, ARRAY(
+            SELECT a.place
+            FROM unnest(:askers::text[], :places::text[]) WITH ORDINALITY AS a(asker, place, rank)
+            WHERE a.asker = c.endpoint
+            ORDER BY a.rank
+            LIMIT greatest(0, c.most - cardinality(c.there))
+        ) AS fresh
+        FROM crowd AS c
+    ),
+    moved AS (
+        UPDATE lb.endpoint_health AS e SET under_way = g.there || g.fresh
+        FROM given AS g
+        WHERE e.environment = g.environment AND e.tenant = g.tenant AND e.endpoint = g.endpoint
+        RETURNING g.fresh
+    )
+    SELECT split_part(f.place, ':', 1) AS id
+    FROM moved AS m, LATERAL unnest(m.fresh) AS f(place)
+    """,
+)
+
+
+async def occupy(db: Database, crowds: Sequence[Crowd]) -> set[str]:
+    """The ids of those claims that got a place at their endpoints (each there once), first ones
+    first. Asking again for the same claim, after an answer was lost, takes no second place."""
+    ordered = sorted(crowds, key=lambda each: (each.environment, each.tenant, each.endpoint))
+    places = {
+        "environments": [each.environment for each in ordered],
+        "tenants": [each.tenant for each in ordered],
+        "endpoints": [each.endpoint for each in ordered],
+    }
+    askers = [(crowd.endpoint, claim) for crowd in ordered for claim in crowd.claims]
+    await db.run(_ENSURE, **places)
+    async with db.transaction() as tx:
+        await tx.fetch(_QUEUE, **places)
+        rows = await tx.fetch(
+            _OCCUPY,
+            **places,
+            mosts=[each.most for each in ordered],
+            askers=[endpoint for endpoint, _ in askers],
+            places=[f"{claim.id}:{claim.fence}" for _, claim in askers],
+        )
+    return {row["id"] for row in rows}
 
 
 async def reserve(db: Database, wants: Sequence[Want]) -> dict[str, Turns]:

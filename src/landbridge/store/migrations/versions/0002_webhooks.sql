@@ -56,12 +56,13 @@ CREATE TABLE lb.endpoint_health (
     open_until    timestamptz,
     probing_until timestamptz,
     paced_until   timestamptz,
+    under_way     text[],
     error         text,
     PRIMARY KEY (environment, tenant, endpoint)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200)
 
 COMMENT ON TABLE lb.endpoint_health IS
-'Endpoints that fail, are slowed down by their rate or held back by their breaker; none of it is written for one that just works.'
+'Endpoints that fail, are slowed down by their limits or held back by their breaker; none of it is written for one that just works. under_way: the claims, id:fence, that have a place among the posts at a time.'
 
 CREATE TABLE lb.line (
     environment  text NOT NULL,
