@@ -77,6 +77,10 @@ async def test_receivers_with_the_public_libraries_accept_it(office: Office) -> 
     assert (delivery.type, delivery.next_at) == ("invoice.paid", None)
 
 
+async def test_where_nothing_is_due_nothing_begins(office: Office) -> None:
+    assert await office.round() == 0
+
+
 async def test_a_retry_sends_the_same_bytes_under_the_same_id(
     database_url: str, office: Office
 ) -> None:

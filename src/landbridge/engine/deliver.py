@@ -91,6 +91,8 @@ class Deliveries:
 
     async def begin(self, fresh: Sequence[Parcel]) -> Begun:
         """Finds out where a batch of claims goes and which of them may go."""
+        if not fresh:
+            return Begun()
         await parcels.address(self._db, fresh)
         wanted = {each.endpoint: each.to for each in fresh if each.to}
         opened = await self._open(wanted, self._now(fresh[0], self._monotonic()))
