@@ -213,6 +213,27 @@ def test_a_webhook_of_nothing_is_shown_with_why_it_is_parked(cli: Cli, inbox: st
     assert len(told) < 25_000
 
 
+def test_parked_webhooks_are_sorted_again_by_provider_and_time(cli: Cli, inbox: str) -> None:
+    come(cli, inbox, [["not"], ["an"], ["event"]])
+    listed = cli.ok("inbox", "parked", "--provider", "stripe", "--json").json["parked"]
+    assert [one["key"] for one in listed] == sorted(one["key"] for one in listed)
+    assert len(listed) == 3
+    none = cli.ok("inbox", "parked", "--provider", "caldav", "--json").json["parked"]
+    none += cli.ok("inbox", "parked", "--until", "1h", "--json").json["parked"]
+    assert none == []
+    replay = ("inbox", "replay", "--parked")
+    counted = cli.ok(*replay, "--since", "1h", "--dry-run", "--json").json
+    assert counted == {"webhooks": 3, "dry_run": True}
+    assert cli.ok(*replay, "--until", "1h", "--json").json == {"webhooks": 0, "lost": 0}
+    assert len(cli.ok("inbox", "parked", "--json").json["parked"]) == 3
+    told = cli.ok(*replay, "--provider", "stripe").out
+    assert told == "3 parked webhooks are sorted again; a worker does it\n"
+    assert cli.ok("inbox", "parked", "--json").json["parked"] == []
+    on(cli, _sort)
+    again = cli.ok("inbox", "parked", "--json").json["parked"]
+    assert [one["key"] for one in again] == [one["key"] for one in listed]
+
+
 def test_what_a_filter_means_is_read_again(cli: Cli, inbox: str) -> None:
     fetches(cli)
     counted = cli.ok("inbox", "replay", "--topic", "invoice.*", "--dry-run", "--json").json
@@ -250,6 +271,8 @@ def test_what_never_came_is_made_up_for(cli: Cli, shop: Shop, inbox: str) -> Non
         (("inbox", "replay"), 2, "name events by id"),
         (("inbox", "replay", "inb_1", "--since", "1h"), 2, "ids and options do not go together"),
         (("inbox", "replay", "--dry-run"), 2, "name events by id"),
+        (("inbox", "replay", "--parked", "--topic", "*"), 2, "--parked goes with --provider"),
+        (("inbox", "replay", "--parked", "prk_1"), 2, "--parked goes with --provider"),
         (("reconcile", "con_no"), 1, "'con_no' is no connection"),
         (("reconcile", "--since", "x"), 2, "--since: 'x' is neither a time"),
     ],

@@ -12,11 +12,13 @@ import pytest
 
 from landbridge.clock import FakeClock
 from landbridge.engine import sort as sorting
+from landbridge.engine.inbox import Unparked, replay_parked
 from landbridge.engine.receive import Intake, set_app_secrets, set_connection_secrets
 from landbridge.engine.sort import Sorted
 from landbridge.errors import InvalidInput
 from landbridge.store import arrivals, due, parked
 from landbridge.store.database import Database, Tx
+from landbridge.store.parked import Webhooks
 from landbridge.store.sql import Sql
 from landbridge.vault import Vault
 from landbridge.wire import Headers
@@ -178,6 +180,29 @@ async def test_an_event_of_nobody_is_parked_whole_with_its_reason(
     (held,) = await parked.every(db, environment="test")
     assert (held.what, held.raw) == ("arrival", event())
     assert "acct_1" in held.reason
+
+
+async def test_parked_webhooks_are_each_sorted_again_and_what_is_lost_stays(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    for number in range(5):
+        body = event(number)
+        await intake.accept(scene.app.token, "", signed(clock, body), body)
+    await sort_all(db)
+    wanted = Webhooks(environment="test", app=scene.app.id)
+    gone, *kept = [one.key for one in await parked.arrivals(db, wanted)]
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM landbridge.arrival WHERE id = $1", gone)
+    pages: list[Unparked] = []
+    assert await replay_parked(db, wanted, page=2, on_page=pages.append) == pages[-1]
+    assert [(page.webhooks, page.lost) for page in pages] == [(1, 1), (3, 1), (4, 1)]
+    assert [one.key for one in await parked.every(db, environment="test")] == [gone]
+    assert (await sort_all(db)).parked == 4  # still nobody's
+    await scene.connect("acme", "acct_1")
+    waiting = await parked.arrivals(db, wanted)
+    assert [one.key for one in waiting] == [gone, *kept]
+    await replay_parked(db, wanted, page=2)
+    assert (await sort_all(db)).filed == 4
 
 
 @pytest.mark.parametrize(

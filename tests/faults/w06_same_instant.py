@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from landbridge.store import arrivals
+from landbridge.store.arrivals import Arrival
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 from tests.faults.inbound import Inbound, event, inbound
@@ -11,6 +13,9 @@ from tests.rows import RowResult, Trial, row
 
 _ALL = "The row counts all events of its own database."
 _FILED = Sql("faults.w06_filed", "SELECT count(*) FROM lb.inbox_event", across=_ALL)
+_ORDERS = Sql(
+    "faults.w06_orders", "SELECT count(*) FROM lb.due WHERE kind = 'receive'", across=_ALL
+)
 _TABLE = Sql("faults.w06_table", "CREATE TABLE lb.w06 (vendor_id text NOT NULL)", across=_ALL)
 _LOOK = Sql("faults.w06_look", "SELECT 1 FROM lb.w06 WHERE vendor_id = :key", across=_ALL)
 _PUT = Sql("faults.w06_put", "INSERT INTO lb.w06 (vendor_id) VALUES (:key)", across=_ALL)
@@ -25,20 +30,26 @@ COPIES = 8
     goal="stored once as an event, all answered 2xx; look-then-insert stores some twice",
 )
 async def same_instant(trial: Trial) -> RowResult:
-    """Eight copies of each webhook come at once at two processes; eight workers sort them."""
+    """Eight copies of each webhook come at once at two processes, which may store them together.
+    Eight more are stored one by one, each with an order of its own to sort it, so that at least
+    eight workers file the same event at once."""
     events = trial.size.pick(small=40, medium=500)
     async with inbound(processes=2) as stage:
-        accepted = 0
+        accepted, workers = 0, 1000
         for number in range(events):
             accepted += await _all_at_once(stage, number)
+            workers = min(workers, await _one_by_one(stage, number))
+            await stage.sort()
             trial.step(number + 1, events)
         filed = int(await stage.db.value(_FILED))
         control = await _control(stage, events)
     return RowResult(
-        value=f"{events} x {COPIES}: {filed} events, {accepted} answered 2xx"
+        value=f"{events} x {COPIES}: {filed} events, {accepted} answered 2xx, as many again"
+        f" stored one by one, each event sorted by at least {workers} workers at once"
         f" (control: {control['together']} events)",
         holds=filed == events
         and accepted == events * COPIES
+        and workers >= COPIES
         and control["apart"] == events
         and control["together"] > events,
         detail={
@@ -46,6 +57,7 @@ async def same_instant(trial: Trial) -> RowResult:
             "copies": COPIES,
             "filed": filed,
             "accepted": accepted,
+            "workers": workers,
             "control": control,
         },
     )
@@ -54,8 +66,21 @@ async def same_instant(trial: Trial) -> RowResult:
 async def _all_at_once(stage: Inbound, number: int) -> int:
     body = event(number)
     told = await asyncio.gather(*[stage.post(body, at=copy % 2) for copy in range(COPIES)])
-    await stage.sort()
     return sum(200 <= status < 300 for status in told)
+
+
+async def _one_by_one(stage: Inbound, number: int) -> int:
+    """Stores as many again, each by itself; how many orders to sort there are now."""
+    copy = Arrival(
+        environment="test",
+        app=stage.app.id,
+        connection=None,
+        headers=b"[]",
+        body=event(number),
+    )
+    for _ in range(COPIES):
+        await arrivals.store(stage.db, [copy])
+    return int(await stage.db.value(_ORDERS))
 
 
 async def _control(stage: Inbound, events: int) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""W17: the day's partition is missing; and one is dropped while it is read."""
+"""W17: the day's partition is missing; and one is dropped while it is read. What comes in is in
+`w17_partitions_in`."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from landbridge.store import deliveries, upkeep
 from landbridge.store.database import Database
 from tests.faults.outbound import Scene, scene
 from tests.faults.serving import silent
+from tests.faults.w17_partitions_in import incoming
 from tests.rows import RowResult, Trial, row
 
 _RETENTION = 7
@@ -29,8 +31,8 @@ _READERS = 4
 )
 async def partitions(trial: Trial) -> RowResult:
     """Processes emit and deliver while no partition of the day exists, and while upkeep makes them
-    and moves what strayed; then while it drops old ones that are being read. The control is a table
-    by day without a default partition."""
+    and moves what strayed; then while it drops old ones that are being read. Webhooks come in and
+    are listed meanwhile. The control is a table by day without a default partition."""
     events = trial.size.pick(small=200, medium=4_000)
     old = trial.size.pick(small=5, medium=40)
     with silent():
@@ -46,14 +48,19 @@ async def partitions(trial: Trial) -> RowResult:
             finally:
                 await db.close()
             refused = await _control(stage.direct)
+        came = await incoming(events, retention=_RETENTION)
     return RowResult(
         value=f"{alarm} rows strayed and were reported, {drained} left after a round;"
-        f" {reads} reads beside {old} drops, {failed} failed; {found}"
+        f" {reads} reads beside {old} drops, {failed} failed; {found};"
+        f" in: {came.posted} posted, {came.refused} refused, {came.lost} lost,"
+        f" {came.strayed} strayed, {came.left} left, {came.reads} lists, {came.failed} failed,"
+        f" {came.hidden} short"
         f" (control: {refused} of 10 refused)",
         holds=alarm > 0
         and not (drained or failed or left)
         and reads > 0
         and found.clean
+        and came.holds
         and refused == 10,
         detail={
             "strayed": alarm,
@@ -62,6 +69,7 @@ async def partitions(trial: Trial) -> RowResult:
             "failed_reads": failed,
             "old_partitions_left": left,
             "control_refused": refused,
+            "in": vars(came),
             **vars(found),
         },
     )

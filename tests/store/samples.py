@@ -245,6 +245,7 @@ BINDS: dict[str, Any] = {
     "inbox.of_arrival.last": f"{ID}z",
     "inbox.page.outcome": "pull",
     "inbox.parked.arrival": KEY,
+    "parked.arrivals.after": "",
     "reconciliations.begin.connection": "any_unbegun",
     "pattern": None,
     "reconciliations.expected.after": "",

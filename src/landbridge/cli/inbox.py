@@ -9,6 +9,8 @@ import typer
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from landbridge.app.bridge import Landbridge
     from landbridge.store.inbox import Selection
 
@@ -103,14 +105,23 @@ def refused(environment: Environment = None, as_json: AsJson = False) -> None:
 
 
 @inbox.command()
-def parked(limit: Limit = 50, environment: Environment = None, as_json: AsJson = False) -> None:
-    """List the webhooks that could not be sorted, and why."""
+def parked(
+    provider: OfProvider = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the webhooks that could not be sorted, and why; the oldest first."""
+    from landbridge.cli import inbox_parked
     from landbridge.cli.output import print_rows
-    from landbridge.cli.parked import COLUMNS, rows_of
+    from landbridge.cli.parked import COLUMNS
     from landbridge.cli.session import on_bridge
 
+    times = _times(since, until)
     rows = on_bridge(
-        lambda bridge: rows_of(bridge, tenant=None, what="arrival", place=None, limit=limit),
+        lambda bridge: inbox_parked.rows(bridge, provider, *times, limit=limit),
         environment=environment,
     )
     print_rows("parked", rows, COLUMNS, as_json=as_json, none="no webhook is parked")
@@ -122,6 +133,7 @@ def replay(
         list[str] | None,
         typer.Argument(help="inb_..., arr_... or prk_...; several.", metavar="[ID]..."),
     ] = None,
+    *,
     topic: Topic = None,
     connection: Of = None,
     provider: OfProvider = None,
@@ -130,9 +142,14 @@ def replay(
     since: Since = None,
     until: Until = None,
     tenant: Tenant = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count the events that are meant.")
+    parked: Annotated[
+        bool,
+        typer.Option(
+            "--parked",
+            help="All parked webhooks; limit them by --provider, --since and --until.",
+        ),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what is meant.")] = False,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -141,14 +158,25 @@ def replay(
     An event (inb_) has its record read again. A webhook (arr_, or parked as prk_) is sorted again:
     events of it that were admitted before are not admitted twice. With options instead of ids the
     record of every event that they mean is read again, each record once; run it anew if it was
-    stopped.
+    stopped. With --parked the webhooks that could not be sorted are sorted again.
     """
+    from landbridge.cli import inbox_parked
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
 
     wanted = _selection(topic, connection, tenant, outcome, source, since, until)
     limits = (topic, connection, provider, outcome, source, since, until, tenant)
+    if parked:
+        if ids or topic or connection or outcome or source or tenant:
+            raise WrongUsage(
+                "--parked goes with --provider, --since and --until alone: nobody knows more of"
+                " what could not be sorted"
+            )
+        inbox_parked.again(
+            provider, wanted.since, wanted.until, dry_run, environment, as_json=as_json
+        )
+        return
     if not ids and not any(limits):
         raise WrongUsage(
             "name events by id, or which are meant by --since, --topic, --connection and so on"
@@ -239,7 +267,6 @@ def _selection(
     until: str | None,
 ) -> Selection:
     """What the options mean, but for the environment and the provider, which a bridge knows."""
-    from landbridge.cli.moments import moment
     from landbridge.cli.usage import WrongUsage
     from landbridge.store.inbox import Selection
 
@@ -249,9 +276,7 @@ def _selection(
     ):
         if word is not None and word not in words:
             raise WrongUsage(f"{option}: {word!r} is none of {', '.join(words)}")
-    begin, end = moment(since, "--since"), moment(until, "--until")
-    if begin and end and begin >= end:
-        raise WrongUsage("--until: it is not after --since, so nothing is meant")
+    begin, end = _times(since, until)
     return Selection(
         environment="",
         tenant=tenant,
@@ -264,16 +289,21 @@ def _selection(
     )
 
 
+def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """From when on and before when the options mean."""
+    from landbridge.cli.moments import moment
+    from landbridge.cli.usage import WrongUsage
+
+    begin, end = moment(since, "--since"), moment(until, "--until")
+    if begin and end and begin >= end:
+        raise WrongUsage("--until: it is not after --since, so nothing is meant")
+    return begin, end
+
+
 async def _of_provider(bridge: Landbridge, wanted: Selection, slug: str | None) -> Selection:
     from dataclasses import replace
 
-    from landbridge.cli.usage import find_provider
-    from landbridge.store import apps
+    from landbridge.cli.inbox_parked import apps_of
 
-    where = bridge.settings.environment
-    if slug is None:
-        return replace(wanted, environment=where)
-    known = find_provider(slug).slug
-    every = await apps.every(bridge.db, environment=where)
-    named = [app.id for app in every if app.provider == known]
-    return replace(wanted, environment=where, apps=named)
+    named = None if slug is None else await apps_of(bridge, slug)
+    return replace(wanted, environment=bridge.settings.environment, apps=named)

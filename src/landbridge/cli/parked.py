@@ -58,7 +58,7 @@ def show(
     async def work(bridge: Landbridge) -> dict[str, Any]:
         stopped = await find(bridge, id)
         raw = None if stopped.raw is None else stopped.raw.decode(errors="replace")
-        return {**_row(stopped), "raw": raw}
+        return {**row_of(stopped), "raw": raw}
 
     print_facts(on_bridge(work, environment=environment), as_json=as_json)
 
@@ -104,7 +104,7 @@ def discard(ids: Ids, environment: Environment = None, as_json: AsJson = False) 
         found = [await find(bridge, each) for each in ids]
         for stopped in found:
             await forget(bridge.db, stopped)
-        return [_row(stopped) for stopped in found]
+        return [row_of(stopped) for stopped in found]
 
     gone = on_bridge(work, environment=environment)
     if as_json:
@@ -144,10 +144,11 @@ async def rows_of(
         place=place,
         most=limit,
     )
-    return [_row(stopped) for stopped in found]
+    return [row_of(stopped) for stopped in found]
 
 
-def _row(stopped: Parked) -> dict[str, Any]:
+def row_of(stopped: Parked) -> dict[str, Any]:
+    """A parked thing as a row for output, without its bytes."""
     return {
         "id": stopped.id,
         "environment": stopped.environment,

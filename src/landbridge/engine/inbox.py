@@ -1,4 +1,4 @@
-"""Does again what many webhooks asked for, page by page."""
+"""Does again what many webhooks asked for, or sorts many parked ones again, page by page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from landbridge.engine.orders import fetch_job
-from landbridge.store import due, inbox
+from landbridge.store import arrivals, due, inbox, parked
 from landbridge.store.arrivals import InboxEvent
 from landbridge.store.database import Database
+from landbridge.store.erasing_subjects import ERASED
 from landbridge.store.inbox import Selection
+from landbridge.store.parked import Webhooks
 from landbridge.store.syncs import Stream
 
 _PAGE = 500
+_TOGETHER = 50
+"""Webhooks that a worker sorts in one transaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,63 @@ async def replay_selection(
         if len(found) < page:
             return done
         wanted = replace(wanted, before=found[-1].id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unparked:
+    """What a replay of parked webhooks ordered: `webhooks` that are sorted again, and those whose
+    bytes are no longer kept (`lost`), which stay parked."""
+
+    webhooks: int = 0
+    lost: int = 0
+
+
+async def replay_parked(
+    db: Database,
+    wanted: Webhooks,
+    *,
+    on_page: Callable[[Unparked], None] = lambda _so_far: None,
+    page: int = _TOGETHER,
+) -> Unparked:
+    """Has these parked webhooks sorted again by a worker, the oldest first.
+
+    One that still cannot be sorted is parked again, with its reason. Each is ordered once, however
+    fast the worker is, and stopped half-way the rest stays parked.
+    """
+    done = Unparked()
+    after = ""
+    while found := await parked.arrivals(db, wanted, after=after, most=page):
+        after = found[-1].key
+        names = [each.key for each in found]
+        loaded = await arrivals.load(db, environment=wanted.environment, arrivals=names)
+        kept = [each.id for each in loaded if each.source != ERASED]
+        if kept:
+            await _sort_again(db, wanted, kept)
+        lost = len(names) - len(kept)
+        done = Unparked(webhooks=done.webhooks + len(kept), lost=done.lost + lost)
+        on_page(done)
+    return done
+
+
+async def _sort_again(db: Database, wanted: Webhooks, names: list[str]) -> None:
+    job = due.Job(
+        environment=wanted.environment,
+        tenant="",
+        lane="receive",
+        kind="receive",
+        args={"arrivals": names},
+    )
+    async with db.transaction() as tx:
+        await parked.clear(
+            tx,
+            names,
+            environment=wanted.environment,
+            tenant="",
+            what="arrival",
+            place=wanted.app,
+        )
+        await due.put(tx, [job])
+    await db.notify()
 
 
 def place_of(event: InboxEvent) -> tuple[str, str, str]:

@@ -91,6 +91,26 @@ _LIST = Sql(
     across="The operator's list shows every tenant of an environment unless one is named.",
 )
 
+# By their keys, which tell when they came: one that is parked again keeps its place.
+_ARRIVALS = Sql(
+    "parked.arrivals",
+    f"""
+    SELECT {_COLUMNS} FROM lb.parked
+    WHERE environment = :environment AND tenant = :tenant AND what = :what AND place = :place
+      AND resource = :resource AND key >= :first AND key < :last AND key > :after
+    ORDER BY key LIMIT :most
+    """,
+)
+
+_COUNT_ARRIVALS = Sql(
+    "parked.count_arrivals",
+    """
+    SELECT count(*) FROM lb.parked
+    WHERE environment = :environment AND tenant = :tenant AND what = :what AND place = :place
+      AND resource = :resource AND key >= :first AND key < :last
+    """,
+)
+
 _ONE = Sql(
     "parked.one",
     f"SELECT {_COLUMNS} FROM lb.parked WHERE environment = :environment AND id = :id",
@@ -181,6 +201,31 @@ async def every(
     return [_parked(row) for row in rows]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Webhooks:
+    """Parked webhooks of one app, that came from `since` on and before `until`; None limits
+    nothing."""
+
+    environment: str
+    app: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def arrivals(
+    db: Database, wanted: Webhooks, *, after: str = "", most: int = 100
+) -> list[Parked]:
+    """The next of them, oldest first, from just behind the key `after`."""
+    rows = await db.fetch(_ARRIVALS, **_binds(wanted), after=after, most=most)
+    return [_parked(row) for row in rows]
+
+
+async def count_arrivals(db: Database, wanted: Webhooks) -> int:
+    """How many they are."""
+    found: int = await db.value(_COUNT_ARRIVALS, **_binds(wanted))
+    return found
+
+
 async def one(db: Database | Tx, *, environment: str, id: str) -> Parked | None:
     """One parked thing by its id."""
     row = await db.row(_ONE, environment=environment, id=id)
@@ -190,6 +235,18 @@ async def one(db: Database | Tx, *, environment: str, id: str) -> Parked | None:
 async def drop(tx: Database | Tx, parked: Parked) -> None:
     """Takes one thing out of the park."""
     await tx.run(_DROP, environment=parked.environment, tenant=parked.tenant, id=parked.id)
+
+
+def _binds(wanted: Webhooks) -> dict[str, object]:
+    return {
+        "environment": wanted.environment,
+        "tenant": "",  # none is known yet
+        "what": "arrival",
+        "place": wanted.app,
+        "resource": "",
+        "first": ids.bound("arr", wanted.since) if wanted.since else "",
+        "last": ids.bound("arr", wanted.until) if wanted.until else "arr_~",
+    }
 
 
 def _parked(row: Row) -> Parked:
