@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -53,6 +53,9 @@ class Reckoning:
         """Whether only duplicates happened."""
         faults = (self.lost, self.ghosts, self.forged, self.unrecorded, self.twice, self.changed)
         return self.tried > 0 and not any(faults)
+
+    def __add__(self, other: Reckoning) -> Reckoning:
+        return Reckoning(**{name: count + vars(other)[name] for name, count in vars(self).items()})
 
     def __str__(self) -> str:
         return f"{self.tried} tried, {self.lost} lost, {self.duplicated} duplicated"
@@ -150,9 +153,9 @@ class Scene:
             await self.until_killed(pid, within=1)
             step(self.kills, kills)
 
-    async def drain(self, *, within: float = 60) -> None:
+    async def drain(self, *, within: float = 60, **options: Any) -> None:
         """Lets a worker that nobody kills finish everything."""
-        pid = await self.worker()
+        pid = await self.worker(**options)
         connection = await asyncpg.connect(self.direct)
         deadline = asyncio.get_running_loop().time() + within
         left = 1
@@ -182,15 +185,37 @@ class Scene:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """What several stages may share: a server, and the parent of processes."""
+
+    server: str
+    nursery: Nursery
+
+
+@asynccontextmanager
+async def house() -> AsyncIterator[House]:
+    """A fresh one."""
+    with shared_server(secrets.token_hex(4)) as server:
+        async with Nursery() as nursery:
+            yield House(server=server.dsn, nursery=nursery)
+
+
 @asynccontextmanager
 async def scene(
-    *, fail_first: Iterable[str] = (), sender: str = "aiohttp", pooler: bool = False
+    *,
+    fail_first: Iterable[str] = (),
+    sender: str = "aiohttp",
+    pooler: bool = False,
+    within: House | None = None,
 ) -> AsyncIterator[Scene]:
-    """A server, a receiver and endpoints of three tenants, all fresh."""
-    with ExitStack() as stack:
-        server = stack.enter_context(shared_server(secrets.token_hex(4)))
-        template = migrated_template(server.dsn)
-        direct = stack.enter_context(fresh_database(server.dsn, template))
+    """A database, a receiver and endpoints of three tenants, all fresh; in a house of its own
+    unless it is told one. It holds up whatever else runs until it stands."""
+    async with AsyncExitStack() as stack:
+        if within is None:
+            within = await stack.enter_async_context(house())
+        template = migrated_template(within.server)
+        direct = stack.enter_context(fresh_database(within.server, template))
         url = stack.enter_context(pgbouncer(direct)) if pooler else direct
         journal = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "journal"
         options = [f"--fail-first={each}" for each in fail_first]
@@ -198,18 +223,17 @@ async def scene(
         stack.callback(receiver.stop)
         key = new_key()
         await prepare(direct, key, receiver)
-        async with Nursery() as nursery:
-            yield Scene(
-                server=server.dsn,
-                url=url,
-                direct=direct,
-                key=key,
-                sender=sender,
-                pooler=pooler,
-                nursery=nursery,
-                receiver=receiver,
-                journal=journal,
-            )
+        yield Scene(
+            server=within.server,
+            url=url,
+            direct=direct,
+            key=key,
+            sender=sender,
+            pooler=pooler,
+            nursery=within.nursery,
+            receiver=receiver,
+            journal=journal,
+        )
 
 
 async def prepare(url: str, key: str, receiver: Spawned) -> None:

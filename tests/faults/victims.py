@@ -1,17 +1,14 @@
 """What the killed processes do: emit in transactions, or dispatch and deliver as a worker does.
 
 Each may hold a trap: at the n-th time that a point is reached the process sends itself SIGKILL.
-The traps are in what is handed to the parts; the parts themselves know nothing of them.
+What the traps sit in is in `tests.faults.traps`, the controls' way in `tests.faults.weaker`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import random
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,9 +16,7 @@ import asyncpg
 import structlog
 
 from landbridge.client.guard import Guard
-from landbridge.client.post import Posts, Sent
 from landbridge.engine.courier import Courier
-from landbridge.engine.deliver import Begun, Deliveries
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.emit import emit
 from landbridge.engine.replaying import WAITING, Hold, Replaying, Step
@@ -31,43 +26,17 @@ from landbridge.store import replays
 from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
-from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import LocalKey, Vault
 from tests.faults.senders import SENDERS
+from tests.faults.traps import Posting, Trap, Trapped
+from tests.faults.weaker import Deletes, Torn
 
 OWN_TABLE = "CREATE TABLE own_row (event text NOT NULL)"
 """The application's own word on what it has committed."""
 
 LEASE = timedelta(seconds=1)
 
-
-class Trap:
-    """Kills this process the `after`-th time that `point` is reached; "" never."""
-
-    def __init__(self, point: str, after: int):
-        self._point = point
-        self._left = after
-
-    def due(self, point: str) -> bool:
-        """Counts; whether this is the time."""
-        if point != self._point:
-            return False
-        self._left -= 1
-        return self._left == 0
-
-    def reach(self, point: str) -> None:
-        """Counts, and ends the process if this is the time."""
-        if self.due(point):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    async def amid(self, point: str, work: Any, within: float) -> Any:
-        """The work's result; at the time, the process ends somewhere in its first moments."""
-        if not self.due(point):
-            return await work
-        running = asyncio.ensure_future(work)
-        await asyncio.wait([running], timeout=random.uniform(0, within))
-        os.kill(os.getpid(), signal.SIGKILL)
-        return None
+COURIERS: Mapping[str, type[Trapped]] = {"": Trapped, "deletes": Deletes, "torn": Torn}
 
 
 async def emitter(
@@ -95,29 +64,19 @@ async def emitter(
     await connection.close()
 
 
-class _Posting:
-    def __init__(self, sender: Posts, trap: Trap):
-        self._sender = sender
-        self._trap = trap
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-        posting = self._sender.post(url, headers, body)
-        sent: Sent = await self._trap.amid("posting", posting, within=0.05)
-        self._trap.reach("answered")
-        return sent
-
-
 async def worker(
     *,
     url: str,
     key: str,
     sender: str = "aiohttp",
+    weak: str = "",
     point: str = "",
     after: int = 1,
     pooler: bool = False,
     budget: int = 4,
 ) -> None:
-    """Dispatches and delivers by that client until it is killed, with leases of a second."""
+    """Dispatches and delivers by that client until it is killed, with leases of a second; `weak`
+    as one of the controls does."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trap = Trap(point, after)
     db = await Database.open(url, budget=budget, pgbouncer=pooler)
@@ -126,7 +85,7 @@ async def worker(
         running = Courier(
             db,
             new_owner(),
-            _Trapped(db, vault, _Posting(opened, trap), trap=trap),
+            COURIERS[weak](db, vault, Posting(opened, trap), trap=trap),
             {"deliver": 40, "retry": 20, "replay": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),
@@ -146,24 +105,6 @@ async def _dispatch(dispatcher: Dispatcher, trap: Trap) -> None:
             trap.reach("moved")
         else:
             await asyncio.sleep(0.05)
-
-
-class _Trapped(Deliveries):
-    def __init__(self, db: Database, vault: Vault, sender: Posts, *, trap: Trap):
-        super().__init__(db, vault, sender)
-        self._trap = trap
-
-    async def begin(self, fresh: Sequence[Parcel]) -> Begun:
-        self._trap.reach("claimed")
-        return await super().begin(fresh)
-
-    async def settle(self, owner: str, tries: Sequence[Try]) -> set[str]:
-        self._trap.reach("unsettled")
-        lost: set[str] = await self._trap.amid(
-            "settling", super().settle(owner, tries), within=0.006
-        )
-        self._trap.reach("settled")
-        return lost
 
 
 async def replayer(*, url: str, point: str = "", after: int = 1, torn: bool = False) -> None:

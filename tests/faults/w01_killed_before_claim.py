@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.faults.outbound import scene
+from collections.abc import Callable
+from random import Random
+
+from tests.faults.killing import killed
+from tests.faults.outbound import Scene
 from tests.rows import RowResult, Trial, row
 
 
@@ -13,25 +17,30 @@ from tests.rows import RowResult, Trial, row
 )
 async def killed_before_claim(trial: Trial) -> RowResult:
     """Emitters die in and after their commit, dispatchers in and after the move, workers with
-    claims that they have not looked at."""
-    kills = trial.size.pick(small=8, medium=220)
-    rng = trial.random
-    async with scene() as stage:
-        while stage.kills < kills:
-            pid = await stage.emitter(
-                transactions=6,
-                each=4,
-                point=rng.choice(["committed", "committing"]),
-                after=rng.randint(1, 6),
-            )
-            await stage.until_killed(pid, within=10)
-            pid = await stage.worker(point=rng.choice(["moving", "moved", "claimed"]), after=1)
-            await stage.until_killed(pid, within=1)
-            trial.step(stage.kills, kills)
-        await stage.drain()
-        found = await stage.reckon()
-    return RowResult(
-        value=f"{stage.kills} kills: {found}",
-        holds=found.clean,
-        detail={"kills": stage.kills, **vars(found)},
+    claims that they have not looked at. The control takes rows out when it claims them."""
+    found = await killed(
+        trial,
+        trial.size.pick(small=8, medium=220),
+        _cycle,
+        weak="deletes",
+        points=["claimed"],
     )
+    return RowResult(
+        value=f"{found}; control: {found.control.lost} lost",
+        holds=found.clean and found.control.lost > 0,
+        detail=found.detail(),
+    )
+
+
+async def _cycle(stage: Scene, rng: Random, kills: int, step: Callable[[int, int], None]) -> None:
+    while stage.kills < kills:
+        pid = await stage.emitter(
+            transactions=6,
+            each=4,
+            point=rng.choice(["committed", "committing"]),
+            after=rng.randint(1, 6),
+        )
+        await stage.until_killed(pid, within=10)
+        pid = await stage.worker(point=rng.choice(["moving", "moved", "claimed"]), after=1)
+        await stage.until_killed(pid, within=1)
+        step(stage.kills, kills)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.faults.outbound import scene
+from functools import partial
+
+from tests.faults.killing import cycle_through, killed
 from tests.rows import RowResult, Trial, row
 
 
@@ -12,14 +14,17 @@ from tests.rows import RowResult, Trial, row
     goal="0 lost; a duplicate has the same id; each recorded once",
 )
 async def killed_before_recorded(trial: Trial) -> RowResult:
-    """Each kill leaves at least one delivery that arrived and that we do not know of."""
-    kills = trial.size.pick(small=8, medium=220)
-    async with scene() as stage:
-        await stage.kill_cycles(trial.random, ["answered", "unsettled"], kills, step=trial.step)
-        await stage.drain()
-        found = await stage.reckon()
+    """Each kill leaves at least one delivery that arrived and that we do not know of. The control
+    takes rows out when it claims them, and never hears of it again."""
+    found = await killed(
+        trial,
+        trial.size.pick(small=8, medium=220),
+        partial(cycle_through, ["answered", "unsettled"]),
+        weak="deletes",
+        points=["answered", "unsettled"],
+    )
     return RowResult(
-        value=f"{stage.kills} kills: {found}",
-        holds=found.clean and found.duplicated > 0,
-        detail={"kills": stage.kills, **vars(found)},
+        value=f"{found}; control: {found.control.unrecorded} unrecorded",
+        holds=found.clean and found.duplicated > 0 and found.control.unrecorded > 0,
+        detail=found.detail(),
     )

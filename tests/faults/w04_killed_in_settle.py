@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.faults.outbound import scene
+from functools import partial
+
+from tests.faults.killing import cycle_through, killed
 from tests.rows import RowResult, Trial, row
 
 
@@ -13,16 +15,19 @@ from tests.rows import RowResult, Trial, row
 )
 async def killed_in_settle(trial: Trial) -> RowResult:
     """Workers die before the statement, while it runs, and after it; a third of the messages are
-    refused at first, so that batches hold all kinds of outcomes."""
-    kills = trial.size.pick(small=8, medium=220)
-    async with scene(fail_first=["tries=1,answer=503,every=3"]) as stage:
-        await stage.kill_cycles(
-            trial.random, ["unsettled", "settling", "settled"], kills, step=trial.step
-        )
-        await stage.drain()
-        found = await stage.reckon()
+    refused at first, so that batches hold all kinds of outcomes. The control writes attempts and
+    ends rows in two transactions."""
+    found = await killed(
+        trial,
+        trial.size.pick(small=8, medium=220),
+        partial(cycle_through, ["unsettled", "settling", "settled"]),
+        weak="torn",
+        points=["between"],
+        fail_first=["tries=1,answer=503,every=3"],
+    )
     return RowResult(
-        value=f"{stage.kills} kills: {found}, {found.twice} attempt numbers twice",
-        holds=found.clean,
-        detail={"kills": stage.kills, **vars(found)},
+        value=f"{found}, {found.total.twice} attempt numbers twice;"
+        f" control: {found.control.twice} twice",
+        holds=found.clean and found.control.twice > 0,
+        detail=found.detail(),
     )
