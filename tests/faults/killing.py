@@ -94,9 +94,9 @@ async def killed(
             )
             for sender in shares
         ]
-        *ours, (calm, control) = await asyncio.gather(
-            *(by(each, shares[each.sender]) for each in stages),
+        (calm, control), ours = await asyncio.gather(
             _control(last, weak, sorted(points), Random(trial.seed)),
+            asyncio.gather(*(by(each, shares[each.sender]) for each in stages)),
         )
     return Killed(
         kills={name: each[0] for name, each in zip(shares, ours, strict=True)},

@@ -1,4 +1,4 @@
-"""A worker whose machine's clock is wrong: `python -m tests.faults.skewing ROLE URL KEY`.
+"""A worker whose machine's clock is wrong: `python -m tests.faults.skewing ROLE URL [KEY SENDER]`.
 
 The library that moves the clock is compiled on the spot and loaded before libc: it moves what
 `clock_gettime(CLOCK_REALTIME)`, `gettimeofday` and `time` say, for Python and all it calls.
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,12 +21,12 @@ from pathlib import Path
 import structlog
 
 from landbridge.client.guard import Guard
-from landbridge.client.sender import Sender
 from landbridge.engine.courier import Courier
 from landbridge.engine.deliver import Deliveries
 from landbridge.jobs import new_owner
 from landbridge.store.database import Database
 from landbridge.vault import LocalKey, Vault
+from tests.faults.senders import SENDERS
 
 LEASE = timedelta(seconds=1)
 
@@ -80,12 +80,12 @@ def clocks() -> Iterator[Path | None]:
 
 
 async def start(
-    role: str, url: str, key: str, *, library: Path | None, skew: int
+    role: str, url: str, *more: str, library: Path | None, skew: int
 ) -> asyncio.subprocess.Process:
     """A process of its own whose clock is wrong by so many seconds."""
     moved = {"LD_PRELOAD": str(library), "SKEW": str(skew)} if library else {}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.skewing", role, url, key),
+        *(sys.executable, "-m", "tests.faults.skewing", role, url, *more),
         env=os.environ | moved,
         stdout=subprocess.PIPE,
     )
@@ -96,16 +96,16 @@ async def start(
     return process
 
 
-async def deliver(url: str, key: str) -> None:
-    """Delivers, with leases of a second."""
+async def deliver(url: str, key: str, sender: str) -> None:
+    """Delivers by that client, with leases of a second."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     db = await Database.open(url, budget=4)
     vault = Vault(db, LocalKey.from_text(key))
-    async with Sender(Guard(["127.0.0.0/8"])) as sender:
+    async with SENDERS[sender](Guard(["127.0.0.0/8"])) as posts:
         courier = Courier(
             db,
             new_owner(),
-            Deliveries(db, vault, sender),
+            Deliveries(db, vault, posts),
             {"deliver": 40, "retry": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),
@@ -118,7 +118,7 @@ CONTROL = """
     CREATE TABLE effect (id int, owner text);"""
 
 
-async def by_own_clock(url: str, _key: str) -> None:
+async def by_own_clock(url: str) -> None:
     """The control: leases whose end the worker's own clock decides. It does a job in 0.3 s."""
     db = await Database.open(url, budget=2)
     owner = new_owner()
@@ -141,7 +141,10 @@ async def by_own_clock(url: str, _key: str) -> None:
             await tx.execute("DELETE FROM leased WHERE id = $1", rows[0][0])
 
 
-ROLES = {"deliver": deliver, "control": by_own_clock}
+ROLES: Mapping[str, Callable[..., Coroutine[None, None, None]]] = {
+    "deliver": deliver,
+    "control": by_own_clock,
+}
 
 if __name__ == "__main__":
     print(datetime.now(UTC).timestamp(), flush=True)

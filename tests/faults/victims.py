@@ -107,11 +107,13 @@ async def _dispatch(dispatcher: Dispatcher, trap: Trap) -> None:
             await asyncio.sleep(0.05)
 
 
-async def replayer(*, url: str, point: str = "", after: int = 1, torn: bool = False) -> None:
+async def replayer(
+    *, url: str, point: str = "", after: int = 1, torn: bool = False, pooler: bool = False
+) -> None:
     """Takes parts of replays until it is killed; `torn` ones as `_Torn` does."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trap = Trap(point, after)
-    db = await Database.open(url, budget=3)
+    db = await Database.open(url, budget=3, pgbouncer=pooler)
     parts = _Torn(db, trap) if torn else _Parts(db, trap)
     kind = parts.kind()
     running = Worker(

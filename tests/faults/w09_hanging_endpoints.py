@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from random import Random
 
 import asyncpg
@@ -16,7 +19,7 @@ from structlog.testing import capture_logs
 
 from landbridge import ids
 from landbridge.client.guard import Guard
-from landbridge.client.sender import Sender
+from landbridge.client.post import Posts
 from landbridge.engine.courier import Courier
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.dispatch import Dispatcher
@@ -26,8 +29,8 @@ from landbridge.store.database import Database
 from landbridge.testing.asgi import Answer, Call, Drop, application, as_json
 from landbridge.testing.running import in_thread
 from landbridge.vault import LocalKey, Vault, new_key
-from tests.rows import RowResult, Trial, row
-from tests.rows._pairs import Comparison, pairs
+from tests.faults.senders import SENDERS, posting
+from tests.rows import Comparison, RowResult, Trial, compared, pairs, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
 _ENDPOINTS = 100
@@ -38,6 +41,8 @@ _EACH = 5
 _BACKLOG = 100
 """Deliveries that wait at each endpoint that hangs: five of them fill the lane."""
 
+_SENDERS = tuple(SENDERS)
+_ROUNDS = 6
 _RATE = 150.0
 _LATE = 2.0
 _SILENT = 600
@@ -56,25 +61,30 @@ FROM unnest($1::text[], $2::text[]) AS e(tenant, id)
 )
 async def hanging_endpoints(trial: Trial) -> RowResult:
     """Events come at a constant rate, for all endpoints alike; measured is from commit to arrival
-    at those that answer, with some that hang against with none. The control knows no limit per
-    endpoint."""
+    at those that answer, with some that hang against with none, by each sender in turn. The
+    control knows no limit per endpoint."""
     numbers = (1, 5, 20) if trial.size.pick(small=0, medium=1) else (5,)
     seconds = trial.size.pick(small=6, medium=40) / 10
     found: dict[int, Comparison] = {}
     async with AsyncExitStack() as stack:
         stack.enter_context(capture_logs())
         town = await _Town.begin(stack, trial.random)
-        await town.p99(0, seconds)  # connections and plans are made
+        for name in _SENDERS:
+            await town.p99(0, seconds / 2, sender=name)  # connections and plans are made
         for place, number in enumerate(numbers):
+            turns = count()  # a pair is two measures by one sender
+
+            def in_turn(hung: int, turns: Iterator[int] = turns) -> Awaitable[float]:
+                return town.p99(hung, seconds, sender=_SENDERS[next(turns) // 2 % 2])
+
             found[number] = await pairs(
-                lambda number=number: town.p99(number, seconds),  # type: ignore[misc]
-                lambda: town.p99(0, seconds),
+                partial(in_turn, number), partial(in_turn, 0), rounds=_ROUNDS
             )
             trial.step(place + 1, len(numbers) + 1)
         control = await town.p99(5, seconds, each=_LANES["deliver"])
-    usual = sorted(one for each in found.values() for one in each.control)[len(numbers) * 5 // 2]
+    usual = statistics.median(one for each in found.values() for one in each.control)
     return trial.timed(
-        value="; ".join(f"{number} hang: {each}" for number, each in found.items())
+        value="; ".join(f"{number} hang: {_by_sender(each)}" for number, each in found.items())
         + f" of {usual * 1000:.0f} ms; control: {control * 1000:.0f} ms",
         holds=all(each.at_most(1.1) for each in found.values()) and control > 5 * usual,
         detail={
@@ -83,6 +93,14 @@ async def hanging_endpoints(trial: Trial) -> RowResult:
             "control": control,
         },
     )
+
+
+def _by_sender(found: Comparison) -> str:
+    by = {
+        name: compared(found.ours[place::2], found.control[place::2])
+        for place, name in enumerate(_SENDERS)
+    }
+    return f"{found} (" + ", ".join(f"{name} {each.ratio:.2f}" for name, each in by.items()) + ")"
 
 
 @dataclass(kw_only=True)
@@ -111,7 +129,7 @@ class _Town:
     db: Database
     connection: asyncpg.Connection
     vault: Vault
-    sender: Sender
+    senders: Mapping[str, Posts]
     receiver: _Receiver
     chance: Random
 
@@ -131,17 +149,22 @@ class _Town:
             await endpoints.create(
                 environment="test", tenant=f"tenant {number}", url=f"{at}/{number}"
             )
-        sender = await stack.enter_async_context(Sender(_LOCAL))
+        senders = {
+            name: await stack.enter_async_context(posting(name, _LOCAL, deadline=15))
+            for name in _SENDERS
+        }
         return cls(
             db=db,
             connection=connection,
             vault=vault,
-            sender=sender,
+            senders=senders,
             receiver=receiver,
             chance=chance,
         )
 
-    async def p99(self, hung: int, seconds: float, *, each: int = _EACH) -> float:
+    async def p99(
+        self, hung: int, seconds: float, *, each: int = _EACH, sender: str = "aiohttp"
+    ) -> float:
         """Seconds from the commit until 99 % of the events have arrived at those that answer."""
         await self.connection.execute(
             "TRUNCATE landbridge.due, landbridge.emitted, landbridge.endpoint_health"
@@ -152,7 +175,7 @@ class _Town:
         courier = Courier(
             self.db,
             new_owner(),
-            Deliveries(self.db, self.vault, self.sender, each=each),
+            Deliveries(self.db, self.vault, self.senders[sender], each=each),
             _LANES,
             drain=timedelta(),
         )

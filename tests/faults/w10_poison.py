@@ -55,13 +55,15 @@ _SPLINTERS = (
     goal="in: 4xx or parked with a reason; out: refused or Unreachable; 0 well ones lost",
 )
 async def poison(trial: Trial) -> RowResult:
-    """Everything that is malformed, and after each something that is well."""
+    """Everything that is malformed, and after each something that is well. The control writes the
+    headers of a post as they are."""
     taken, in_holds = await poison_in(trial)
     sent, out_holds = await poison_out(trial)
+    calm, control = [await _unchecked(each) for each in ({"x": "y"}, _HEADERS[0])]
     return RowResult(
-        value=f"in: {_told(taken)}; out: {_told(sent)}",
-        holds=in_holds and out_holds,
-        detail={"in": taken, "out": sent},
+        value=f"in: {_told(taken)}; out: {_told(sent)}; control: {control} forged",
+        holds=in_holds and out_holds and calm == 0 and control > 0,
+        detail={"in": taken, "out": sent, "control": control},
     )
 
 
@@ -93,6 +95,18 @@ async def poison_out(trial: Trial) -> tuple[dict[str, int], bool]:
     expected = len(SENDERS) * (len(_HEADERS) + len(_URLS))
     holds = not faults and counts["refused"] == expected and counts["unreachable"] > 0
     return dict(counts), holds
+
+
+async def _unchecked(headers: dict[str, str]) -> int:
+    """The control: how many requests get a header that nobody gave."""
+    async with listening() as well:
+        reader, writer = await asyncio.open_connection("127.0.0.1", well.port)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"POST / HTTP/1.1\r\n{lines}content-length: 2\r\n\r\n{{}}".encode())
+        assert b"200" in await reader.readline()
+        writer.close()
+        await asyncio.sleep(0.05)  # it sees that this was all
+        return sum(b"x-forged" in request for request in well.requests)
 
 
 async def _requests(sender: Posts, well: Listener, counts: Counter[str]) -> None:

@@ -23,12 +23,15 @@ from landbridge.testing.running import in_thread
 from landbridge.vault import LocalKey, Vault, new_key
 from landbridge.wire import Headers
 from tests.faults.emitting import emit_many
+from tests.faults.senders import SENDERS
 from tests.faults.serving import database
 from tests.faults.sinking import Sink
 from tests.faults.skewing import CONTROL, LEASE, clocks, start
 from tests.rows import RowResult, Trial, row
 
-_SKEWS = (600, -600, 0)
+_SKEWS = {600: "lean", -600: "aiohttp", 0: "lean"}
+"""Seconds by which a worker's clock is wrong, and what it delivers by."""
+
 _LATER = "interval '1 s'"
 _SECRET = "whsec_" + "a" * 43 + "="
 
@@ -71,10 +74,10 @@ class Verifying(Sink):
     " verifiers",
 )
 async def clock_skew(trial: Trial) -> RowResult:
-    """Three processes deliver together, with clocks ten minutes ahead, behind and right, to a
-    receiver that verifies; all are due in a moment, and half take longer than a lease. Then those
-    with wrong clocks are killed over their work. The control writes the ends of leases by its own
-    clock."""
+    """Three processes deliver together, with clocks ten minutes ahead, behind and right, by either
+    sender, to a receiver that verifies; all are due in a moment, and half take longer than a lease.
+    Then those with wrong clocks are killed over their work. The control writes the ends of leases
+    by its own clock."""
     events = trial.size.pick(small=60, medium=2_000)
     with clocks() as library:
         async with database() as url:
@@ -85,8 +88,8 @@ async def clock_skew(trial: Trial) -> RowResult:
     calm, skewed = control[0, 0], control[0, -600]
     told = "" if library else "; clocks were not moved: there is no C compiler"
     return RowResult(
-        value=f"{events} deliveries: {found['early']} early, {found['twice']} twice,"
-        f" {found['lost']} lost, {found['refused']} refused;"
+        value=f"{events} deliveries by {' and '.join(SENDERS)}: {found['early']} early,"
+        f" {found['twice']} twice, {found['lost']} lost, {found['refused']} refused;"
         f" {len(edges) - len(wrong)} of {len(edges)} edges exact"
         f" (control: {skewed} twice){told}",
         holds=not any(found[each] for each in ("early", "twice", "lost", "refused"))
@@ -158,7 +161,10 @@ async def _workers(
 ) -> AsyncIterator[list[asyncio.subprocess.Process]]:
     """Three that deliver; gives the two whose clocks are wrong."""
     every = await asyncio.gather(
-        *(start("deliver", url, key, library=library, skew=seconds) for seconds in _SKEWS)
+        *(
+            start("deliver", url, key, sender, library=library, skew=seconds)
+            for seconds, sender in _SKEWS.items()
+        )
     )
     try:
         yield [each for each, skew in zip(every, _SKEWS, strict=True) if skew]
@@ -183,7 +189,7 @@ async def _control(url: str, library: Path | None, skews: tuple[int, int]) -> in
     admin = await asyncpg.connect(url)
     await admin.execute(f"DROP TABLE IF EXISTS leased, effect; {CONTROL}")
     both = await asyncio.gather(
-        *(start("control", url, "", library=library, skew=each) for each in skews)
+        *(start("control", url, library=library, skew=each) for each in skews)
     )
     await admin.execute(
         "INSERT INTO leased SELECT n, now() - interval '1 h' FROM generate_series(1, 6) AS n"

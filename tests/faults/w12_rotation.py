@@ -14,7 +14,6 @@ import standardwebhooks
 import svix.webhooks
 
 from landbridge import webhooks
-from landbridge.client.sender import Sender
 from landbridge.clock import FakeClock, SystemClock
 from landbridge.engine.endpoints import Scheme
 from landbridge.errors import SignatureError
@@ -23,6 +22,7 @@ from landbridge.testing.receiver.verify import own
 from landbridge.vault import LocalKey, Vault, new_key
 from tests.engine.outbound import LOCAL, Office
 from tests.faults.catching import Catcher, Post, catching
+from tests.faults.senders import posting, share
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
@@ -67,20 +67,27 @@ async def rotation(trial: Trial) -> RowResult:
         url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
         db = await Database.open(url, budget=3)
         stack.push_async_callback(db.close)
-        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
         catcher = await stack.enter_async_context(catching())
         vault = Vault(db, LocalKey.from_text(new_key()))
-        office = Office(db=db, vault=vault, sender=sender, clock=FakeClock(SystemClock().now()))
-        found = await _rotate(office, catcher, rounds, trial, overlap=_OVERLAP)
-        control = await _rotate(office, catcher, 20, trial, overlap=timedelta())
+        by: dict[str, Counter[str]] = {}
+        offices: dict[str, Office] = {}
+        for name, number in share(rounds).items():
+            sender = await stack.enter_async_context(posting(name, LOCAL))
+            clock = FakeClock(SystemClock().now())
+            offices[name] = Office(db=db, vault=vault, sender=sender, clock=clock)
+            by[name] = await _rotate(offices[name], catcher, number, trial, overlap=_OVERLAP)
+        found = sum(by.values(), Counter[str]())
+        control = await _rotate(offices["aiohttp"], catcher, 20, trial, overlap=timedelta())
     return RowResult(
-        value=f"{found['delivered']} deliveries, {found['both']} with several signatures:"
+        value=", ".join(f"{each['delivered']} deliveries by {name}" for name, each in by.items())
+        + f", {found['both']} with several signatures:"
         f" {found['refused']} of {found['due']} checks refused, {found['stale']} of"
         f" {found['over']} with an ended key accepted; control: {control['unheld']} refused by who"
         " was not told",
         holds=not (found["refused"] or found["stale"] or control["stale"])
         and min(found["due"], found["over"], found["both"], found["unheld"] + 1) > 0
         and not found["unheld"]
+        and all(each["due"] > 0 for each in by.values())
         and control["unheld"] > 0,
         detail={"tried": found["due"], "first": dict(found), "control": dict(control)},
     )

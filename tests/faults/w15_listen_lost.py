@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from random import Random
 from urllib.parse import urlsplit
@@ -21,9 +21,11 @@ from landbridge.store.database import Database
 from landbridge.store.due import Claimed
 from landbridge.testing.running import in_thread
 from landbridge.vault import new_key
+from tests.faults.senders import share
 from tests.faults.serving import database
 from tests.faults.sinking import Sink
 from tests.rows import RowResult, Trial, row
+from tests.store.pgbouncer import pgbouncer
 
 _ROLE = "hearer"
 _CUT = f"""
@@ -40,21 +42,31 @@ _HEARS = (
 )
 async def listen_lost(trial: Trial) -> RowResult:
     """Emits to a sink while the listener is connected, and after it was cut off and finds no
-    connection any more; over the whole way: dispatcher, courier, post. The control is a worker that
-    relies on being woken, and polls every two seconds."""
-    rounds = trial.size.pick(small=12, medium=200)
+    connection any more; over the whole way: dispatcher, courier, post by either sender, with the
+    second one behind PgBouncer. The control is a worker that relies on being woken, and polls every
+    two seconds."""
+    rounds = trial.size.pick(small=16, medium=200)
+    heard: list[float] = []
+    cut: dict[str, list[float]] = {}
+    key = new_key()
     async with database() as url:
-        heard, cut = await _ours(url, rounds, trial)
+        for place, (name, number) in enumerate(share(rounds).items()):
+            with pgbouncer(url) if place else nullcontext(url) as through:
+                before, cut[name] = await _ours(url, through, key, number, name, trial)
+                heard += before
         control = await _control(url, max(3, rounds // 4), trial.random)
+    without = [each for some in cut.values() for each in some]
     limit = POLL + _p90(heard)
     return trial.timed(
-        value=f"{rounds} cut off: p90 {_p90(cut) * 1000:.0f} ms, with LISTEN"
+        value=f"{rounds} cut off: p90 {_p90(without) * 1000:.0f} ms ("
+        + ", ".join(f"{name} {_p90(each) * 1000:.0f} ms" for name, each in cut.items())
+        + "), with LISTEN"
         f" {_p90(heard) * 1000:.0f} ms (control, poll of 2 s: {_p90(control) * 1000:.0f} ms)",
-        holds=_p90(cut) <= limit < _p90(control),
+        holds=_p90(without) <= limit < _p90(control),
         detail={
             "tried": rounds,
             "with_listen_ms": _ms(heard),
-            "cut_ms": _ms(cut),
+            "cut_ms": {name: _ms(each) for name, each in cut.items()},
             "control_ms": _ms(control),
         },
     )
@@ -89,15 +101,19 @@ async def _listener(url: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable
     await admin.close()
 
 
-async def _ours(url: str, rounds: int, trial: Trial) -> tuple[list[float], list[float]]:
+async def _ours(
+    url: str, through: str, key: str, rounds: int, sender: str, trial: Trial
+) -> tuple[list[float], list[float]]:
     """Seconds from the commit of an emit to its arrival, with a listener and without."""
     sink, chance = Sink(), trial.random
     with in_thread(sink) as address:
         async with _listener(url) as (direct, cut):
             bridge = Landbridge.from_env(
-                database_url=url,
+                database_url=through,
                 direct_url=direct,
-                key=new_key(),
+                pgbouncer=through != url,
+                sender=sender,
+                key=key,
                 allow_networks="127.0.0.0/8",
                 pool=6,
             )
@@ -105,12 +121,12 @@ async def _ours(url: str, rounds: int, trial: Trial) -> tuple[list[float], list[
             async def emitted() -> float:
                 await asyncio.sleep(chance.uniform(0, POLL))
                 async with bridge.transaction() as tx:
-                    event = await bridge.emit(tx, "order.placed", {}, tenant="acme")
+                    event = await bridge.emit(tx, "order.placed", {}, tenant=sender)
                 committed = time.monotonic()
                 return await sink.arrival(event) - committed
 
             async with bridge, _working(bridge):
-                await bridge.endpoints.create(environment="test", tenant="acme", url=f"{address}/")
+                await bridge.endpoints.create(environment="test", tenant=sender, url=f"{address}/")
                 await emitted()
                 heard = [await emitted() for _ in range(rounds)]
                 await cut()

@@ -13,7 +13,6 @@ from random import Random
 
 from structlog.testing import capture_logs
 
-from landbridge.client.sender import Sender
 from landbridge.engine.courier import Courier
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.replaying import Replaying
@@ -23,8 +22,10 @@ from landbridge.store import deliveries
 from landbridge.store.database import Database
 from landbridge.vault import LocalKey, Vault, new_key
 from tests.engine.outbound import LOCAL, Office
+from tests.faults.senders import posting, share
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
+from tests.store.pgbouncer import pgbouncer
 
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _POLL = timedelta(milliseconds=20)
@@ -74,17 +75,24 @@ class _Receiver:
 )
 async def replay_races_retry(trial: Trial) -> RowResult:
     """Retries fall due within a tenth of a second, while replays of everything and redeliveries of
-    anything are ordered over and over. The control queues what is to be sent again once more."""
-    rounds = trial.size.pick(small=15, medium=400)
-    with capture_logs():  # a row's line is its report
-        found = await _race(trial, rounds, naive=False)
-        control = await _race(trial, 5, naive=True)
+    anything are ordered over and over; by either sender, and the second one's database is behind
+    PgBouncer. The control queues what is to be sent again once more."""
+    rounds = trial.size.pick(small=16, medium=400)
+    by: dict[str, Counter[str]] = {}
+    with capture_logs(), shared_server(secrets.token_hex(4)) as server:  # its line is its report
+        for place, (name, number) in enumerate(share(rounds).items()):
+            by[name] = await _race(
+                trial, server.dsn, number, naive=False, sender=name, pooler=place > 0
+            )
+        control = await _race(trial, server.dsn, 5, naive=True)
+    found = sum(by.values(), Counter[str]())
     return RowResult(
-        value=f"{found['messages']} messages, {found['posts']} posts, {found['orders']} orders:"
+        value=", ".join(f"{each['messages']} messages by {name}" for name, each in by.items())
+        + f", {found['posts']} posts, {found['orders']} orders:"
         f" {found['together']} together, {found['lost']} lost, {found['twice']} numbers twice;"
         f" control: {control['together']} together",
         holds=not (found["together"] or found["lost"] or found["twice"])
-        and found["posts"] > 3 * found["messages"]
+        and all(each["posts"] > 3 * each["messages"] for each in by.values())
         and control["together"] > 0,
         detail={
             "tried": found["messages"],
@@ -95,21 +103,29 @@ async def replay_races_retry(trial: Trial) -> RowResult:
     )
 
 
-async def _race(trial: Trial, rounds: int, *, naive: bool) -> Counter[str]:
+async def _race(
+    trial: Trial,
+    server: str,
+    rounds: int,
+    *,
+    naive: bool,
+    sender: str = "aiohttp",
+    pooler: bool = False,
+) -> Counter[str]:
     receiver = _Receiver()
     async with AsyncExitStack() as stack:
-        server = stack.enter_context(shared_server(secrets.token_hex(4)))
-        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
-        db = await Database.open(url, budget=8)
+        direct = stack.enter_context(fresh_database(server, migrated_template(server)))
+        url = stack.enter_context(pgbouncer(direct)) if pooler else direct
+        db = await Database.open(url, direct_url=direct, budget=8, pgbouncer=pooler)
         stack.push_async_callback(db.close)
-        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
-        office = Office(db=db, vault=Vault(db, LocalKey.from_text(new_key())), sender=sender)
+        posts = await stack.enter_async_context(posting(sender, LOCAL))
+        office = Office(db=db, vault=Vault(db, LocalKey.from_text(new_key())), sender=posts)
         port = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
         stack.callback(port.close)
         made = await office.endpoint(f"http://127.0.0.1:{port.sockets[0].getsockname()[1]}/hook")
         await _hurry(db)
         stop = asyncio.Event()
-        working = [asyncio.create_task(each) for each in _workers(db, office, sender, stop)]
+        working = [asyncio.create_task(each) for each in _workers(db, office, stop)]
         orders = 0
         messages: list[str] = []
         for number in range(rounds):
@@ -137,12 +153,13 @@ async def _hurry(db: Database) -> None:
 
 
 def _workers(
-    db: Database, office: Office, sender: Sender, stop: asyncio.Event
+    db: Database, office: Office, stop: asyncio.Event
 ) -> Iterable[Coroutine[None, None, None]]:
     """Two that deliver and one that replays."""
     kind = Replaying(db).kind()
     couriers = [
-        Courier(db, new_owner(), Deliveries(db, office.vault, sender), poll=_POLL) for _ in range(2)
+        Courier(db, new_owner(), Deliveries(db, office.vault, office.sender), poll=_POLL)
+        for _ in range(2)
     ]
     replayer = Worker(db, new_owner(), {kind.name: kind}, {"system": 4}, poll=_POLL)
     return [replayer.run(stop), *(each.run(stop) for each in couriers)]

@@ -14,7 +14,6 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from landbridge import webhooks
-from landbridge.client.sender import Sender
 from landbridge.engine.deliver import Begun, Deliveries
 from landbridge.errors import Forged
 from landbridge.store.database import Database
@@ -23,6 +22,7 @@ from landbridge.store.parcels import Destination, Parcel
 from landbridge.vault import LocalKey, Vault, new_key
 from tests.engine.outbound import LOCAL, Office
 from tests.faults.catching import Catcher, Post, catching
+from tests.faults.senders import posting, share
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
@@ -34,6 +34,7 @@ CHANGES = ("moved", "rotated", "narrowed", "disabled", "paused", "deleted")
 """Another URL with headers of its own; another secret at once; types and a filter that want it no
 more; disabled; disabled and enabled again; deleted."""
 
+_CASES = len(MOMENTS) * len(CHANGES)
 _WHOSE: dict[str, Any] = {"environment": "test", "tenant": "acme"}
 _SOON = [timedelta(milliseconds=1)] * 3
 
@@ -57,35 +58,42 @@ class _Case:
 async def edited_in_flight(trial: Trial) -> RowResult:
     """Each change at each moment of a delivery. What is posted already ends as it is answered; all
     else goes as the endpoint then is. The control remembers where endpoints are."""
-    rounds = trial.size.pick(small=1, medium=40)
+    rounds = trial.size.pick(small=2, medium=40)
     async with AsyncExitStack() as stack:
         server = stack.enter_context(shared_server(secrets.token_hex(4)))
         url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
         db = await Database.open(url, budget=3)
         stack.push_async_callback(db.close)
-        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
         catcher = await stack.enter_async_context(catching())
         vault = Vault(db, LocalKey.from_text(new_key()))
-        office = Office(db=db, vault=vault, sender=sender)
         stack.enter_context(capture_logs())  # a row's line is its report
-        found: Counter[str] = Counter()
-        for number in range(rounds):
-            for moment in MOMENTS:
-                for change in CHANGES:
-                    found += await _try(office, catcher, moment, change)
-            trial.step(number + 1, rounds)
+        by: dict[str, Counter[str]] = {}
+        for name, number in share(rounds).items():
+            sender = await stack.enter_async_context(posting(name, LOCAL))
+            office = Office(db=db, vault=vault, sender=sender)
+            by[name] = Counter()
+            for _ in range(number):
+                for moment in MOMENTS:
+                    for change in CHANGES:
+                        by[name] += await _try(office, catcher, moment, change)
+                trial.step(sum(each["tried"] for each in by.values()), rounds * _CASES)
+        found = sum(by.values(), Counter[str]())
+        sender = await stack.enter_async_context(posting("aiohttp", LOCAL))
+        office = Office(db=db, vault=vault, sender=sender)
         office.deliveries = _Remembering(db, vault, sender)
         control: Counter[str] = Counter()
         for change in CHANGES:
             control += await _try(office, catcher, "retrying", change)
     faults = ("lost", "undocumented", "stale", "mixed")
     return RowResult(
-        value=f"{found['tried']} deliveries, {found['delivered']} delivered,"
+        value=", ".join(f"{each['tried']} deliveries by {name}" for name, each in by.items())
+        + f", {found['delivered']} delivered,"
         f" {found['abandoned']} abandoned with the reason: "
         + ", ".join(f"{found[each]} {each}" for each in faults)
         + f"; control: {control['stale']} stale",
         holds=not any(found[each] for each in faults)
-        and found["tried"] == rounds * len(MOMENTS) * len(CHANGES)
+        and found["tried"] == rounds * _CASES
+        and all(each["delivered"] > 0 for each in by.values())
         and control["stale"] > 0,
         detail={"tried": found["tried"], "first": dict(found), "control": dict(control)},
     )
@@ -229,6 +237,5 @@ class _Remembering(Deliveries):
     async def begin(self, fresh: Sequence[Parcel]) -> Begun:
         begun = await super().begin(fresh)
         for each in begun.ready:
-            if each.to is not None:
-                each.to = self._first.setdefault(each.endpoint, each.to)
+            each.via.to = self._first.setdefault(each.endpoint, each.via.to)
         return begun

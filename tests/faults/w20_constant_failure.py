@@ -7,15 +7,15 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from structlog.testing import capture_logs
 
-from landbridge.client.sender import Sender
+from landbridge.client.post import Posts
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.replays import Replays
 from landbridge.jobs import Lease
@@ -24,6 +24,7 @@ from landbridge.store.database import Database
 from landbridge.vault import LocalKey, Vault, new_key
 from tests.client.servers import Answer, Listener, listening, says
 from tests.engine.outbound import LOCAL, Office
+from tests.faults.senders import SENDERS, posting
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
@@ -54,9 +55,10 @@ class _Found:
     " delivers all",
 )
 async def constant_failure(trial: Trial) -> RowResult:
-    """A week of two workers: one endpoint answers three of four posts with 503, one all of them,
-    and a third hears the notices. Then it works and is enabled, and the replay that is offered
-    runs. One control adds failures up and forgets none, the other offers what was never sent."""
+    """A week of two workers, one with either sender: one endpoint answers three of four posts with
+    503, one all of them, and a third hears the notices. Then it works and is enabled, and the
+    replay that is offered runs. One control adds failures up and forgets none, the other offers
+    what was never sent."""
     every = trial.size.pick(small=8, medium=2)
     async with AsyncExitStack() as stack:
         stack.enter_context(capture_logs())
@@ -69,6 +71,7 @@ async def constant_failure(trial: Trial) -> RowResult:
     hours = [at for _, _, at in found.noticed]
     return RowResult(
         value=", ".join(f"{name} {state}" for name, state in found.states.items())
+        + "".join(f"; {number} tries by {name}" for name, number in week.tried.items())
         + f"; {len(found.noticed)} notices at hours {hours}, {found.told.total()} heard;"
         f" {found.offered} to replay, {found.arrived} of {found.events} arrive; controls disable"
         f" {', '.join(sorted(found.control))} and replay {found.missed}",
@@ -79,6 +82,7 @@ async def constant_failure(trial: Trial) -> RowResult:
         and found.states == {"sporadic": "enabled", "constant": "disabled", "hears": "enabled"}
         and 0 < found.missed < found.offered
         and found.arrived == found.events
+        and all(week.tried[name] > 0 for name in SENDERS)
         and found.control == {"sporadic", "constant"},
         detail={
             "noticed": found.noticed,
@@ -97,9 +101,11 @@ class _Week:
     stack: AsyncExitStack
     url: str
     office: Office
+    senders: Mapping[str, Posts]
     away: _Away
     listeners: dict[str, Listener]
     names: dict[str, str]
+    tried: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     async def begin(cls, stack: AsyncExitStack) -> _Week:
@@ -107,8 +113,9 @@ class _Week:
         url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
         db = await Database.open(url, budget=3)
         stack.push_async_callback(db.close)
-        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
-        office = Office(db=db, vault=Vault(db, LocalKey.from_text(new_key())), sender=sender)
+        senders = {name: await stack.enter_async_context(posting(name, LOCAL)) for name in SENDERS}
+        vault = Vault(db, LocalKey.from_text(new_key()))
+        office = Office(db=db, vault=vault, sender=senders["aiohttp"])
         listeners, names = {}, {}
         away = _Away()
         for name, answer, types in (
@@ -119,7 +126,15 @@ class _Week:
             listeners[name] = await stack.enter_async_context(listening(answer))
             made = await office.endpoint(listeners[name].url, types)
             names[made.endpoint.id] = name
-        return cls(stack=stack, url=url, office=office, away=away, listeners=listeners, names=names)
+        return cls(
+            stack=stack,
+            url=url,
+            office=office,
+            senders=senders,
+            away=away,
+            listeners=listeners,
+            names=names,
+        )
 
     async def pass_by(self, hour: int) -> None:
         """Emits an event at this hour of the week that ends now, and delivers all that is due, by
@@ -128,16 +143,23 @@ class _Week:
 
     async def _work(self, hours: int, *, emit: bool) -> None:
         offset = f"{hours} hours"
-        opened = [await Database.open(self.url, budget=3, offset=offset) for _ in range(2)]
+        order = [*self.senders.items()][:: 1 if hours % 16 else -1]  # each is first in turn
         workers = [
-            replace(self.office, db=db, owner=f"worker {place}") for place, db in enumerate(opened)
+            replace(
+                self.office,
+                db=await Database.open(self.url, budget=3, offset=offset),
+                owner=f"worker {name}",
+                sender=sender,
+            )
+            for name, sender in order
         ]
         if emit:
             await workers[0].emit()
-        while any(await asyncio.gather(*(each.round() for each in workers))):
+        while any(tried := await asyncio.gather(*(each.round() for each in workers))):
+            self.tried.update(dict(zip(dict(order), tried, strict=True)))
             await workers[0].dispatcher.step()
-        for db in opened:
-            await db.close()
+        for each in workers:
+            await each.db.close()
 
     async def end(self) -> _Found:
         """The week's reckoning. The endpoint that was disabled is enabled again, and answers."""

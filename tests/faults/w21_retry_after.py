@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import product
 
 from structlog.testing import capture_logs
 
-from landbridge.client.sender import Sender
 from landbridge.engine.posting import LONGEST_RETRY_AFTER, SCHEDULE
 from landbridge.store.database import Database
 from landbridge.vault import LocalKey, Vault, new_key
 from tests.client.servers import listening, says
 from tests.engine.outbound import LOCAL, Office
+from tests.faults.senders import SENDERS, posting
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
@@ -58,6 +60,7 @@ async def retry_after(trial: Trial) -> RowResult:
     long as it is told."""
     statuses = (503, 429)[: trial.size.pick(small=1, medium=2)]
     wrong: dict[str, float] = {}
+    tried: Counter[str] = Counter()
     control = 0
     async with AsyncExitStack() as stack:
         stack.enter_context(capture_logs())
@@ -65,23 +68,32 @@ async def retry_after(trial: Trial) -> RowResult:
         url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
         db = await Database.open(url, budget=3)
         stack.push_async_callback(db.close)
-        sender = await stack.enter_async_context(Sender(LOCAL, deadline=5))
-        office = Office(db=db, vault=Vault(db, LocalKey.from_text(new_key())), sender=sender)
+        vault = Vault(db, LocalKey.from_text(new_key()))
+        offices = {
+            name: Office(
+                db=db,
+                vault=vault,
+                sender=await stack.enter_async_context(posting(name, LOCAL)),
+            )
+            for name in SENDERS
+        }
         cases = _asked(datetime.now(UTC))
         for place, (name, (value, expected)) in enumerate(cases.items()):
-            for status in statuses:
-                given = await _given(office, status, value, tenant=f"{name} {status}")
+            for status, (sender, office) in product(statuses, offices.items()):
+                what = f"{name} {status} {sender}"
+                given = await _given(office, status, value, tenant=what)
+                tried[sender] += 1
                 if abs(given - expected) > _SLACK:
-                    wrong[f"{name} {status}"] = given
+                    wrong[what] = given
             control += _told(value) != expected
             trial.step(place + 1, len(cases) + 1)
-        gone = await _gone(office)
-    tried = len(cases) * len(statuses)
+        gone = {name: await _gone(office, name) for name, office in offices.items()}
     return RowResult(
-        value=f"{tried} answers, {len(wrong)} waits wrong; 410: {gone};"
+        value=", ".join(f"{number} answers to {name}" for name, number in tried.items())
+        + f", {len(wrong)} waits wrong; 410: {' and '.join(gone.values())};"
         f" control: {control} of {len(cases)} wrong",
-        holds=not wrong and gone == "disabled" and control > 0,
-        detail={"tried": tried, "wrong": wrong, "gone": gone, "control": control},
+        holds=not wrong and {*gone.values()} == {"disabled"} and control > 0,
+        detail={"tried": tried.total(), "wrong": wrong, "gone": gone, "control": control},
     )
 
 
@@ -100,12 +112,12 @@ async def _given(office: Office, status: int, value: str, *, tenant: str) -> flo
     return (delivery.next_at - attempt.at).total_seconds()
 
 
-async def _gone(office: Office) -> str:
+async def _gone(office: Office, name: str) -> str:
     async with listening(says(b"HTTP/1.1 410 X\r\ncontent-length: 0\r\n\r\n")) as listener:
-        made = await office.endpoint(listener.url, tenant="gone")
-        await office.emit(tenant="gone")
+        made = await office.endpoint(listener.url, tenant=f"gone {name}")
+        await office.emit(tenant=f"gone {name}")
         await office.round()
-    found = await office.endpoints.get(made.endpoint.id, environment="test", tenant="gone")
+    found = await office.endpoints.get(made.endpoint.id, environment="test", tenant=f"gone {name}")
     return found.state
 
 

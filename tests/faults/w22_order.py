@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,7 +15,8 @@ import httpx2
 
 from landbridge.engine.emit import emit
 from landbridge.store.bind import Awaiting, bind
-from tests.faults.outbound import HOOKS, Scene, scene
+from tests.faults.outbound import HOOKS, Scene, house, scene
+from tests.faults.senders import share
 from tests.rows import RowResult, Trial, row
 
 _KEYS = ("a", "b", "c", "stuck")
@@ -49,27 +51,43 @@ class _Found:
 )
 async def order(trial: Trial) -> RowResult:
     """Two ordered endpoints: at one a failing delivery holds up its key, the other lets it step
-    aside after three tries. Workers die at all points. The control is the same unordered."""
+    aside after three tries. Workers die at all points; they post by either sender, those of the
+    second one behind PgBouncer. The control is the same unordered."""
     each = trial.size.pick(small=12, medium=60)
     kills = trial.size.pick(small=6, medium=100)
-    found = await _run(trial, each, kills=kills, ordered=True)
-    control = await _run(trial, each, kills=0, ordered=False)
+    async with house() as shared, AsyncExitStack() as stack:
+        stages = [
+            await stack.enter_async_context(scene(within=shared, sender=name, pooler=place > 0))
+            for place, name in enumerate(share(kills))
+        ]
+        unordered = await stack.enter_async_context(scene(within=shared))
+        *ours, control = await asyncio.gather(
+            *(
+                _run(stage, trial, each, kills=share(kills)[stage.sender], ordered=True)
+                for stage in stages
+            ),
+            _run(unordered, trial, each, kills=0, ordered=False),
+        )
     holds_up, skips = (HOOKS[0], "stuck"), (_SKIPS, "stuck")
     expected = {(hook, key): each for hook in HOOKS for key in _KEYS}
     expected |= {holds_up: 0, skips: each - 1}
-    overtaken, theirs = sum(found.overtaken.values()), sum(control.overtaken.values())
-    lost = sum(max(0, expected[place] - found.arrived[place]) for place in expected)
+    overtaken = sum(sum(found.overtaken.values()) for found in ours)
+    theirs = sum(control.overtaken.values())
+    lost = sum(max(0, expected[one] - found.arrived[one]) for found in ours for one in expected)
     return RowResult(
-        value=f"{sum(expected.values())} tried, {kills} kills: {lost} lost, {overtaken} overtaken;"
-        f" behind the head {found.arrived[holds_up]} (skip rule: {found.arrived[skips]});"
-        f" {found.waiting} wait, {found.aside} aside; control: {theirs} overtaken",
-        holds=found.arrived == expected
+        value="; ".join(
+            f"{stage.sender}: {stage.kills} kills, {sum(found.arrived.values())} of"
+            f" {sum(expected.values())} there, behind the head {found.arrived[holds_up]}"
+            f" (skip rule: {found.arrived[skips]}), {found.waiting} wait, {found.aside} aside"
+            for stage, found in zip(stages, ours, strict=True)
+        )
+        + f"; {lost} lost, {overtaken} overtaken; control: {theirs} overtaken",
+        holds=all(found.arrived == expected for found in ours)
         and overtaken == 0
-        and found.aside == 1
-        and found.waiting == each - 1
+        and all((found.aside, found.waiting) == (1, each - 1) for found in ours)
         and theirs > 0,
         detail={
-            "tried": sum(expected.values()),
+            "tried": len(ours) * sum(expected.values()),
             "lost": lost,
             "overtaken": overtaken,
             "control": theirs,
@@ -78,22 +96,21 @@ async def order(trial: Trial) -> RowResult:
     )
 
 
-async def _run(trial: Trial, each: int, *, kills: int, ordered: bool) -> _Found:
+async def _run(stage: Scene, trial: Trial, each: int, *, kills: int, ordered: bool) -> _Found:
     """Emits, delivers with as many kills, and reckons once nothing more can arrive."""
     rng = trial.random
-    async with scene() as stage:
-        await _prepare(stage, ordered=ordered)
-        places = await _emit(stage, rng, each)
-        while stage.kills < kills:
-            pid = await stage.worker(point=rng.choice(_POINTS), after=rng.randint(1, 4))
-            await stage.until_killed(pid, within=0.5)
-            trial.step(stage.kills, kills + 1)
-        pid = await stage.worker()
-        most = len(HOOKS) * len(_KEYS) * each
-        await _until_done(stage, most - (each + 1 if ordered else len(HOOKS)))
-        stage.nursery.kill(pid)
-        await stage.nursery.ended(pid, within=10)
-        return await _reckon(stage, places)
+    await _prepare(stage, ordered=ordered)
+    places = await _emit(stage, rng, each)
+    while stage.kills < kills:
+        pid = await stage.worker(point=rng.choice(_POINTS), after=rng.randint(1, 4))
+        await stage.until_killed(pid, within=0.5)
+        trial.step(stage.kills, kills + 1)
+    pid = await stage.worker()
+    most = len(HOOKS) * len(_KEYS) * each
+    await _until_done(stage, most - (each + 1 if ordered else len(HOOKS)))
+    stage.nursery.kill(pid)
+    await stage.nursery.ended(pid, within=10)
+    return await _reckon(stage, places)
 
 
 async def _prepare(stage: Scene, *, ordered: bool) -> None:

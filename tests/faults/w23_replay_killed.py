@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ import asyncpg
 
 from landbridge.engine.replays import Replays
 from landbridge.store.database import Database
-from tests.faults.outbound import Scene, scene
+from tests.faults.outbound import Scene, house, scene
+from tests.faults.senders import share
 from tests.rows import RowResult, Trial, row
 
 _RATE = 40.0
@@ -29,34 +31,29 @@ _CLOCKS = 0.1
     goal="0 left out, 0 twice; never faster than the endpoint's rate",
 )
 async def replay_killed(trial: Trial) -> RowResult:
-    """SIGKILL in a part of the replay and right behind it. The control moves its cursor in a
-    transaction of its own, before it puts the deliveries; it loses none as long as nobody kills."""
-    kills = trial.size.pick(small=5, medium=220)
-    async with scene() as stage:
-        await _only_missed(stage, events=3 * (int(kills * _RATE / 2) + 40))
-        endpoints = await _endpoints(stage)
-        began = datetime.now(UTC)
-        replay = await _order(stage, endpoints["shop"], rate=_RATE)
-        delivering = await stage.worker()
-        killed = await _kill(stage, replay, kills, trial)
-        await _until_done(stage, {})
-        await _until_through(stage)
-        stage.nursery.kill(delivering)
-        found = await _reckon(stage, endpoints["shop"], began)
-        control = {}
-        for name, deaths in (("calm", 0), ("killed", 3)):
-            replay = await _order(stage, endpoints["till"], rate=20.0)
-            await _kill(stage, replay, deaths, trial, torn=True, point="torn")
-            await _until_done(stage, {"torn": True})
-            control[name] = await _left_out(stage, endpoints["till"])
-            await _forget(stage, endpoints["till"])
+    """SIGKILL in a part of the replay and right behind it; what it puts goes out by either sender,
+    by the second one behind PgBouncer. The control moves its cursor in a transaction of its own,
+    before it puts the deliveries; it loses none as long as nobody kills."""
+    kills = share(trial.size.pick(small=6, medium=220))
+    async with house() as shared, AsyncExitStack() as stack:
+        stages = [
+            await stack.enter_async_context(scene(within=shared, sender=name, pooler=place > 0))
+            for place, name in enumerate(kills)
+        ]
+        ours = await asyncio.gather(*(_run(each, kills[each.sender], trial) for each in stages))
+        control = await _torn(stages[0], trial)
+    found = sum(ours, Counter[str]())
+    killed = found["kills"]
     faults = ("left out", "twice", "unverified", "attempts twice", "too early")
     return RowResult(
-        value=f"{killed} kills, {found['tried']} replayed: "
+        value=", ".join(
+            f"{stage.sender}: {each['kills']} kills, {each['tried']} replayed"
+            for stage, each in zip(stages, ours, strict=True)
+        )
+        + ": "
         + ", ".join(f"{found[each]} {each}" for each in faults)
         + f"; control: {control['killed']} left out",
-        holds=killed > 0
-        and found["tried"] > 0
+        holds=all(each["kills"] > 0 and each["tried"] > 0 for each in ours)
         and not any(found[each] for each in faults)
         and control["calm"] == 0
         and control["killed"] > 0,
@@ -68,6 +65,33 @@ async def replay_killed(trial: Trial) -> RowResult:
             "control": control["killed"],
         },
     )
+
+
+async def _run(stage: Scene, kills: int, trial: Trial) -> Counter[str]:
+    """What became of a replay under so many kills, and how many there were."""
+    await _only_missed(stage, events=3 * (int(kills * _RATE / 2) + 40))
+    shop = (await _endpoints(stage))["shop"]
+    began = datetime.now(UTC)
+    replay = await _order(stage, shop, rate=_RATE)
+    delivering = await stage.worker()
+    killed = await _kill(stage, replay, kills, trial)
+    await _until_done(stage, {})
+    await _until_through(stage)
+    stage.nursery.kill(delivering)
+    return await _reckon(stage, shop, began) + Counter(kills=killed)
+
+
+async def _torn(stage: Scene, trial: Trial) -> dict[str, int]:
+    """What the control leaves out when nobody kills, and when somebody does."""
+    till = (await _endpoints(stage))["till"]
+    control = {}
+    for name, deaths in (("calm", 0), ("killed", 3)):
+        replay = await _order(stage, till, rate=20.0)
+        await _kill(stage, replay, deaths, trial, torn=True, point="torn")
+        await _until_done(stage, {"torn": True})
+        control[name] = await _left_out(stage, till)
+        await _forget(stage, till)
+    return control
 
 
 async def _only_missed(stage: Scene, *, events: int) -> None:
@@ -122,6 +146,7 @@ async def _kill(
         pid = await stage.nursery.start(
             "replayer",
             url=stage.url,
+            pooler=stage.pooler,
             torn=torn,
             point=point or rng.choice(["stepping", "stepped"]),
             after=1,
@@ -132,7 +157,7 @@ async def _kill(
 
 
 async def _until_done(stage: Scene, options: dict[str, Any]) -> None:
-    pid = await stage.nursery.start("replayer", url=stage.url, **options)
+    pid = await stage.nursery.start("replayer", url=stage.url, pooler=stage.pooler, **options)
     connection = await asyncpg.connect(stage.direct)
     await _empty(connection, "SELECT count(*) FROM landbridge.replay WHERE state = 'running'")
     await connection.close()

@@ -12,8 +12,8 @@ A row stands in any module of `tests/faults`, `tests/bench` or `tests/peers`; st
 all that registers it.
 """
 
-from tests.rows._pairs import Comparison, pairs
+from tests.rows._pairs import Comparison, compared, pairs
 from tests.rows._row import Row, RowResult, Size, Trial, row
 from tests.rows._run import main
 
-__all__ = ["Comparison", "Row", "RowResult", "Size", "Trial", "main", "pairs", "row"]
+__all__ = ["Comparison", "Row", "RowResult", "Size", "Trial", "compared", "main", "pairs", "row"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 _RESAMPLES = 2000
@@ -52,6 +52,12 @@ async def pairs(
         order = [(ours, mine), (control, theirs)]
         for measure, into in order if number % 2 == 0 else reversed(order):
             into.append(await measure())
+    return compared(mine, theirs, seed=seed)
+
+
+def compared(mine: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> Comparison:
+    """What was measured in rounds, ours and the control's."""
+    rounds = len(mine)
     ratios = [one / other for one, other in zip(mine, theirs, strict=True)]
     chance = random.Random(seed)
     medians = sorted(statistics.median(chance.choices(ratios, k=rounds)) for _ in range(_RESAMPLES))
