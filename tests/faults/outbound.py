@@ -140,10 +140,14 @@ class Scene:
         step: Callable[[int, int], None],
         each: int = 12,
     ) -> None:
-        """Emits, and lets workers die: at one of the points, and one in four at any moment."""
+        """Emits, and lets workers die: at one of the points, and one in four at any moment; the
+        first one surely at a point."""
         while self.kills < kills:
             await self.emit(each, each=4)
             point = rng.choice(sorted(points))
+            if not self.kills:
+                await self.until_killed(await self.worker(point=point), within=10)
+                continue
             if rng.random() < 0.25:
                 pid = await self.worker()
                 await asyncio.sleep(rng.uniform(0.02, 0.4))

@@ -25,6 +25,8 @@ async def killed_before_recorded(trial: Trial) -> RowResult:
     )
     return RowResult(
         value=f"{found}; control: {found.control.unrecorded} unrecorded",
-        holds=found.clean and found.duplicated > 0 and found.control.unrecorded > 0,
+        holds=found.clean
+        and all(each.duplicated > 0 for each in found.found.values())
+        and found.control.unrecorded > 0,
         detail=found.detail(),
     )
