@@ -15,12 +15,17 @@ from contextlib import AsyncExitStack
 from landbridge.store import due
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
+from landbridge.vault import new_key
 from tests.faults.pausing import EFFECTS, Fenced, claim_one
+from tests.faults.senders import SENDERS
+from tests.faults.waking import wake_with_a_queue
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
 _ORDERS = ("all before", "written before", "all after")
 """How much the second worker does before the first one wakes."""
+
+_WOKEN = ("begun", "turned", "lost", "twice")
 
 _JOB = due.Job(environment="test", tenant="acme", lane="system", kind="work")
 
@@ -28,11 +33,15 @@ _JOB = due.Job(environment="test", tenant="acme", lane="system", kind="work")
 @row(
     "W05",
     title="worker paused past its lease wakes",
-    goal="0 renewed, 0 written, 0 settled by it; 0 jobs lost or done twice",
+    goal="0 renewed, 0 written, 0 settled by it; 0 jobs lost or done twice; a courier begins none"
+    " of what it held, 0 events turned around",
 )
 async def paused_past_lease(trial: Trial) -> RowResult:
     """SIGSTOP at any moment of a job, until another worker has taken it over; then SIGCONT. The
-    control asks for the job's id alone; it is right as long as nobody pauses."""
+    control asks for the job's id alone; it is right as long as nobody pauses. And a courier, by
+    either client, that is stopped while most of its deliveries are under way and others wait in it:
+    a second one has delivered all, and the next in their lines, when it wakes. Its control looks at
+    the lease only when it settles."""
     pauses = trial.size.pick(small=10, medium=200)
     async with AsyncExitStack() as stack:
         server = stack.enter_context(shared_server(secrets.token_hex(4)))
@@ -44,21 +53,35 @@ async def paused_past_lease(trial: Trial) -> RowResult:
         found = await _pause(db, url, pauses, trial, paused=True)
         calm = await _pause(db, url, 3, trial, "unfenced", paused=False)
         control = await _pause(db, url, 5, trial, "unfenced", paused=True)
+        woken: Counter[str] = Counter()
+        key = new_key()
+        for sender in SENDERS:
+            for _ in range(trial.size.pick(small=1, medium=5)):
+                woken += await wake_with_a_queue(url, key, 390, sender)
+        heedless = await wake_with_a_queue(url, key, 390, "lean", "heedless")
     faults = ("renewed", "written", "settled", "refused", "lost", "twice")
     return RowResult(
         value=f"{pauses} pauses: "
         + ", ".join(f"{found[each]} {each}" for each in faults)
-        + f"; control: {control['twice']} twice, {control['refused']} taken from their holder",
+        + f"; control: {control['twice']} twice, {control['refused']} taken from their holder."
+        f" Couriers that held {woken['held']}: "
+        + ", ".join(f"{woken[each]} {each}" for each in _WOKEN)
+        + f"; control: {heedless['begun']} begun, {heedless['turned']} turned",
         holds=not any(found[each] for each in faults)
+        and not any(woken[each] for each in _WOKEN)
+        and heedless["begun"] > 0
+        and heedless["turned"] > 0
         and not (calm["twice"] or calm["lost"])
         and control["twice"] > 0
         and control["refused"] > 0,
         detail={
             "tried": pauses,
-            "lost": found["lost"],
-            "duplicated": found["twice"],
+            "lost": found["lost"] + woken["lost"],
+            "duplicated": found["twice"] + woken["twice"],
             "first": dict(found),
             "control": dict(control),
+            "woken": dict(woken),
+            "woken_control": dict(heedless),
         },
     )
 
