@@ -16,6 +16,7 @@ from landbridge.store import due
 from landbridge.store.database import Tx
 from landbridge.store.due import Again, Claimed, Job, LeaseLost
 from landbridge.store.sql import Sql
+from tests.faults.storming import Storm
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import SCHEMA, fresh_database, migrated_template, shared_server
 
@@ -44,13 +45,20 @@ async def random_schedules(trial: Trial) -> RowResult:
     """Jobs are put in transactions that commit, roll back or break; workers die, pause past their
     lease, fail, and settle late. A job's effect and its settle are one transaction, so each effect
     must be there exactly once; a job with a key must run after its last put. The control does all
-    the same, and takes every lease for its own."""
+    the same, and takes every lease for its own. Then the same with deliveries, which are settled in
+    batches together with their attempts; its control settles by the delivery's id alone."""
     puts = trial.size.pick(small=200, medium=6000)
     with ExitStack() as stack:
         server = stack.enter_context(shared_server(secrets.token_hex(4)))
         template = migrated_template(server.dsn)
         ours = stack.enter_context(fresh_database(server.dsn, template))
         found = await _Storm(ours, trial.random, fenced=True).run(puts, trial)
+        theirs = stack.enter_context(fresh_database(server.dsn, template))
+        sent = await Storm(theirs, trial.random, fenced=True).run(puts, trial)
+        unfenced: Counter[str] = Counter()
+        while not unfenced["duplicated"] and unfenced["tried"] < 2000:
+            theirs = stack.enter_context(fresh_database(server.dsn, template))
+            unfenced += await Storm(theirs, trial.random, fenced=False).run(100, trial)
         control: Counter[str] = Counter()
         while not control["duplicated"] and control["tried"] < 2000:
             theirs = stack.enter_context(fresh_database(server.dsn, template))
@@ -60,11 +68,23 @@ async def random_schedules(trial: Trial) -> RowResult:
         value=f"{found['tried']} jobs, {found['crashes']} crashes, {found['pauses']} pauses, "
         f"{found['refused']} late settles refused: "
         + ", ".join(f"{found[each]} {each}" for each in wrong)
-        + f"; control: {control['duplicated']} duplicated of {control['tried']}",
+        + f"; control: {control['duplicated']} duplicated of {control['tried']}."
+        f" {sent['tried']} deliveries, {sent['crashes']} crashes, {sent['pauses']} pauses,"
+        f" {sent['refused']} late settles refused: "
+        + ", ".join(f"{sent[each]} {each}" for each in (*wrong, "gaps"))
+        + f"; control: {unfenced['duplicated']} duplicated of {unfenced['tried']}",
         holds=not any(found[each] for each in wrong)
+        and not any(sent[each] for each in (*wrong, "gaps"))
+        and min(sent[each] for each in ("tried", "crashes", "pauses", "refused")) > 0
+        and unfenced["duplicated"] > 0
         and min(found[each] for each in ("tried", "crashes", "pauses", "refused")) > 0
         and control["duplicated"] > 0,
-        detail={"ours": dict(found), "control": dict(control)},
+        detail={
+            "ours": dict(found),
+            "control": dict(control),
+            "deliveries": dict(sent),
+            "deliveries_control": dict(unfenced),
+        },
     )
 
 
