@@ -48,11 +48,12 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """`url` is the database's address, `hook` the webhooks'."""
+    """`url` is the database's address, `hook` the webhooks'; `pid` is the process that serves."""
 
     url: str
     key: str
     hook: str
+    pid: int
     load: Load
 
     async def send(self, phase: str, seconds: float, *, rate: int) -> None:
@@ -155,24 +156,29 @@ async def stage(*, pool: int = 4) -> AsyncIterator[Stage]:
         app = await apps.ensure(db, environment="test", provider="stripe")
         await set_app_secrets(db, Vault(db, LocalKey.from_text(key)), app, [SECRET])
         await db.close()
-        address = await stack.enter_async_context(serving(url, key, pool=pool))
-        yield Stage(url=url, key=key, hook=f"{address}/in/{app.token}", load=Load())
+        address, pid = await stack.enter_async_context(serving(url, key, pool=pool))
+        yield Stage(url=url, key=key, hook=f"{address}/in/{app.token}", pid=pid, load=Load())
         await (await connect_again(url)).close()
 
 
 @asynccontextmanager
-async def serving(url: str, key: str, *, pool: int) -> AsyncIterator[str]:
-    """The address of a `landbridge serve`, as an operator starts it, that ends with the block."""
+async def serving(
+    url: str, key: str, *, pool: int, work: bool = False
+) -> AsyncIterator[tuple[str, int]]:
+    """The address and the process id of a `landbridge serve`, as an operator starts it, that ends
+    with the block; with `work` it does the work of a worker too."""
     settings = {"DATABASE_URL": url, "KEY": key, "POOL": str(pool)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "landbridge.cli", "serve", "--port", "0", "--json"),
+        *(["--work"] if work else []),
         env=os.environ | {f"LANDBRIDGE_{name}": value for name, value in settings.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
         assert process.stdout is not None
-        yield json.loads(await process.stdout.readline())["serving"]
+        told = json.loads(await process.stdout.readline())
+        yield told["serving"], told["pid"]
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)

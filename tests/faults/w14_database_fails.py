@@ -16,12 +16,14 @@ import asyncpg
 
 from landbridge.store.database import Database
 from landbridge.testing.running import in_thread
-from tests.faults.serving import Load, Stage, connect_again, postmaster, stage
+from tests.faults.serving import Load, Stage, connect_again, postmaster, serving, stage
 from tests.rows import RowResult, Trial, row
 
 _RATE = 60
 _WITHIN = 15.0
 """Seconds in which the server has to answer 200 again, by itself."""
+_SOON = 2.0
+"""Seconds in which a webhook is answered whatever work is under way."""
 
 Fault = Callable[[Stage], AbstractAsyncContextManager[None]]
 
@@ -43,23 +45,20 @@ async def restarted(on: Stage) -> AsyncIterator[None]:
 @asynccontextmanager
 async def crowded(on: Stage) -> AsyncIterator[None]:
     """All connections of the server are taken by others, and ours were cut."""
-    others: list[asyncpg.Connection] = []
-    with suppress(asyncpg.TooManyConnectionsError):
-        while True:
-            others.append(await asyncpg.connect(on.url))
-            if len(others) == 1:
-                await others[0].execute(_CUT)
+    others = [await asyncpg.connect(on.url)]
+    os.kill(on.pid, signal.SIGSTOP)  # else it fills its pool again before anybody comes
     await others[0].execute(_CUT)
     with suppress(asyncpg.TooManyConnectionsError):
         while True:
             others.append(await asyncpg.connect(on.url))
+    os.kill(on.pid, signal.SIGCONT)
     yield
     for each in others:
         await each.close()
 
 
 _CUT = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
     WHERE application_name = 'landbridge' AND datname = current_database()"""
 
 
@@ -151,8 +150,9 @@ FAULTS: dict[str, Fault] = {
 
 @row(
     "W14",
-    title="Postgres restarts, has no connection left, is full, times out",
-    goal="0 acknowledged and missing; 503 meanwhile; 200 again alone",
+    title="Postgres restarts, has no connection left, is full, times out; work holds our pool",
+    goal="0 acknowledged and missing; 503 meanwhile, but 200 while work holds the pool; 200 again"
+    " alone",
 )
 async def database_fails(trial: Trial) -> RowResult:
     """An open-loop load before, during and after each fault, at a real server process. The control
@@ -169,21 +169,31 @@ async def database_fails(trial: Trial) -> RowResult:
         missing = await on.missing()
         sent, acked, slowest = on.load.sent, len(on.load.acked), max(on.load.waited)
         hasty = await _control(on)
+        held = await _while_held(on, pool=10)
+        shared = await _while_held(on, pool=3)
     odd = sum(each["odd"] for each in found.values())
     quiet = [name for name, each in found.items() if not each["turned away"]]
     stuck = [name for name, each in found.items() if each["stuck"]]
-    told = f"; not tried, as nothing can be mounted: {', '.join(left_out)}" if left_out else ""
+    told = f"; NOT RUN, as nothing can be mounted here: {', '.join(left_out)}" if left_out else ""
+    steady = held["answered"] == held["acknowledged"] > 0 and held["slowest_seconds"] < _SOON
     return RowResult(
         value=f"{sent} sent, {acked} acknowledged, {missing} missing;"
         f" 503 in {len(found) - len(quiet)} of {len(found)} faults, {len(stuck)} stuck"
-        f" (control: {hasty} missing){told}",
-        holds=not (missing or odd or quiet or stuck) and hasty > 0,
+        f" (control: {hasty} missing); our pool held by work: {held['acknowledged']} of"
+        f" {held['answered']} acknowledged, within {held['slowest_seconds']} s (control, one pool"
+        f" for both: {shared['acknowledged']}){told}",
+        holds=not (missing or odd or quiet or stuck or left_out)
+        and hasty > 0
+        and steady
+        and shared["acknowledged"] < shared["answered"],
         detail={
             "tried": sent,
             "lost": missing,
             "slowest_answer_seconds": round(slowest, 2),
             "control_missing": hasty,
             "left_out": left_out,
+            "pool held": held,
+            "pool held, one pool for both": shared,
             **found,
         },
     )
@@ -213,6 +223,36 @@ async def _trouble(on: Stage, name: str, fault: Fault) -> dict[str, int]:
         "odd": sum(count for status, count in statuses.items() if status not in (200, 503)),
         "stuck": int(not again),
     }
+
+
+async def _while_held(on: Stage, *, pool: int) -> dict[str, Any]:
+    """Webhooks at a process that also works, while its work waits for a lock with every connection
+    that it can take. A pool of three has none to spare for webhooks: the control."""
+    async with serving(on.url, on.key, pool=pool, work=True) as (address, pid):
+        hook = f"{address}/in/{on.hook.rpartition('/')[2]}"
+        apart = Stage(url=on.url, key=on.key, hook=hook, pid=pid, load=Load())
+        await apart.send("before", 0.5, rate=_RATE)
+        admin = await asyncpg.connect(on.url)
+        async with admin.transaction():
+            # Nobody has connected the account of these webhooks, so sorting them writes here.
+            await admin.execute("LOCK TABLE landbridge.parked IN ACCESS EXCLUSIVE MODE")
+            await apart.send("filling", 0.3, rate=_RATE)
+            waiting = await admin.fetchval(_WAITING)
+            apart.load.waited.clear()
+            await apart.send("held", 0.5, rate=_RATE)
+        await admin.close()
+    seen = apart.load.seen("held")
+    return {
+        "jobs_waiting": waiting,
+        "answered": seen.total(),
+        "acknowledged": seen[200],
+        "slowest_seconds": round(max(apart.load.waited), 2),
+    }
+
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'landbridge' AND wait_event_type = 'Lock'"""
 
 
 # The control
@@ -258,7 +298,7 @@ async def _control(on: Stage) -> int:
 
 
 async def _lost(on: Stage, hook: str, *, killing: bool) -> int:
-    apart = Stage(url=on.url, key=on.key, hook=hook, load=Load())
+    apart = Stage(url=on.url, key=on.key, hook=hook, pid=os.getpid(), load=Load())
     await apart.send("before", 0.3, rate=_RATE)
     if killing:
         os.kill(await postmaster(on.url), signal.SIGKILL)
