@@ -1,4 +1,5 @@
-"""W08: receivers that answer slowly, without end, or with far too much."""
+"""W08: receivers that answer slowly, without end, or with far too much; senders that do so are in
+`w08_slow_in`."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import aiohttp
 import psutil
@@ -17,6 +19,7 @@ from landbridge.client.post import Posts
 from landbridge.errors import Unreachable
 from tests.faults.hostile import KINDS, hostile
 from tests.faults.senders import SENDERS
+from tests.faults.w08_slow_in import slow_in
 from tests.rows import Comparison, RowResult, Trial, pairs, row
 
 _LOCAL = Guard(["127.0.0.0/8"])
@@ -40,9 +43,9 @@ class _Found:
 
 @row(
     "W08",
-    title="slow headers, 1 byte/s, endless body, 1 GB, gzip bomb; either sender",
-    goal="the total deadline kept, RSS flat (+32 MB), the others' p99 within 10 %; "
-    "a client with timeouts per read keeps neither",
+    title="slow headers, 1 byte/s, endless body, 1 GB, gzip bomb; in, and out by either sender",
+    goal="the total deadline kept, RSS flat (+32 MB), the others' p99 within 10 %, webhooks "
+    "answered; a client with timeouts per read, and a server as it comes, keep neither",
 )
 async def slow_and_endless(trial: Trial) -> RowResult:
     """Many posts to all of them at once, and what posts to a receiver that is well notice of it."""
@@ -59,8 +62,9 @@ async def slow_and_endless(trial: Trial) -> RowResult:
                     partial(_p99, sender, well, _nothing),
                     rounds=trial.size.pick(small=5, medium=15),
                 )
-            trial.step(number + 1, len(SENDERS) + 1)
+            trial.step(number + 1, len(SENDERS) + 2)
         control = await _control(url, deadline)
+    taken, taken_well = await slow_in(trial)
     kept = all(not (each.late or each.over) and each.grown <= _FLAT for each in found.values())
     steady = all(each.at_most(1.10) for each in felt.values()) or not trial.size.judges_time
     return RowResult(
@@ -69,14 +73,24 @@ async def slow_and_endless(trial: Trial) -> RowResult:
             f" {deadline:g} s), +{each.grown >> 20} MB, others' p99 x {felt[name]}"
             for name, each in found.items()
         )
-        + f"; control: {control['late']} late, {control['read'] >> 20} MB read",
-        holds=kept and steady and control["late"] > 0 and control["read"] > 16 << 20,
+        + f"; control: {control['late']} late, {control['read'] >> 20} MB read; {_told(taken)}",
+        holds=kept and steady and taken_well and control["late"] > 0 and control["read"] > 16 << 20,
         detail={
             "deadline": deadline,
             **{name: vars(each) for name, each in found.items()},
             "p99": {name: [each.low, each.ratio, each.high] for name, each in felt.items()},
             "control": control,
+            "in": taken,
         },
+    )
+
+
+def _told(taken: dict[str, Any]) -> str:
+    control = taken["control"]
+    return (
+        f"in: {taken['connections']} connections, {taken['late']} late, {taken['endless']} endless,"
+        f" +{taken['grown'] >> 20} MB, {taken['lost']} webhooks lost (control:"
+        f" {control['late']} late, {control['endless']} endless, +{control['grown'] >> 20} MB)"
     )
 
 
