@@ -146,11 +146,12 @@ async def inbound(*, processes: int = 2, **facts: Any) -> AsyncIterator[Inbound]
             intakes=intakes,
             app=app,
             page=page,
-            connection=await _connect(dbs[0], app),
+            connection=await connect_account(dbs[0], app),
         )
 
 
-async def _connect(db: Database, app: App) -> Connection:
+async def connect_account(db: Database, app: App) -> Connection:
+    """The account `acct_1`, connected for the tenant acme."""
     grant = ids.new("grt")
     whose = {"environment": "test", "tenant": "acme", "app": app.id}
     async with db.transaction() as tx:
@@ -160,7 +161,7 @@ async def _connect(db: Database, app: App) -> Connection:
             **whose,
             id=ids.new("con"),
             access_grant=grant,
-            provider="shop",
+            provider=app.provider,
             account="acct_1",
             account_name="acct_1",
             token=apps.new_token(),

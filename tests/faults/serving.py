@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -167,18 +168,34 @@ async def serving(
 ) -> AsyncIterator[tuple[str, int]]:
     """The address and the process id of a `landbridge serve`, as an operator starts it, that ends
     with the block; with `work` it does the work of a worker too."""
+    more = ["--work"] if work else []
+    words = ["serve", "--port", "0", *more]
+    async with _command(words, url, key, pool=pool) as told:
+        yield told["serving"], told["pid"]
+
+
+@asynccontextmanager
+async def sorting(url: str, key: str) -> AsyncIterator[None]:
+    """A `landbridge worker` that only sorts webhooks, until the block ends."""
+    async with _command(["worker", "--lanes", "receive"], url, key, pool=6):
+        yield
+
+
+@asynccontextmanager
+async def _command(
+    words: Sequence[str], url: str, key: str, *, pool: int
+) -> AsyncIterator[dict[str, Any]]:
+    """What a command says when it is ready, as an operator starts it; it ends with the block."""
     settings = {"DATABASE_URL": url, "KEY": key, "POOL": str(pool)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "landbridge.cli", "serve", "--port", "0", "--json"),
-        *(["--work"] if work else []),
+        *(sys.executable, "-m", "landbridge.cli", *words, "--json"),
         env=os.environ | {f"LANDBRIDGE_{name}": value for name, value in settings.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
         assert process.stdout is not None
-        told = json.loads(await process.stdout.readline())
-        yield told["serving"], told["pid"]
+        yield json.loads(await process.stdout.readline())
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)

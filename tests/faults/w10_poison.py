@@ -1,4 +1,5 @@
-"""W10: poison, in both directions; what comes in is in `w10_poison_in`."""
+"""W10: poison, in both directions; what comes in is in `w10_poison_in` and
+`w10_poison_wire`."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from landbridge.errors import InvalidInput, Unreachable
 from tests.client.servers import OK, Listener, closing, listening
 from tests.faults.senders import SENDERS
 from tests.faults.w10_poison_in import poison_in
+from tests.faults.w10_poison_wire import poison_wire
 from tests.rows import RowResult, Trial, row
 
 _LOCAL = Guard(["127.0.0.0/8"])
@@ -58,12 +60,14 @@ async def poison(trial: Trial) -> RowResult:
     """Everything that is malformed, and after each something that is well. The control writes the
     headers of a post as they are."""
     taken, in_holds = await poison_in(trial)
+    wired, wire_holds = await poison_wire(trial)
     sent, out_holds = await poison_out(trial)
     calm, control = [await _unchecked(each) for each in ({"x": "y"}, _HEADERS[0])]
     return RowResult(
-        value=f"in: {_told(taken)}; out: {_told(sent)}; control: {control} forged",
-        holds=in_holds and out_holds and calm == 0 and control > 0,
-        detail={"in": taken, "out": sent, "control": control},
+        value=f"in: {_told(taken)}; as bytes: {_told(wired)}; out: {_told(sent)};"
+        f" control: {control} forged",
+        holds=in_holds and wire_holds and out_holds and calm == 0 and control > 0,
+        detail={"in": taken, "wire": wired, "out": sent, "control": control},
     )
 
 

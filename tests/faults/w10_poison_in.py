@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from landbridge import signing
@@ -65,7 +65,8 @@ async def poison_in(trial: Trial) -> tuple[dict[str, int], bool]:
         for turn in range(rounds):
             for number, body in enumerate(bodies()):
                 await _send(stage, counts, body, None, turn * 1000 + number)
-            for number, headers in enumerate(header_lists(stage)):
+            right = stage.signature(b"{}").encode()
+            for number, headers in enumerate(header_lists(b"shop-signature", right)):
                 await _send(stage, counts, b"{}", headers, turn * 1000 + 500 + number)
             trial.step(turn + 1, rounds)
         held = await parked.every(stage.db, environment="test", what="arrival", most=10_000)
@@ -82,8 +83,8 @@ async def poison_in(trial: Trial) -> tuple[dict[str, int], bool]:
     return dict(counts), holds
 
 
-def bodies() -> Iterator[bytes]:
-    """Bodies that no vendor sends, and that are signed all the same."""
+def bodies(event: Callable[..., bytes] = event) -> Iterator[bytes]:
+    """Bodies that no vendor sends, and that are signed all the same; `event` makes the vendor's."""
     yield b""
     yield b"\xff\xfe\x00"
     yield b'{"id": "\xff"}'
@@ -116,14 +117,14 @@ def bodies() -> Iterator[bytes]:
     yield b"PK\x03\x04" + bytes(range(256))
 
 
-def header_lists(stage: Inbound) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Headers that no vendor sends."""
-    right = (b"shop-signature", stage.signature(b"{}").encode())
+def header_lists(name: bytes, signature: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Headers that no vendor sends, some beside the right `signature` for the body `{}`."""
+    right = (name, signature)
     for text in _TEXTS:
-        yield [(b"shop-signature", text.encode("latin-1", "replace"))]
+        yield [(name, text.encode("latin-1", "replace"))]
     yield []
-    yield [(b"shop-signature", b"\xff" * 5000)]
-    yield [right, (b"shop-signature", b"t=1,v1=00")]
+    yield [(name, b"\xff" * 5000)]
+    yield [right, (name, b"t=1,v1=00")]
     yield [right, (b"content-encoding", b"gzip")]
     yield [right, (b"content-encoding", b"\xff")]
     yield [right, (b"content-length", b"9" * 5000)]
