@@ -61,8 +61,9 @@ class _Measured:
 async def delivery(trial: Trial) -> RowResult:
     """The best sender there is decides; every one is printed.
 
-    Beside Svix's writes each message is emitted by itself first, since they begin there; beside
-    the others the backlog is there. `N=smoke` tries the best sender alone.
+    Beside Svix's writes each message is emitted by itself first, since they begin there: by a call
+    of `bridge.emit` alone, as by one of its API. Beside the others the backlog is there. `N=smoke`
+    tries the best sender alone.
     """
     number = trial.size.pick(small=60, medium=5000)
     senders = ours.senders() if trial.size.judges_time else ours.senders()[-1:]

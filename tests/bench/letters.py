@@ -9,6 +9,9 @@ ENDPOINTS = 100
 BODY = 1024
 """Bytes of a delivery's body, within a few."""
 
+CALLERS = 64
+"""How many at a time have their message stored, where each is emitted by itself."""
+
 _FRAME = 110
 
 

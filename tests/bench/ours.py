@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import structlog
 
 from landbridge.app.bridge import Landbridge
@@ -29,7 +28,7 @@ from landbridge.engine.emit import prepare
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import listen, new_owner
 from landbridge.signing.standard import sign
-from tests.bench.letters import messages
+from tests.bench.letters import CALLERS, messages
 from tests.bench.remote import perform
 from tests.bench.sink import secret_of
 
@@ -105,8 +104,7 @@ class OurWorker:
     With `posts` it holds that many deliveries at a time, of one endpoint as well as of all.
     """
 
-    def __init__(self, url: str, bridge: Landbridge, stack: AsyncExitStack, posts: int | None):
-        self._url = url
+    def __init__(self, bridge: Landbridge, stack: AsyncExitStack, posts: int | None):
         self._bridge = bridge
         self._stack = stack
         self._posts = posts
@@ -128,19 +126,15 @@ class OurWorker:
             )
 
     async def emit(self, number: int) -> None:
-        """Commits events one by one, over eight connections, each in a transaction of its own."""
+        """Emits events by themselves; callers wait for the commit of each before the next."""
         waiting = deque(messages(number))
 
-        async def one_by_one(connection: asyncpg.Connection) -> None:
+        async def one_by_one() -> None:
             while waiting:
                 endpoint, data = waiting.popleft()
-                async with connection.transaction():
-                    await self._bridge.emit(connection, EVENT, data, tenant=tenant_of(endpoint))
+                await self._bridge.emit(EVENT, data, tenant=tenant_of(endpoint))
 
-        connections = [await asyncpg.connect(self._url) for _ in range(8)]
-        await asyncio.gather(*map(one_by_one, connections))
-        for connection in connections:
-            await connection.close()
+        await asyncio.gather(*(one_by_one() for _ in range(CALLERS)))
 
     async def go(self) -> None:
         """Begins to dispatch and deliver."""
@@ -204,7 +198,7 @@ async def _worker(*, url: str, key: str, sender: str, posts: int | None = None) 
     stack = AsyncExitStack()
     bridge = await stack.enter_async_context(bridge_of(url, key))
     bridge._open.deliveries._sender = await stack.enter_async_context(open_sender(sender))
-    return OurWorker(url, bridge, stack, posts)
+    return OurWorker(bridge, stack, posts)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _SETTLED = 1000
 class Drained:
     """What it took to deliver a backlog, each delivery verified by the sink and recorded by us.
 
-    `emit` is seconds per message when they were emitted one by one; `rate` is deliveries per second
+    `emit` is seconds per message when each was emitted by itself; `rate` is deliveries per second
     from the start to the last new one at the sink. All else is per delivery, from the start until
     all is recorded: CPU in microseconds, WAL in bytes. `peak` is how many the sink held at a time.
     """

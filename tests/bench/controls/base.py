@@ -14,7 +14,7 @@ import asyncpg
 from landbridge import ids
 from landbridge.engine.emit import prepare
 from tests.bench import ours
-from tests.bench.letters import ENDPOINTS, messages
+from tests.bench.letters import CALLERS, ENDPOINTS, messages
 from tests.bench.sink import secret_of
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -69,16 +69,17 @@ class Control:
         raise NotImplementedError
 
     async def emit(self, number: int) -> None:
-        """Commits that many messages one by one, over eight connections."""
+        """Commits that many messages one by one; callers wait for each before the next."""
         await self.fill(0)
         waiting = deque((ids.new("msg"), *each) for each in bodies(number))
 
         async def one_by_one() -> None:
-            async with self.pool.acquire() as connection:
-                while waiting:
-                    await self.emit_one(connection, waiting.popleft())
+            while waiting:
+                row = waiting.popleft()
+                async with self.pool.acquire() as connection:
+                    await self.emit_one(connection, row)
 
-        await asyncio.gather(*(one_by_one() for _ in range(8)))
+        await asyncio.gather(*(one_by_one() for _ in range(CALLERS)))
 
     async def emit_one(self, connection: Connection, row: tuple[str, int, bytes]) -> None:
         """Commits (message, endpoint, body) as its application would."""
