@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
@@ -89,6 +91,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         if not message.get("more_body"):
             break
     headers = [(b"content-length", b"0")]
+    if scope["query_string"] == b"last":
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
@@ -170,6 +174,38 @@ async def test_a_body_after_its_answer_is_not_swallowed() -> None:
         told, sent = await server.flood(early, b"x" * 65_536)
         assert told.startswith(b"HTTP/1.1 200 ")
         assert sent < 10_000_000
+
+
+async def test_whoever_sends_too_much_is_told_so_before_the_connection_ends() -> None:
+    async def posts(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(20):
+                async with session.post(url, data=io.BytesIO(b"x" * 3_000_000)) as answer:
+                    assert answer.status == 200
+
+    async with served(deadline=30) as server:
+        url = f"http://127.0.0.1:{server.port}/early?last"
+        await asyncio.to_thread(asyncio.run, posts(url))  # beside the server, as others are
+    async with served(deadline=30) as server, server.open() as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nx-long: " + b"x" * 3_000_000)
+        assert await status(reader) == 431
+        began = time.monotonic()
+        assert await until_closed(reader) == b""
+        assert time.monotonic() - began < 1
+
+
+async def test_whoever_sends_on_is_cut_off() -> None:
+    last = b"POST /early?last HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n"
+    async with served(deadline=30) as server, server.open() as (reader, writer):
+        writer.write(last)
+        assert await status(reader) == 200
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 8:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        assert time.monotonic() - began < 5
 
 
 async def test_many_connections_are_held_within_the_bounds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,8 @@ from landbridge.engine.room import MOST_HEAD, MOST_HEADERS
 Reason = Literal["late", "large", "crowded"]
 
 _PIPELINED = 16
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 4 * 1024 * 1024
+"""Who sends on after a last answer is read so far: closed at once, it would see a reset instead."""
 _UNSEEN = object()
 _STATUS: dict[Reason, HTTPStatus] = {
     "late": HTTPStatus.REQUEST_TIMEOUT,
@@ -85,10 +88,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._loose = 0
         self._seen: object = _UNSEEN
         self._since = 0.0
+        self._ignores = 0
 
     def connection_made(self, transport: Any) -> None:
         """Takes a connection, if there is room for one more."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Parting(transport, self._unread)))
         if len(self.connections) > self._porter.bounds.connections:
             self._refuse("crowded")
 
@@ -100,6 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Reads on; what belongs to no body is counted until the request is whole."""
         if self.transport.is_closing():
+            self._ignores += len(data)
+            if self._ignores > _LINGER_BYTES:
+                self.transport.close()
             return
         cycle = self._cycle()
         held = len(cycle.body) if cycle is not None else 0
@@ -125,6 +132,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._seen, self._since = self.scope, now
         elif now - self._since >= self._porter.bounds.deadline:
             self._refuse("late")
+
+    def _unread(self) -> bool:
+        """Whether more of a request is to be expected. Asked when the connection is to be closed;
+        what comes is read then, and ignored."""
+        if not (self._loose if self._heading() else self.cycle.more_body):
+            return False
+        self.flow.resume_reading()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        return True
 
     def _heading(self) -> bool:
         """Whether a request has yet to begin, or its headers have not come whole."""
@@ -160,6 +176,32 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
             self.transport.write(_answer(_STATUS[why]))
         self.transport.close()
+        if why != "large":
+            self.transport.close()  # nothing is on its way, or others need the place
+
+
+class _Parting:
+    """A transport that is closed in two steps while `unread` says that more comes: `close` ends our
+    side, and, called once more, the connection."""
+
+    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool]):
+        self._transport = transport
+        self._unread = unread
+        self._parting = False
+        self.write = transport.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._parting or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._parting or not self._unread():
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._parting = True
+            self._transport.write_eof()
 
 
 def _answer(status: HTTPStatus) -> bytes:
