@@ -8,7 +8,7 @@ import signal
 import aiohttp
 
 from tests.cli.conftest import Cli, started
-from tests.cli.test_serve_and_worker import ended, ready
+from tests.cli.test_serve_and_worker import ended, ready, until
 
 
 async def _read(url: str, token: str = "") -> tuple[int, str]:
@@ -21,9 +21,14 @@ def test_a_worker_answers_metrics_at_a_port_of_its_own(cli: Cli) -> None:
     words = ["worker", "--lanes", "deliver,pull", "--metrics-port", "0", "--json"]
     with started(words, cli.environment) as working:
         address = ready(working)["metrics"]
-        status, body = asyncio.run(_read(address))
-        assert status == 200
-        assert 'landbridge_in_flight{lane="deliver"} 0.0' in body
+
+        def read() -> str | None:
+            status, body = asyncio.run(_read(address))
+            assert status == 200
+            return body if 'landbridge_in_flight{lane="deliver"} 0.0' in body else None
+
+        body = until(read)  # it answers before its lanes are open
+        assert body is not None
         assert 'landbridge_in_flight{lane="pull"} 0.0' in body
         assert 'landbridge_in_flight{lane="retry"}' not in body
         assert asyncio.run(_read(address.removesuffix("metrics")))[0] == 404

@@ -1,7 +1,7 @@
 """Stripe, API version 2026-05-27.dahlia, with a secret or restricted key.
 
 Held against Stripe's OpenAPI file and its Python SDK 16.1.0. Facts that neither of them states are
-marked unsure.
+marked unsure. The quotas are from other people's pages, unsure; a 429 does not say what is left.
 """
 
 from datetime import timedelta
@@ -211,7 +211,6 @@ stripe = Provider(
         live_path="/v1/balance",
         live="livemode",
     ),
-    # From other people's pages, unsure; a 429 does not say how much is left.
     quotas=[Quota(limit=100, per="second"), Quota(limit=25, per="second", environment="test")],
     webhook=Webhook(
         signature=TimestampedHmac(header="Stripe-Signature"),
