@@ -49,15 +49,16 @@ class Trap:
 
 
 class Posting:
-    """Posts by another sender, with a trap in a post and one behind it."""
+    """Posts by another sender, with a trap in the first moments of a post, and one behind it."""
 
-    def __init__(self, sender: Posts, trap: Trap):
+    def __init__(self, sender: Posts, trap: Trap, *, moments: float):
         self._sender = sender
         self._trap = trap
+        self._moments = moments
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         posting = self._sender.post(url, headers, body)
-        sent: Sent = await self._trap.amid("posting", posting, within=0.05)
+        sent: Sent = await self._trap.amid("posting", posting, within=self._moments)
         self._trap.reach("answered")
         return sent
 

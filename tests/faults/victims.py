@@ -79,13 +79,14 @@ async def worker(
     as one of the controls does."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     trap = Trap(point, after)
+    moments = 0 if weak else 0.05  # a control that dies later may have posted all that it held
     db = await Database.open(url, budget=budget, pgbouncer=pooler)
     vault = Vault(db, LocalKey.from_text(key))
     async with SENDERS[sender](Guard(["127.0.0.0/8"]), deadline=5) as opened:
         running = Courier(
             db,
             new_owner(),
-            COURIERS[weak](db, vault, Posting(opened, trap), trap=trap),
+            COURIERS[weak](db, vault, Posting(opened, trap, moments=moments), trap=trap),
             {"deliver": 40, "retry": 20, "replay": 20},
             lease=LEASE,
             poll=timedelta(milliseconds=50),

@@ -83,6 +83,9 @@ async def _missing_day(stage: Scene, db: Database, events: int) -> tuple[int, in
     await admin.close()
     worker = await stage.worker()
     await stage.emit(events)
+    async with asyncio.timeout(30):
+        while not any((await upkeep.strays(db)).values()):
+            await asyncio.sleep(0.05)  # until the worker has moved the first on
     measures = Measures()
     gauges = Gauges(db, measures)
     await gauges.refresh()

@@ -92,6 +92,7 @@ class Work:
             halted.cancel()
             listening.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(halted, listening, return_exceptions=True)
             for each in undo:
                 each()
         for result in results:

@@ -25,7 +25,8 @@ async def hear(db: Database, heard: Callable[[str], None]) -> None:
             heard("")  # for what was notified before we listened
             while not connection.is_closed():
                 try:
-                    await asyncio.wait_for(lost.wait(), _CHECK_SECONDS)
+                    async with asyncio.timeout(_CHECK_SECONDS):
+                        await lost.wait()
                 except TimeoutError:
                     await connection.execute("SELECT 1", timeout=_CHECK_SECONDS)
             raise ConnectionResetError("the LISTEN connection was lost")
