@@ -83,9 +83,11 @@ async def _missing_day(stage: Scene, db: Database, events: int) -> tuple[int, in
     await admin.close()
     worker = await stage.worker()
     await stage.emit(events)
+    moved = 0
     async with asyncio.timeout(30):
-        while not any((await upkeep.strays(db)).values()):
-            await asyncio.sleep(0.05)  # until the worker has moved the first on
+        while not moved:
+            await asyncio.sleep(0.05)
+            moved = sum((await upkeep.strays(db)).values())
     measures = Measures()
     gauges = Gauges(db, measures)
     await gauges.refresh()
