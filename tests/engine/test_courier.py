@@ -20,6 +20,9 @@ from landbridge.store.parcels import Parcel, Try
 from landbridge.vault import Vault
 from tests.engine.outbound import LOCAL, Held, Office, Posted
 
+AT_FIRST = 64
+"""How many posts are under way before the receiver turns out to be slow."""
+
 
 async def forever(_seconds: float) -> None:
     await asyncio.Event().wait()
@@ -136,7 +139,7 @@ async def test_one_that_wakes_past_its_leases_begins_nothing(db: Database, vault
     sender = Posted(lambda _: 0.0)
     office = office_of(db, vault, sender, each=1000)
     await filled(office, 390)
-    first = Held(200)
+    first = Held(AT_FIRST)
     lease = timedelta(milliseconds=400)
     stuck = Courier(
         db, "a", Deliveries(db, vault, first, each=1000), lease=lease, sleep=forever, cpu=busy
@@ -146,14 +149,14 @@ async def test_one_that_wakes_past_its_leases_begins_nothing(db: Database, vault
         async with running(Courier(db, "b", office.deliveries, lease=lease)):
             await until({"delivered": 390}, office)
         first.go.set()
-    assert len(first.bodies) == 200, "those that were under way"
+    assert len(first.bodies) == AT_FIRST, "those that were under way"
     assert len(sender.bodies) == 390
     assert {each.attempts for each in await office.listed(most=5000)} == {1}
 
 
 async def test_what_was_lost_while_it_waits_is_not_begun(db: Database, vault: Vault) -> None:
     """Deliveries that are cancelled are left out, though their leases would last."""
-    sender = Held(200)
+    sender = Held(AT_FIRST)
     office = office_of(db, vault, sender, each=1000)
     await filled(office, 210)
     lease = timedelta(seconds=3)  # renewed at every look, after half a second at the earliest
@@ -164,7 +167,7 @@ async def test_what_was_lost_while_it_waits_is_not_begun(db: Database, vault: Va
             await tx.execute("DELETE FROM landbridge.due WHERE kind = 'deliver'")
         await asyncio.sleep(1.0)
         sender.go.set()
-    assert len(sender.bodies) == 200
+    assert len(sender.bodies) == AT_FIRST
 
 
 async def test_more_posts_are_under_way_where_the_receiver_takes_its_time(

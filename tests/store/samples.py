@@ -157,6 +157,7 @@ BINDS: dict[str, Any] = {
     "ordered": True,
     "outcomes": ["pull"],
     "of_table": "event",
+    "digest": None,
     "older": None,
     "ordering_key": None,
     "parked": 1,

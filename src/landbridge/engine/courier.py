@@ -31,9 +31,9 @@ LANES: Mapping[str, int] = {"deliver": 3500, "retry": 1000, "slow": 750, "replay
 """How many deliveries of each lane a process holds at a time, 6,000 together."""
 
 _LARGEST_CLAIM = 500
-_SMALLEST_CLAIM = 50
+_SMALLEST_CLAIM = 200
 _LARGEST_SETTLE = 1000
-_NARROWEST = 200
+_NARROWEST = 64
 _TICK = 0.02
 _IDLE_SHARE = 0.15
 _LONGEST_WAIT = 5.0
@@ -171,9 +171,9 @@ class Courier:
         room = min(
             _LARGEST_CLAIM,
             self._lanes[lane] - self._busy[lane],
-            2 * self._window - len(self._queue),
+            max(2 * self._window, _LARGEST_CLAIM) - len(self._queue),
         )
-        return 0 if room < min(_SMALLEST_CLAIM, self._lanes[lane]) and self._held else room
+        return 0 if room < min(_SMALLEST_CLAIM, self._lanes[lane] // 4) and self._held else room
 
     async def _take(self, lane: str, want: int) -> list[Parcel]:
         return await parcels.claim(

@@ -98,6 +98,8 @@ class Deliveries:
         opened = await self._open(wanted, self._now(fresh[0], self._monotonic()))
         gates = await self._watch.admit(wanted.values(), fresh[0].claimed_at) if wanted else {}
         await self._type_schedules()
+        first = fresh[0]
+        ahead = (first.claimed_at - self._moved).timestamp() - first.held_since
         begun = Begun()
         for each in fresh:
             if (ended := _unsendable(each)) is not None:
@@ -107,7 +109,7 @@ class Deliveries:
             elif (gate := gates.get(each.endpoint)) and (after := gate.wait()) is not None:
                 begun.ended.append(Try(parcel=each, state=None, error=gate.reason, after=after))
             else:
-                each.via = found
+                each.via, each.ahead = found, ahead
                 begun.ready.append(each)
         if any(to.concurrency is not None for to in wanted.values()):
             await self._placed(begun)
@@ -127,7 +129,7 @@ class Deliveries:
         began = self._monotonic()
         took = 0.0
         try:
-            headers = target.sign(parcel, body, self._now(parcel, began) - self._moved)
+            headers = target.sign(parcel, body, self._stamp(parcel, began))
             sent = await self._sender.post(to.url, headers, body)
             took = sent.took
         except (Unreachable, Forbidden, InvalidInput) as error:
@@ -260,6 +262,12 @@ class Deliveries:
         if self._clock is not None:
             return self._clock.now()
         return parcel.claimed_at + timedelta(seconds=monotonic - parcel.held_since)
+
+    def _stamp(self, parcel: Parcel, monotonic: float) -> int:
+        """That moment as receivers know it, in unix seconds."""
+        if self._clock is None:
+            return int(parcel.ahead + monotonic)
+        return int((self._clock.now() - self._moved).timestamp())
 
     def _refused(self, parcel: Parcel, sent: Sent) -> Try:
         if sent.status == 410:

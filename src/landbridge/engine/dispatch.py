@@ -55,8 +55,8 @@ class Dispatcher:
     takes long; then most moves look at the latest places only, and a 25th of the time goes into
     looking at the rest, where rows lie that committed long after they were written.
 
-    `ready` is called when deliveries became due, before others are notified; that notification
-    carries `name`.
+    `ready` is called when deliveries became due, after each batch of a long row of them and before
+    others are notified; that notification carries `name`.
 
     It also goes around all lines of ordered endpoints, 500 in a quarter of a second, in case one
     stands still because somebody crashed before it was promoted.
@@ -91,13 +91,16 @@ class Dispatcher:
         deliveries = await self._drain(self._events)
         deliveries = await self._tour() or deliveries
         if deliveries:
-            self._ready()
+            await self._tell()
         changes = await self._drain(self._changes)
         if changes:
             await self._db.notify()
-        elif deliveries:
-            await self._db.notify(f"{DELIVER} {self._name}")
         return deliveries or changes
+
+    async def _tell(self) -> None:
+        """Wakes those who deliver, here and elsewhere."""
+        self._ready()
+        await self._db.notify(f"{DELIVER} {self._name}")
 
     async def _tour(self) -> bool:
         """Whether a part of the lines, when it is time for one, had some that stood still."""
@@ -129,6 +132,8 @@ class Dispatcher:
             any_taken = any_taken or moved.taken > 0
             if moved.taken < self._batch:
                 return any_taken
+            if isinstance(moved, Moved) and moved.deliveries:
+                await self._tell()
 
     def _count(self, moved: Moved, took: float) -> None:
         if moved.taken:

@@ -63,10 +63,10 @@ class Target:
         self._queued = 0.0
         self._progressed = 0.0
 
-    def sign(self, parcel: Parcel, body: bytes, at: datetime) -> dict[str, str]:
-        """The headers of a post of this body at this moment."""
+    def sign(self, parcel: Parcel, body: bytes, seconds: int) -> dict[str, str]:
+        """The headers of a post of this body at this moment of unix time."""
         assert self.signer is not None
-        headers = self.signer.headers(parcel.event, at, body)
+        headers = self.signer.stamped(parcel.event, seconds, body)
         headers["content-type"] = parcel.content_type
         if self.headers:
             headers.update(self.headers)

@@ -9,6 +9,7 @@ when the row is written: of two emits under one lock of the caller's the first s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,9 +31,10 @@ _INSERT = Sql(
     "outbox.insert",
     """
     INSERT INTO lb.emitted (environment, tenant, id, type, schema_version, content_type,
-                            idempotency_key, ordering_key, subject, payload, older, attachment)
+                            idempotency_key, ordering_key, subject, payload, older, attachment,
+                            digest)
     VALUES (:environment, :tenant, :id, :type, :schema_version, :content_type,
-            :idempotency_key, :ordering_key, :subject, :payload, :older, :attachment)
+            :idempotency_key, :ordering_key, :subject, :payload, :older, :attachment, :digest)
     """,
 )
 
@@ -40,15 +42,16 @@ _INSERT_MANY = Sql(
     "outbox.insert_many",
     """
     INSERT INTO lb.emitted (environment, tenant, id, type, schema_version, content_type,
-                            idempotency_key, ordering_key, subject, payload, older, attachment)
+                            idempotency_key, ordering_key, subject, payload, older, attachment,
+                            digest)
     SELECT i.environment, i.tenant, i.id, i.type, i.schema_version, i.content_type,
-           i.idempotency_key, i.ordering_key, i.subject, i.payload, i.older, i.attachment
+           i.idempotency_key, i.ordering_key, i.subject, i.payload, i.older, i.attachment, i.digest
     FROM unnest(:environments::text[], :tenants::text[], :ids::text[], :types::text[],
                 :schema_versions::int[], :content_types::text[], :idempotency_keys::text[],
                 :ordering_keys::text[], :subjects::text[], :payloads::bytea[], :olders::bytea[],
-                :attachments::bytea[])
+                :attachments::bytea[], :digests::bytea[])
         AS i(environment, tenant, id, type, schema_version, content_type, idempotency_key,
-             ordering_key, subject, payload, older, attachment)
+             ordering_key, subject, payload, older, attachment, digest)
     """,
 )
 
@@ -71,7 +74,7 @@ _MOVE = Sql(
             ORDER BY n.place LIMIT :most))
         RETURNING e.environment, e.tenant, e.id, e.place, e.type, e.schema_version,
                   e.content_type, e.idempotency_key, e.ordering_key, e.subject, e.payload,
-                  e.older, e.attachment, e.created_at
+                  e.older, e.attachment, e.digest, e.created_at
     ),
     keyed AS (
         INSERT INTO lb.emit_key AS k (environment, tenant, key, event, expires_at)
@@ -95,7 +98,8 @@ _MOVE = Sql(
         INSERT INTO lb.event (environment, tenant, id, number, type, schema_version, content_type,
                               ordering_key, subject, payload, older, digest, created_at)
         SELECT f.environment, f.tenant, f.id, f.number, f.type, f.schema_version, f.content_type,
-               f.ordering_key, f.subject, f.payload, f.older, sha256(f.payload), f.created_at
+               f.ordering_key, f.subject, f.payload, f.older, coalesce(f.digest, sha256(f.payload)),
+               f.created_at
         FROM fresh AS f
         RETURNING 1
     ),
@@ -222,6 +226,7 @@ def insert_event(
         "payload": payload,
         "older": older,
         "attachment": attachment,
+        "digest": hashlib.sha256(payload).digest(),
     }
 
 

@@ -57,7 +57,7 @@ class Parcel(msgspec.Struct, kw_only=True, gc=False):
     `attempt` counts tries so far, `begun` those before it was last begun anew. `line` is the
     ordering key that holds others up behind it. `held_since` and `held_until` are of the claimer's
     monotonic clock: when the answer was there, and a moment up to which the lease lasts for sure.
-    `via` is the claimer's own, and nothing here looks at it.
+    `via` and `ahead` are the claimer's own, and nothing here looks at them.
     """
 
     environment: str
@@ -78,6 +78,7 @@ class Parcel(msgspec.Struct, kw_only=True, gc=False):
     older: bytes | None
     to: Destination | None = None
     via: Any = None
+    ahead: float = 0.0
     held_since: float = 0.0
     held_until: float = 0.0
 

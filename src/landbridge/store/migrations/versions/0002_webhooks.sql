@@ -12,7 +12,7 @@ CREATE TABLE lb.event_type (
 COMMENT ON TABLE lb.event_type IS
 'The catalogue as the application declares it, the same in every environment. versions: newest first; schedule: the waits between tries.'
 
-ALTER TABLE lb.emitted ADD COLUMN older bytea, ADD COLUMN attachment bytea
+ALTER TABLE lb.emitted ADD COLUMN older bytea, ADD COLUMN attachment bytea, ADD COLUMN digest bytea
 
 ALTER TABLE lb.event ADD COLUMN older bytea
 
