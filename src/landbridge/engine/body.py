@@ -13,8 +13,6 @@ import msgspec
 
 from landbridge.errors import InvalidInput
 
-_SUSPECT = (b"null", b"\\u0000", b"NaN", b"Infinity")
-
 
 class _Body(msgspec.Struct):
     """The payload as Standard Webhooks suggests it."""
@@ -38,7 +36,10 @@ def render(event_type: str, at: datetime, data: object) -> bytes:
         place, problem = fault(data) or ("", str(error))
         raise _unsaid(place, problem) from None
     # A float that is no number renders as null; NUL breaks receivers that keep text in Postgres.
-    if any(mark in payload for mark in _SUSPECT) and (found := fault(data)):
+    suspect = (
+        b"null" in payload or b"\\u0000" in payload or b"NaN" in payload or b"Infinity" in payload
+    )
+    if suspect and (found := fault(data)):
         raise _unsaid(*found)
     return payload
 
@@ -46,7 +47,8 @@ def render(event_type: str, at: datetime, data: object) -> bytes:
 def is_document(data: object) -> bool:
     """Whether it can be the data of an event: something with parts, not a bare text or number."""
     return (
-        isinstance(data, Mapping | list | tuple | msgspec.Struct)
+        type(data) is dict  # the usual one, asked without going through abstract classes
+        or isinstance(data, Mapping | list | tuple | msgspec.Struct)
         or (is_dataclass(data) and not isinstance(data, type))
         or hasattr(data, "model_dump")
     )

@@ -71,4 +71,4 @@ def _parts(group: Sequence[Binds]) -> Iterator[list[Binds]]:
 
 
 def _size(binds: Binds) -> int:
-    return sum(len(binds[name] or b"") for name in ("payload", "older", "attachment"))
+    return len(binds["payload"]) + len(binds["older"] or b"") + len(binds["attachment"] or b"")
