@@ -398,9 +398,11 @@ class Worker:
         """Waits for the event, at most this long."""
         nap = asyncio.ensure_future(self._sleep(seconds))
         other = asyncio.create_task(event)
-        await asyncio.wait([nap, other], return_when="FIRST_COMPLETED")
-        nap.cancel()
-        other.cancel()
+        try:
+            await asyncio.wait([nap, other], return_when="FIRST_COMPLETED")
+        finally:
+            nap.cancel()
+            other.cancel()
 
 
 def _unknown(name: str) -> Kind:
