@@ -28,6 +28,10 @@ IntentId = NewType("IntentId", str)
 ParkedId = NewType("ParkedId", str)
 ReplayId = NewType("ReplayId", str)
 ErasureId = NewType("ErasureId", str)
+CallId = NewType("CallId", str)
+ShadowId = NewType("ShadowId", str)
+ShadowCallId = NewType("ShadowCallId", str)
+DrillId = NewType("DrillId", str)
 
 PREFIXES = {
     "app": "app",
@@ -47,6 +51,10 @@ PREFIXES = {
     "parked": "prk",
     "replay": "rpl",
     "erasure": "era",
+    "call": "cal",
+    "shadow": "shd",
+    "shadow_call": "shc",
+    "drill": "drl",
 }
 """What the letters before the underscore mean."""
 

@@ -14,7 +14,8 @@ from landbridge.cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
-    from landbridge.spec.provider import Field, Provider
+    from landbridge.spec.auth import Field
+    from landbridge.spec.provider import Provider
 
 WEBHOOK_SECRET = "webhook_secret"
 _PREFIX = "LANDBRIDGE_CONNECT_"

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from landbridge.spec import ApiKey, Provider
+from landbridge.spec import ApiKey, Basic, Provider
 from landbridge.store.connections import Connection
 from landbridge.wire import Headers, Response
+
+ACCESS_TOKEN = "access_token"
 
 _SHORTEST = 6
 """Letters; a shorter secret would black out ordinary words, and is none."""
@@ -25,13 +27,16 @@ class SignIn:
 
 
 def authorization(provider: Provider, credentials: Mapping[str, str]) -> dict[str, str]:
-    """The header that signs a call in: an API key or HTTP Basic (RFC 7617, in UTF-8)."""
+    """The header that signs a call in: an API key, HTTP Basic (RFC 7617, in UTF-8), or a bearer
+    token (RFC 6750), which is the credential `access_token`."""
     auth = provider.auth
     if isinstance(auth, ApiKey):
         key = credentials[auth.key]
         return {auth.header: f"{auth.scheme} {key}" if auth.scheme else key}
-    pair = f"{credentials[auth.username]}:{credentials[auth.password]}"
-    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    if isinstance(auth, Basic):
+        pair = f"{credentials[auth.username]}:{credentials[auth.password]}"
+        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return {"Authorization": f"Bearer {credentials[ACCESS_TOKEN]}"}
 
 
 def hushed(provider: Provider, credentials: Mapping[str, str], response: Response) -> Response:
@@ -41,7 +46,8 @@ def hushed(provider: Provider, credentials: Mapping[str, str], response: Respons
     """
     if 200 <= response.status < 300:
         return response
-    secrets = {credentials[field.name] for field in provider.auth.fields if field.secret}
+    declared = {field.name for field in provider.auth.fields if field.secret}
+    secrets = {credentials[name] for name in declared & set(credentials)}
     for value in authorization(provider, credentials).values():
         secrets.update(value.split())
     body, pairs = response.body, list(response.headers.pairs())

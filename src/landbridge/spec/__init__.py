@@ -8,6 +8,7 @@ from landbridge.spec._check import *  # noqa: F403
 from landbridge.spec._paths import *  # noqa: F403
 from landbridge.spec._scope import *  # noqa: F403
 from landbridge.spec.amounts import *  # noqa: F403
+from landbridge.spec.auth import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403

@@ -16,19 +16,17 @@ from typing import Any
 
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
+from landbridge.spec.auth import Auth
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import AfterLast, OnePage, Paging
 from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
     "Accounts",
-    "ApiKey",
-    "Basic",
     "Continued",
     "CreatedSince",
     "Errors",
     "EventFeed",
-    "Field",
     "Format",
     "Incremental",
     "Provider",
@@ -54,60 +52,34 @@ class Format(StrEnum):
 
 
 @fact
-class Field:
-    """One thing a person types in to connect: a key, a user name, a server's address."""
-
-    name: str
-    label: str
-    secret: bool = False
-    hint: str = ""
-    pattern: str = ""
-    """A regular expression that the whole value must match; empty: any text that is not empty."""
-
-
-@fact
-class ApiKey:
-    """A key sent with each call. `header` carries `scheme` and the key, parted by a space."""
-
-    fields: Sequence[Field]
-    header: str = "Authorization"
-    scheme: str = "Bearer"
-    key: str = "key"
-    """Which of the fields is the key."""
-
-    def __post_init__(self) -> None:
-        """Refuses a key that is none of the fields."""
-        among(self.key, [field.name for field in self.fields], "ApiKey, key")
-
-
-@fact
-class Basic:
-    """User name and password, by HTTP Basic (RFC 7617)."""
-
-    fields: Sequence[Field]
-    username: str = "username"
-    """Which of the fields is the user name."""
-    password: str = "password"
-    """Which of the fields is the password."""
-
-    def __post_init__(self) -> None:
-        """Refuses a user name or a password that is none of the fields."""
-        names = [field.name for field in self.fields]
-        among(self.username, names, "Basic, username")
-        among(self.password, names, "Basic, password")
-
-
-@fact
 class Accounts:
-    """Where to ask which account a credential belongs to. Paths lead into the answer."""
+    """Where to ask which account a credential belongs to. Paths lead into the answer.
+
+    With `list` there may be several behind one grant (Xero's organisations): each path then leads
+    into an item, and each item becomes a connection.
+    """
 
     path: Template
+    """Where it is asked; an address of its own, where the API's is not the one."""
     id: Path
     name: Path = ""
     live: Path = ""
     """Path to a flag that tells live from test; empty: the provider does not say."""
     live_path: Template = ""
     """Where that flag is, if it is not in the same answer."""
+    base: str = ""
+    """The address that `path` belongs to, where it is not the API's own."""
+    list: Path | None = None
+    """Path to the list of accounts in the answer (empty: the answer is the list); None: it is one
+    account's."""
+    kind: Path = ""
+    """Path to what an account is, in an item of the list."""
+    kinds: Sequence[str] = ()
+    """Those that can be connected; none: all."""
+    header: str = ""
+    """The header that names the account on each call; empty: the credentials alone say it."""
+    token_id: Path = ""
+    """Path to the account's id in the token's answer; empty: it is not in there."""
 
 
 @fact
@@ -322,7 +294,7 @@ class Provider:
     docs: str
     checked: Day
     """The day (ISO) on which the page was last held against the vendor's documentation."""
-    auth: ApiKey | Basic
+    auth: Auth
     base: str
     """The API's address; `{url}` is the connection's own setting of that name."""
     resources: Sequence[Resource]

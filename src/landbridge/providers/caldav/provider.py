@@ -1,9 +1,8 @@
 """CalDAV (RFC 4791): calendars and events on iCloud, Fastmail, Nextcloud, Radicale and others."""
 
 from landbridge.providers.caldav.mapping import calendar, event
+from landbridge.spec.auth import Basic, Field
 from landbridge.spec.provider import (
-    Basic,
-    Field,
     Format,
     Provider,
     Resource,
