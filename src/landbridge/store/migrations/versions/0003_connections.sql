@@ -31,7 +31,7 @@ COMMENT ON TABLE lb.refresh_intent IS
 CREATE TABLE lb.consent (
     environment text NOT NULL,
     tenant      text NOT NULL,
-    state       bytea NOT NULL,
+    state_digest bytea NOT NULL,
     app         text COLLATE "C" NOT NULL,
     connection  text COLLATE "C",
     browser     bytea NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE lb.consent (
     args        jsonb NOT NULL DEFAULT '{}',
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
     expires_at  timestamptz NOT NULL,
-    PRIMARY KEY (environment, state)
+    PRIMARY KEY (environment, state_digest)
 )
 
 COMMENT ON TABLE lb.consent IS
@@ -51,13 +51,13 @@ CREATE INDEX consent_expiry ON lb.consent (expires_at)
 CREATE TABLE lb.connect_session (
     environment text NOT NULL,
     tenant      text NOT NULL,
-    token       bytea NOT NULL,
+    token_digest bytea NOT NULL,
     providers   text[] NOT NULL DEFAULT '{}',
     connection  text COLLATE "C",
     args        jsonb NOT NULL DEFAULT '{}',
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
     expires_at  timestamptz NOT NULL,
-    PRIMARY KEY (token)
+    PRIMARY KEY (token_digest)
 )
 
 COMMENT ON TABLE lb.connect_session IS
