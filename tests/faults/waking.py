@@ -40,10 +40,10 @@ from tests.faults.serving import silent
 from tests.faults.sinking import Sink
 
 LEASE = timedelta(seconds=2)
-WINDOW = 200
+WINDOW = 64
 """How many posts a courier has under way while its processor is busy."""
 
-_LANES = {"deliver": 2 * WINDOW, "retry": 50}
+_LANES = {"deliver": 400, "retry": 50}
 _AWAKE = 2.0
 _EMIT = """
     INSERT INTO landbridge.emitted (environment, tenant, id, type, ordering_key, payload)
