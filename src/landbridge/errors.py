@@ -11,6 +11,7 @@ LandbridgeError
 │   ├── Throttled        over quota, come back at .retry_at
 │   ├── CircuitOpen      too many failures lately, not tried
 │   ├── Refused          the provider said no (.problems)
+│   ├── TokenRefused     no token is given (.code .dead)
 │   └── OutcomeUnknown   a write that may have happened
 ├── RecordError          one record cannot be read or written (.field)
 ├── UnmappedCode         a code without a counterpart (.table .code)
@@ -121,6 +122,18 @@ class Refused(ProviderError):
         super().__init__(message, retry_at=retry_at, request_id=request_id, status=status)
         self.problems = dict(problems or {})
         self.code = code
+
+
+class TokenRefused(ProviderError):
+    """The provider gives no token. `.code` is its OAuth error code (empty: it said none), `.dead`
+    whether the grant is gone for good, so that the tenant has to connect again."""
+
+    def __init__(
+        self, message: str, *, code: str = "", dead: bool = False, status: int | None = None
+    ):
+        super().__init__(message, status=status)
+        self.code = code
+        self.dead = dead
 
 
 class OutcomeUnknown(ProviderError):
