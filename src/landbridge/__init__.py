@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from landbridge.engine.catalogue import Version as Version
     from landbridge.engine.connect import Connected as Connected
     from landbridge.engine.consume import Change as Change
+    from landbridge.engine.sessions import ConnectSession as ConnectSession
     from landbridge.errors import LandbridgeError as LandbridgeError
     from landbridge.store.connections import Connection as Connection
     from landbridge.store.database import Tx as Tx
 
 _HOME = {
     "Change": "landbridge.engine.consume",
+    "ConnectSession": "landbridge.engine.sessions",
     "Connected": "landbridge.engine.connect",
     "Connection": "landbridge.store.connections",
     "EventType": "landbridge.engine.catalogue",
@@ -40,6 +42,7 @@ _HOME = {
 
 __all__ = [
     "Change",
+    "ConnectSession",
     "Connected",
     "Connection",
     "EventType",

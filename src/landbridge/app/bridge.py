@@ -28,6 +28,7 @@ from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
+from landbridge.engine.sessions import ConnectSession, Wanted, open_session
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
@@ -241,6 +242,28 @@ class Landbridge(Writing):
             await self.set_webhook_secrets(connected.connection, [webhook_secret])
         await self.db.notify()
         return connected
+
+    async def connect_session(
+        self,
+        *,
+        tenant: str,
+        providers: Sequence[str] = (),
+        environment: str | None = None,
+        **more: Any,
+    ) -> ConnectSession:
+        """A short-lived token and address with which a tenant's browser connects its accounts.
+
+        `providers` limits it to these. `more` takes `connection` (reconnect this one), `origin`
+        (of your application: it may show the page in a frame and is told the result), `return_to`,
+        `name`, `owner`, `label`, `texts` and `minutes` (30), as `engine.sessions.Wanted` has them.
+        """
+        return await open_session(
+            self.db,
+            Wanted(tenant=tenant, providers=providers, **more),
+            environment=environment or self.settings.environment,
+            public=self.settings.public_url,
+            known=self.provider,
+        )
 
     async def set_webhook_secrets(self, connection: Connection, secrets: Sequence[str]) -> None:
         """Replaces the secrets that a connection's webhooks may be signed with."""

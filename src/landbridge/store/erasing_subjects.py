@@ -19,6 +19,7 @@ ERASED = "erased"
 WITHOUT: Mapping[str, str] = {
     "access_grant": "A grant is the tenant's consent.",
     "app": "An app is the tenant's own client.",
+    "connect_session": "It is about the tenant and ends by itself within two days.",
     "connection": "A connection is the tenant's account.",
     "endpoint": "An endpoint is the tenant's address.",
     "endpoint_health": "It is about an address.",
