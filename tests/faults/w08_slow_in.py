@@ -59,6 +59,7 @@ async def slow_in(trial: Trial) -> tuple[dict[str, Any], bool]:
     it within 64 MB), `grown` (bytes of memory at the most), `lost` (well ones not answered by 200).
     """
     each = trial.size.pick(small=10, medium=100)
+    comparing = asyncio.create_task(_compare())
     async with stage() as on:
         host, path = on.hook.removeprefix("http://").split("/", 1)
         port = int(host.rpartition(":")[2])
@@ -68,8 +69,7 @@ async def slow_in(trial: Trial) -> tuple[dict[str, Any], bool]:
         seen = on.load.seen("beside")
         ours["lost"] = seen.total() - seen[200]
         ours["others_slowest"] = round(max(on.load.waited), 2)
-    async with _plain() as (port, pid):
-        control = await _attack(port, "/", 2, pid=pid)
+    control = await comparing
     holds = (
         not (ours["late"] or ours["endless"] or ours["lost"])
         and ours["grown"] <= _FLAT
@@ -78,6 +78,11 @@ async def slow_in(trial: Trial) -> tuple[dict[str, Any], bool]:
         and control["grown"] > _FLAT
     )
     return {**ours, "control": control}, holds
+
+
+async def _compare() -> dict[str, Any]:
+    async with _plain() as (port, pid):
+        return await _attack(port, "/", 2, pid=pid)
 
 
 async def _attack(port: int, path: str, each: int, *, pid: int) -> dict[str, Any]:
