@@ -24,7 +24,10 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_replayed", "key": f"{ID}/event", "owner": None, "lane": "replay", "attempt": 0},
     ],
     "attempt": [{"outcome": "delivered", "number": 6, "delivery": "any_done"}],
-    "connection": [{"id": "any_unbegun", "account": "unbegun", "token": "unbegun"}],
+    "connection": [
+        {"id": "any_unbegun", "account": "unbegun", "token": "unbegun"},
+        {"id": "any_refused", "account": "refused", "token": "refused", "state": "needs_reauth"},
+    ],
     "endpoint_health": [{"endpoint": "any_unnoticed", "noticed_at": None}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
