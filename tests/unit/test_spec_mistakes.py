@@ -274,7 +274,7 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
         lambda: Quota(limit=1, scope="world"),
     ),
     (
-        "Resource 'refund', page: expected AfterLast or OnePage, found Write",
+        "Resource 'refund', page: expected AfterLast or PageNumber or OnePage, found Write",
         lambda: resource(page=Write(path="/refunds")),
     ),
     ("Resource 'refund', topics: expected a list, found text", lambda: resource(topics="refund")),
@@ -350,7 +350,7 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
         ),
     ),
     (
-        "Provider 'Acme', auth: expected ApiKey or Basic, found text",
+        "Provider 'Acme', auth: expected ApiKey or Basic or OAuth2 or ClientCredentials or JwtBearer, found text",
         lambda: provider(auth="key"),
     ),
 ]

@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 
 from landbridge.client.guard import Guard
-from landbridge.client.sign_in import SignIn, authorization, hushed
+from landbridge.client.sign_in import SignIn, account_header, authorization, hushed
 from landbridge.client.transport import guarded_transport
 from landbridge.clock import Clock
 from landbridge.errors import LandbridgeError, OutcomeUnknown, ReconnectRequired, Unreachable
@@ -167,6 +167,7 @@ class Signed:
         headers = {
             **{k: v for k, v in self._provider.headers.items() if k not in request.headers},
             **authorization(self._provider, credentials),
+            **account_header(self._provider, self._sign_in),
         }
         return request.having(headers=request.headers.having(headers))
 

@@ -39,6 +39,13 @@ def authorization(provider: Provider, credentials: Mapping[str, str]) -> dict[st
     return {"Authorization": f"Bearer {credentials[ACCESS_TOKEN]}"}
 
 
+def account_header(provider: Provider, sign_in: SignIn) -> dict[str, str]:
+    """The header that names the connection's account, where the page has one; else none."""
+    header = provider.accounts.header if provider.accounts else ""
+    connection = sign_in.connection
+    return {header: connection.account} if header and connection else {}
+
+
 def hushed(provider: Provider, credentials: Mapping[str, str], response: Response) -> Response:
     """The answer without the credentials of its request, which some servers say back in errors.
 

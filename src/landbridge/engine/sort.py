@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
 
 
 def _notice(webhook: Webhook, event: Any) -> Notice:
-    topic = find(event, webhook.topic)
+    topic = _topic(event, webhook.topic)
     if not isinstance(topic, str) or not topic:
         raise RecordError(f"the event names no topic at {webhook.topic}", field=webhook.topic)
     vendor_id = find(event, webhook.id)
@@ -78,9 +79,7 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         content = msgspec.json.encode(event, order="sorted")
         vendor_id = _DIGEST + hashlib.sha256(content).hexdigest()
     stamp = find(event, webhook.stamp) if webhook.stamp else None
-    occurred_at = None
-    if isinstance(stamp, int | float) and 0 < stamp < 4e9:
-        occurred_at = datetime.fromtimestamp(stamp, tz=UTC)
+    occurred_at = _instant(stamp)
     account = find(event, webhook.account) if webhook.account else ""
     key = find(event, webhook.object_key)
     subject = find(event, webhook.subject) if webhook.subject else None
@@ -93,6 +92,29 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         object=find(event, webhook.object) if webhook.object else None,
         occurred_at=occurred_at,
     )
+
+
+def _topic(event: Any, path: str) -> Any:
+    """What happened: at a path, or where the path is a template, from each of its holes."""
+    if "{" not in path:
+        return find(event, path)
+    words = {hole: find(event, hole) for hole in re.findall(r"\{([^{}]+)\}", path)}
+    if not all(isinstance(word, str) and word for word in words.values()):
+        return None
+    return re.sub(r"\{([^{}]+)\}", lambda hole: str(words[hole[1]]), path)
+
+
+def _instant(stamp: Any) -> datetime | None:
+    """An event's instant, from unix seconds or ISO text; None: it is neither."""
+    if isinstance(stamp, int | float) and 0 < stamp < 4e9:
+        return datetime.fromtimestamp(stamp, tz=UTC)
+    if not isinstance(stamp, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(value: object, path: str) -> str:

@@ -45,8 +45,26 @@ def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
         raw=raw,
         value=value,
         version=text_at(value, resource.version) if resource.version else None,
-        deleted=bool(resource.deleted) and find(value, resource.deleted) is True,
+        deleted=_is_deleted(resource, value),
     )
+
+
+def single(provider: Provider, resource: Resource, response: Response) -> Fetched | Unreadable:
+    """The one record of an answer, out of its envelope; an empty envelope is unreadable."""
+    if not resource.envelope:
+        return record(resource, response.body)
+    items = pluck(provider, response, resource.envelope, list[msgspec.Raw]) or []
+    if not items:
+        reason = f"{resource.name}: nothing at {resource.envelope}"
+        return Unreadable(key=None, raw=response.body, reason=reason, field=resource.envelope)
+    return record(resource, bytes(items[0]))
+
+
+def _is_deleted(resource: Resource, value: Any) -> bool:
+    if not resource.deleted:
+        return False
+    told = find(value, resource.deleted)
+    return told in resource.deleted_words if resource.deleted_words else told is True
 
 
 def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:

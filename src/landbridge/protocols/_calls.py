@@ -8,10 +8,19 @@ from urllib.parse import quote
 from landbridge.errors import Refused, Unreachable
 from landbridge.formats import parse_json
 from landbridge.formats.canonical import canonical
-from landbridge.protocols._answers import pluck, record, text_at
+from landbridge.protocols._answers import pluck, single, text_at
 from landbridge.protocols.values import Fetched, Place, Unreadable
 from landbridge.resilience import Gone, classify, expect
-from landbridge.spec import AfterLast, Continued, Provider, Resource, find, nested_at, patched
+from landbridge.spec import (
+    AfterLast,
+    Continued,
+    PageNumber,
+    Provider,
+    Resource,
+    find,
+    nested_at,
+    patched,
+)
 from landbridge.wire import Headers, Request, Response
 
 
@@ -38,7 +47,10 @@ def call(
 
 
 def page_query(page: object, after: str | None) -> list[tuple[str, str]]:
-    """The parameters that ask for the page behind `after`."""
+    """The parameters that ask for the page behind `after`, a key or a page's number."""
+    if isinstance(page, PageNumber):
+        size = [(page.size_param, str(page.size))] if page.size_param else []
+        return [*size, (page.param, str(int(after or 0) + 1))]
     if not isinstance(page, AfterLast):
         return []
     size = [(page.size_param, str(page.size))]
@@ -56,7 +68,7 @@ def fetch(
     if isinstance(classify(provider.errors, request, response, None), Gone):
         return None
     expect(provider, request, response)
-    found = record(resource, response.body)
+    found = single(provider, resource, response)
     if isinstance(found, Unreadable):
         raise Refused(f"{provider.name} answered with no {resource.name}: {found.reason}")
     if found.deleted:

@@ -1,14 +1,14 @@
-"""What changed since the last pull: by the provider's event list, or by creation time.
+"""What changed since the last pull: by the provider's event list, by creation time, by a header.
 
-Both lists come newest first, so the time up to which everything is read (`since`) moves on only
-with the last page, to the provider's time at the first one; until then the cursor keeps that time
-(`until`) and the place (`after`). The next pull asks again for the last minutes (`overlap`), as
-events may appear late; those that were acted on are remembered in `seen`.
+Whatever the list's order (events and creations come newest first), the time up to which everything
+is read (`since`) moves on only with the last page, to the provider's time at the first one; until
+then the cursor keeps that time (`until`) and the place (`after`). The next pull asks again for the
+last minutes (`overlap`), as events may appear late; those that were acted on are in `seen`.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from landbridge.errors import Refused
@@ -17,7 +17,15 @@ from landbridge.protocols._calls import call, fetch, page_query
 from landbridge.protocols._listing import next_after, provider_time
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
 from landbridge.resilience import expect
-from landbridge.spec import CreatedSince, EventFeed, Provider, Resource, find, topic_matches
+from landbridge.spec import (
+    CreatedSince,
+    EventFeed,
+    Provider,
+    Resource,
+    SinceHeader,
+    find,
+    topic_matches,
+)
 from landbridge.wire import Request, Response
 
 _REMEMBERED = 500
@@ -93,6 +101,37 @@ def follow_created(
         after = next_after(provider, resource, response, found, walk.after)
         yield Page(
             records=tuple(new),
+            unreadable=tuple(unreadable),
+            cursor=walk.turn(response, now, after),
+        )
+        if walk.after is None:
+            return
+
+
+def follow_header(
+    provider: Provider, resource: Resource, place: Place, cursor: dict[str, Any], now: datetime
+) -> Generator[Request | Page, Response | None, None]:
+    """Every record that changed since the cursor; those of the overlap come again, unchanged."""
+    since = resource.since
+    assert isinstance(since, SinceHeader)
+    walk = _Walk.of(cursor, since.overlap, now)
+    asked = datetime.fromtimestamp(max(walk.since - walk.overlap, 0), UTC)
+    headers = {since.header: f"{asked:%Y-%m-%dT%H:%M:%S}"}
+    while True:
+        query = [*resource.query.items(), *page_query(resource.page, walk.after)]
+        request = call(provider, place, "GET", resource.path, query=query, headers=headers)
+        response = yield request
+        assert response is not None
+        if walk.begins_anew(response):
+            continue
+        expect(provider, request, response, now)
+        if response.status == 304:
+            yield Page(records=(), cursor=walk.turn(response, now, None))
+            return
+        found, unreadable = records(provider, resource, response, resource.records)
+        after = next_after(provider, resource, response, found, walk.after)
+        yield Page(
+            records=tuple(found),
             unreadable=tuple(unreadable),
             cursor=walk.turn(response, now, after),
         )

@@ -14,7 +14,7 @@ from landbridge.protocols._answers import pluck, records
 from landbridge.protocols._calls import call, completed, page_query
 from landbridge.protocols.values import Fetched, Page, Place
 from landbridge.resilience import expect
-from landbridge.spec import AfterLast, EventFeed, Provider, Resource
+from landbridge.spec import AfterLast, EventFeed, PageNumber, Provider, Resource
 from landbridge.wire import Request, Response
 
 _SLACK = timedelta(minutes=5)
@@ -52,7 +52,10 @@ def list_all(
         for place_in_page, one in enumerate(found):
             found[place_in_page] = yield from completed(provider, resource, place, one)
         last = following is None
-        trail = [*trail, *(one.key for one in found)][-_TRAIL:]
+        passed = [one.key for one in found]
+        if isinstance(resource.page, PageNumber) and following is not None:
+            trail, passed = [], [following]
+        trail = [*trail, *passed][-_TRAIL:]
         state: dict[str, Any] = {"listing": listing, "after": trail, "began": began}
         if last:
             state = _followed_from(resource, began)
@@ -83,8 +86,10 @@ def next_after(
     found: list[Fetched],
     after: str | None,
 ) -> str | None:
-    """The key that the next page begins after; None: this was the last page."""
+    """The key, or number of the page, that the next page begins after; None: it was the last."""
     page = resource.page
+    if isinstance(page, PageNumber):
+        return _next_number(provider, resource, page, response, after)
     if not isinstance(page, AfterLast) or pluck(provider, response, page.more, Any) is not True:
         return None
     if not found or found[-1].key == after:
@@ -94,6 +99,21 @@ def next_after(
             status=response.status,
         )
     return found[-1].key
+
+
+def _next_number(
+    provider: Provider, resource: Resource, page: PageNumber, response: Response, after: str | None
+) -> str | None:
+    """The number of the page that was read, unless it was the last one."""
+    number = int(after or 0) + 1
+    count = pluck(provider, response, page.count, Any)
+    if not isinstance(count, int):
+        raise Unreachable(
+            f"{provider.name} does not say at {page.count} how many pages of {resource.name} there"
+            " are; the pull goes on there later",
+            status=response.status,
+        )
+    return str(number) if number < count else None
 
 
 def provider_time(response: Response, now: datetime) -> int:

@@ -4,20 +4,34 @@ A pull is a full listing first (`_listing`), then what changed since (`_followin
 which of the two goes on: `listing` is in it while a listing is under way, `since` once it is over.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from landbridge.errors import InvalidInput
+from landbridge.errors import InvalidInput, Refused
 from landbridge.formats import codec
-from landbridge.protocols._answers import pluck, record, text_at
+from landbridge.protocols._answers import pluck, single, text_at
 from landbridge.protocols._calls import call, fetch
-from landbridge.protocols._following import follow_created, follow_events, too_old
+from landbridge.protocols._following import (
+    follow_created,
+    follow_events,
+    follow_header,
+    too_old,
+)
 from landbridge.protocols._listing import list_all
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
-from landbridge.spec import CreatedSince, EventFeed, Provider, Resource, Write
+from landbridge.spec import (
+    CreatedSince,
+    EventFeed,
+    Provider,
+    Resource,
+    SinceHeader,
+    Write,
+    gathered,
+    nested_at,
+)
 from landbridge.wire import Request, Response
 
 __all__ = ["fetch", "identify", "pull", "write"]
@@ -46,6 +60,8 @@ def pull(
         yield from follow_events(provider, resource, place, state, now)
     elif isinstance(since, CreatedSince):
         yield from follow_created(provider, resource, place, state, now)
+    elif isinstance(since, SinceHeader):
+        yield from follow_header(provider, resource, place, state, now)
 
 
 def write(
@@ -66,7 +82,20 @@ def write(
     step = _step(resource, action)
     headers = {resource.idempotency: intent} if resource.idempotency else {}
     if action == "delete":
-        request = call(provider, place, step.method, step.path, key=key, headers=headers)
+        content_type, content = ("", b"")
+        if step.sends:
+            content_type, content = _content(provider, step, step.sends, base_raw)
+            headers = {**headers, "Content-Type": content_type}
+        request = call(
+            provider,
+            place,
+            step.method,
+            step.path,
+            key=key,
+            query=[*step.query.items()],
+            headers=headers,
+            body=content,
+        )
         response = yield request
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
@@ -74,20 +103,22 @@ def write(
     body = _marked(changes, resource.marker, intent)
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
         body = resource.maps.apply(codec(resource.format).parse(base_raw), body)
-    content_type, content = codec(provider.body).render(body, base_raw)
+    content_type, content = _content(provider, step, body, base_raw)
     request = call(
         provider,
         place,
         step.method,
         step.path,
         key=key,
+        query=[*step.query.items()],
         headers={**headers, "Content-Type": content_type},
         body=content,
     )
     response = yield request
     expect(provider, request, response)
-    told = record(resource, response.body)
+    told = single(provider, resource, response)
     if isinstance(told, Fetched):
+        _demand_taken(provider, request, response, told)
         return Written(key=told.key, raw=told.raw, version=told.version)
     return Written(key=key, raw=None)
 
@@ -115,6 +146,26 @@ def identify(provider: Provider, place: Place) -> Generator[Request, Response, A
     elif accounts.live:
         live = pluck(provider, response, accounts.live, bool)
     return Account(id=identity, name=name or identity, live=live)
+
+
+def _content(
+    provider: Provider, step: Write, body: Mapping[str, Any], base_raw: bytes | None
+) -> tuple[str, bytes]:
+    """Content type and body of a write, in the envelope that it goes in."""
+    sent = nested_at(step.envelope, [body]) if step.envelope else body
+    return codec(provider.body).render(sent, base_raw)
+
+
+def _demand_taken(provider: Provider, request: Request, response: Response, told: Fetched) -> None:
+    """Raises `Refused` if the record that came back says that it was not taken."""
+    errors = provider.errors
+    wrong = gathered(told.value, errors.in_record) if errors.in_record else []
+    if wrong:
+        where = request.url.split("://", 1)[-1]
+        raise Refused(
+            f"{provider.name} refused {request.method} {where}: {'; '.join(wrong)}",
+            status=response.status,
+        )
 
 
 def _step(resource: Resource, action: str) -> Write:

@@ -19,7 +19,7 @@ from landbridge.resilience.outcome import (
     Throttle,
     Unknown,
 )
-from landbridge.spec import Errors, Provider, find
+from landbridge.spec import Errors, Provider, find, gathered
 from landbridge.wire import Headers, Request, Response
 
 READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
@@ -134,7 +134,7 @@ def _reply(errors: Errors, request: Request, response: Response | None) -> Reply
     return Reply(
         call=call,
         status=response.status,
-        message=_cleaned(_text(body, errors.message), request.headers),
+        message=_cleaned(_message(errors, body), request.headers),
         code=_text(body, errors.code),
         request_id=named,
     )
@@ -150,6 +150,12 @@ def _json(response: Response) -> Any:
         return msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def _message(errors: Errors, body: Any) -> str:
+    """What the provider says, with its details where the page names them."""
+    more = gathered(body, errors.details) if errors.details else []
+    return ": ".join(each for each in (_text(body, errors.message), "; ".join(more)) if each)
 
 
 def _text(body: Any, path: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "find",
+    "gathered",
     "nested_at",
     "patched",
 ]
@@ -55,6 +56,17 @@ def find(record: Any, path: str) -> Any:
             return None
         record = record.get(key)
     return record
+
+
+def gathered(record: Any, path: str) -> list[str]:
+    """Every text at a path whose `[]` stands for each item of a list: `errors[].text`."""
+    found = [record]
+    for step in path.split("."):
+        name = step.removesuffix("[]")
+        found = [each.get(name) for each in found if isinstance(each, Mapping)]
+        if step != name:
+            found = [item for each in found if isinstance(each, list) for item in each]
+    return [each for each in found if isinstance(each, str) and each]
 
 
 def put(changes: dict[str, Any], path: str, value: Any) -> None:

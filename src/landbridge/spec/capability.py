@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from landbridge.spec.paging import OnePage
 from landbridge.spec.provider import (
     CreatedSince,
     EventFeed,
     Provider,
     Resource,
+    SinceHeader,
     SyncToken,
     can_pull,
 )
@@ -30,9 +32,9 @@ class Capability:
     """Kind of the unified model, such as `payments.invoice`; empty: raw only."""
     pull: bool
     incremental: str
-    """How changes are followed: `events`, `created`, `token`; empty: by listing everything."""
+    """How changes are followed: `events`, `created`, `since`, `token`; empty: by listing all."""
     deletes: str
-    """How deletions are seen: `events`, `token`, `never` (it has none), `listing`."""
+    """How deletions are seen: `events`, `status`, `token`, `never` (it has none), `listing`."""
     webhooks: bool
     """Whether the provider tells about it by itself."""
     write: tuple[str, ...]
@@ -59,7 +61,8 @@ def grade(provider: Provider) -> Grade:
     """How complete the page is. Each grade also asks for what the grades below it ask.
 
     bronze: lists and maps something, knows the account, reads refusals. silver: every mapped
-    resource is followed without listing it all, unless it only holds another one. gold: the
+    resource is followed without listing it all, unless it only holds another one or one answer
+    holds it all. gold: the
     provider tells of changes by itself or by token, and every write can be repeated or found again.
     """
     name = "none"
@@ -92,6 +95,8 @@ def _incremental(resource: Resource) -> str:
             return "events"
         case CreatedSince():
             return "created"
+        case SinceHeader():
+            return "since"
         case SyncToken():
             return "token"
         case _:
@@ -102,6 +107,8 @@ def _deletes(resource: Resource) -> str:
     match resource.since:
         case CreatedSince():
             return "never"
+        case SinceHeader():
+            return "status" if resource.deleted else "never"
         case SyncToken():
             return "token"
         case EventFeed():
@@ -120,9 +127,10 @@ def _bronze(provider: Provider) -> Iterator[str]:
 
 
 def _silver(provider: Provider) -> Iterator[str]:
-    containers = {resource.within for resource in provider.resources}
+    few_of = {resource.within for resource in provider.resources}
+    few_of |= {one.name for one in provider.resources if isinstance(one.page, OnePage)}
     for line in capabilities(provider):
-        few = line.resource in containers
+        few = line.resource in few_of
         if line.model and line.pull and not line.incremental and not few:
             yield f"{line.resource}: changes are only seen by listing everything"
 

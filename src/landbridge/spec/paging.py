@@ -2,7 +2,7 @@
 
 from landbridge.spec._check import Path, fact
 
-__all__ = ["AfterLast", "OnePage", "Paging"]
+__all__ = ["AfterLast", "OnePage", "PageNumber", "Paging"]
 
 
 @fact
@@ -16,8 +16,23 @@ class AfterLast:
 
 
 @fact
+class PageNumber:
+    """Pages by number, from 1 to the count that each answer names (Xero, FreshBooks).
+
+    A record that leaves a page while the list is read pulls the others forward, and one of them is
+    then met by no page: list in an order that changes do not touch, such as that of the ids.
+    """
+
+    param: str = "page"
+    count: Path
+    """Path to the number of pages in an answer."""
+    size_param: str = ""
+    size: int = 100
+
+
+@fact
 class OnePage:
     """The whole collection comes in one answer."""
 
 
-Paging = AfterLast | OnePage
+Paging = AfterLast | PageNumber | OnePage

@@ -5,16 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from landbridge.errors import SpecError, UnmappedCode
-from landbridge.spec._paths import check_path, getter
+from landbridge.spec._paths import check_path, getter, within
 from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.mapping import Mapped
-from landbridge.spec.rows import Row, scalar, text
+from landbridge.spec.rows import Access, Row, scalar, text
 
 __all__ = [
     "entries",
     "lookup",
     "many",
     "nested",
+    "picked",
     "ref",
 ]
 
@@ -63,6 +64,34 @@ def many(path: str, part: Mapped[Any], *, key: str = "") -> Row:
         return tuple(items)
 
     return replace(row, read=read, part=part, key=key)
+
+
+def picked(path: str, where: Mapping[str, str], row: Row) -> Row:
+    """What the row reads in the first item of the list at `path` that has these words; read only.
+
+    `picked("Phones", {"PhoneType": "MOBILE"}, text("PhoneNumber"))`. No such item: nothing.
+    """
+    listed = scalar("picked", path, (), lambda found: found)
+
+    def read(record: Any, scope: Scope) -> Any:
+        for item in listed.read(record, scope) or ():
+            if all(item.get(name) == word for name, word in where.items()):
+                return row.read(item, scope)
+        return None
+
+    owned = row.part.owned_paths if row.part else row.paths or (row.path,)
+    inner = [within(row.path, each) for each in owned] if row.part else owned
+    paths = tuple(f"{path}[].{each}" for each in (*where, *inner))
+    return replace(
+        row,
+        word="picked",
+        path="",
+        paths=paths,
+        read=read,
+        write=None,
+        access=Access.READ,
+        part=None,
+    )
 
 
 def entries(path: str, *, without: Sequence[str] = ()) -> Row:

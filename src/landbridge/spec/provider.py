@@ -32,6 +32,7 @@ __all__ = [
     "Provider",
     "Quota",
     "Resource",
+    "SinceHeader",
     "SyncToken",
     "Write",
     "can_pull",
@@ -128,7 +129,19 @@ class SyncToken:
     """How many members are fetched at once."""
 
 
-Incremental = EventFeed | CreatedSince | SyncToken
+@fact
+class SinceHeader:
+    """A header asks for what changed since an instant, less `overlap` (Xero's If-Modified-Since).
+
+    A list in the order of its ids, not of its changes, is read without a gap while it moves.
+    """
+
+    header: str = "If-Modified-Since"
+    overlap: timedelta = timedelta(minutes=1)
+    """How late a change may show, and how coarse the provider's time is."""
+
+
+Incremental = EventFeed | CreatedSince | SinceHeader | SyncToken
 
 
 @fact
@@ -161,6 +174,11 @@ class Errors:
     """Path to the name of the field at fault."""
     request_id: str = ""
     """The response header that its support asks for."""
+    details: str = ""
+    """Path to texts that say more than the message, such as `errors[].text`."""
+    in_record: str = ""
+    """Path to such texts inside a record that a write is answered with: with any of them, the write
+    was refused, whatever the status."""
     retry_hint: str = ""
     """A response header that says true or false: may the call be repeated?"""
     throttled: Sequence[str] = ()
@@ -199,6 +217,12 @@ class Write:
     path: Template
     method: str = "POST"
     needs: frozenset[str] = frozenset()
+    envelope: Path = ""
+    """Path to the list in which the record is sent; empty: it stands alone."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that every such call needs."""
+    sends: Mapping[str, str] = field(default_factory=dict)
+    """What the body of a deletion says, where the record stays and is only marked."""
 
     def __post_init__(self) -> None:
         """Refuses a method that does not write, and a path without a place."""
@@ -230,8 +254,12 @@ class Resource:
     """Path to what changes with each edit (an ETag, a counter); empty: the content's hash."""
     subject: Path = ""
     """Path to the id of the person a record is about, for erasure."""
+    envelope: Path = ""
+    """Path to the list in which a single record comes, read or written; empty: it stands alone."""
     deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
+    deleted_words: Sequence[str] = ()
+    """The words at `deleted` that mean it; none: it is a flag that is true."""
     continued: Sequence[Continued] = ()
     """Lists inside a record that may be cut off; they are read to their end."""
     topics: Sequence[str] = ()
@@ -270,6 +298,8 @@ class Resource:
             yield f"create: {self.create.path!r} has a hole, but a new record has no id yet"
         if (self.create or self.update) and (self.maps is None or not self.maps.written):
             yield "create and update: the mapping writes nothing; give it rows that write"
+        if self.deleted_words and not self.deleted:
+            yield "deleted_words: there is no `deleted` where they would stand"
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
         yield from self._unclear_words()

@@ -6,6 +6,7 @@ are in `amounts`, `links` and `parts`; all are reached through `landbridge.spec`
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -110,8 +111,10 @@ def flag(path: str, *, inverted: bool = False) -> Row:
     return scalar("flag", path, (bool,), lambda found: not _flag(found), lambda ours: not ours)
 
 
-def date(path: str, *, unix: bool = False, at_end: bool = False) -> Row:
+def date(path: str, *, unix: bool = False, at_end: bool = False, dotnet: bool = False) -> Row:
     """A date, from ISO text (a time behind it is cut off).
+
+    With `dotnet` also from `/Date(1419937200000+0000)/`: its day in UTC; written as ISO text.
 
     With `unix`, from an instant in unix seconds: its day in UTC; written as the first second of
     that day, or the last one if `at_end`.
@@ -124,20 +127,31 @@ def date(path: str, *, unix: bool = False, at_end: bool = False) -> Row:
             return int(begin.timestamp()) + last
 
         return scalar("date", path, (dt.date,), lambda found: _unix(found).date(), write)
+    if dotnet:
+
+        def of_dotnet(found: Any) -> dt.date:
+            moment = _dotnet(found)
+            return _date(found) if moment is None else moment.date()
+
+        return scalar("date", path, (dt.date,), of_dotnet, dt.date.isoformat)
     return scalar("date", path, (dt.date,), _date, dt.date.isoformat)
 
 
-def instant(path: str, *, unix: bool = False, assume_utc: bool = False) -> Row:
+def instant(
+    path: str, *, unix: bool = False, assume_utc: bool = False, dotnet: bool = False
+) -> Row:
     """An instant in UTC, from ISO 8601 text with an offset, or from whole unix seconds.
 
     `assume_utc` takes text without an offset for UTC. Fractions of a second are lost when unix
-    seconds are written.
+    seconds are written. `dotnet` also reads `/Date(1419937200000+0000)/`: milliseconds since 1970
+    in UTC, whatever offset stands behind them.
     """
     if unix:
         return scalar("instant", path, (dt.datetime,), _unix, lambda ours: int(ours.timestamp()))
 
     def read(found: Any) -> dt.datetime:
-        return _instant(found, assume_utc=assume_utc)
+        moment = _dotnet(found) if dotnet else None
+        return _instant(found, assume_utc=assume_utc) if moment is None else moment
 
     return scalar("instant", path, (dt.datetime,), read, _iso)
 
@@ -338,6 +352,20 @@ def _unix(found: Any) -> dt.datetime:
         except (OverflowError, ValueError, OSError):
             raise Fault("the instant at {path} is out of range") from None
     raise Fault(f"expected unix seconds at {{path}}, found {shape(found)}")
+
+
+def _dotnet(found: Any) -> dt.datetime | None:
+    """The instant that .NET's JSON writes as `/Date(ms+hhmm)/`; None: it is not in that form."""
+    form = _DOTNET.fullmatch(found) if type(found) is str else None
+    if form is None:
+        return None
+    try:
+        return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=int(form[1]))
+    except OverflowError:
+        raise Fault("the instant at {path} is out of range") from None
+
+
+_DOTNET = re.compile(r"/Date\((-?\d{1,17})([+-]\d{4})?\)/")
 
 
 def _instant(found: Any, *, assume_utc: bool) -> dt.datetime:

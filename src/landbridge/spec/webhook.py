@@ -106,7 +106,8 @@ class Webhook:
 
     signature: Signature
     id: Path
-    topic: Path
+    topic: str
+    """Path to what happened, or several in braces: `{eventCategory}.{eventType}`."""
     object_key: Path
     object: Path = ""
     """Path to a whole copy of the object; empty: the webhook only names it."""
@@ -118,7 +119,7 @@ class Webhook:
     """Path to the id of the person an event is about, for erasure. A resource that names its own
     (`Resource.subject`) is looked up in the copy of the object first."""
     stamp: Path = ""
-    """Path to the event's instant (unix seconds)."""
+    """Path to the event's instant: unix seconds, or ISO 8601 text (in UTC unless it says else)."""
     refused_status: int = 400
     """What the vendor expects when a signature is wrong."""
     max_body: int = 1_000_000
