@@ -350,7 +350,7 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
         ),
     ),
     (
-        "Provider 'Acme', auth: expected ApiKey or Basic or OAuth2 or ClientCredentials or JwtBearer, found text",
+        "auth: expected ApiKey or Basic or OAuth2 or ClientCredentials or JwtBearer, found text",
         lambda: provider(auth="key"),
     ),
 ]
