@@ -6,6 +6,7 @@ LandbridgeError
 ├── InvalidInput         a value handed to a public call is wrong
 ├── NotFound             an id or a name that nothing here answers to
 ├── ReconnectRequired    the tenant has to connect again
+├── ConsentRefused       a consent came to nothing (.code .denied)
 ├── ProviderError        the provider's side (.transient .retry_at .request_id)
 │   ├── Unreachable      no answer: DNS, TCP, TLS, time-out
 │   ├── Throttled        over quota, come back at .retry_at
@@ -63,6 +64,19 @@ class ReconnectRequired(LandbridgeError):
         super().__init__(message)
         self.connection = connection
         self.reason = reason
+
+
+class ConsentRefused(LandbridgeError):
+    """A consent came to nothing: the person said no, the provider gave none, or its time was over.
+
+    `.code` is OAuth's word for it or ours (`access_denied`, `expired_state`, `other_account`),
+    `.denied` whether a person declined. Begin anew.
+    """
+
+    def __init__(self, message: str, *, code: str):
+        super().__init__(message)
+        self.code = code
+        self.denied = code in ("access_denied", "consent_required", "user_denied")
 
 
 class ProviderError(LandbridgeError):

@@ -23,10 +23,12 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_waiting", "key": None, "owner": None, "due_at": LATER},
         {"id": "any_replayed", "key": f"{ID}/event", "owner": None, "lane": "replay", "attempt": 0},
     ],
+    "access_grant": [{"id": "any_unused"}],
     "attempt": [{"outcome": "delivered", "number": 6, "delivery": "any_done"}],
     "connection": [
         {"id": "any_unbegun", "account": "unbegun", "token": "unbegun"},
         {"id": "any_refused", "account": "refused", "token": "refused", "state": "needs_reauth"},
+        {"id": "any_pending", "account": "pending", "token": "pending", "state": "pending"},
     ],
     "endpoint_health": [{"endpoint": "any_unnoticed", "noticed_at": None}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],

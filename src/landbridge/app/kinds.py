@@ -9,6 +9,7 @@ import structlog
 
 from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
+from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.sort import sort
@@ -80,7 +81,7 @@ class Kinds:
         try:
             await self._parts.puller.one(connection, resource, key, hold=lease.hold)
         except ReconnectRequired as error:
-            await connections.set_state(self._parts.db, connection, "needs_reauth", str(error))
+            await reauth.refused(self._parts.db, connection, str(error), error.reason)
             return Snooze(after=_DORMANT, error=str(error))
         return Done()
 
@@ -126,7 +127,7 @@ class Kinds:
         try:
             return await self._comparing.run(connection, claim, lease)
         except ReconnectRequired as error:
-            await connections.set_state(self._parts.db, connection, "needs_reauth", str(error))
+            await reauth.refused(self._parts.db, connection, str(error), error.reason)
             return Cancel(reason=str(error))
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:

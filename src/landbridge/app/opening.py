@@ -17,6 +17,7 @@ from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.certificates import Certificates
+from landbridge.engine.consent import Consents
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.outbox import Outbox
@@ -54,6 +55,7 @@ class Parts:
     vault: Vault
     guard: Guard
     client: Client
+    consents: Consents
     puller: Puller
     pusher: Pusher
     deliveries: Deliveries
@@ -137,6 +139,7 @@ async def open_parts(
         vault=vault,
         guard=guard,
         client=client,
+        consents=Consents(db, vault, client, provider=provider, public_url=settings.public_url),
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(hot, vault, sender, measures=measures),

@@ -65,6 +65,14 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.providers:provider",
         help="Show the facts about one provider.",
     ),
+    "scopes": Entry(
+        target="landbridge.cli.scopes:scopes",
+        help="Say what a consent asks for, and why.",
+    ),
+    "apps": Entry(
+        target="landbridge.cli.apps:apps",
+        help="Set our OAuth clients, and what their consents ask for.",
+    ),
     "connect": Entry(
         target="landbridge.cli.connect:connect",
         help="Connect a tenant's account.",

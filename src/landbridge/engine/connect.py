@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
-from landbridge.engine.orders import pull_job
-from landbridge.engine.pull import stream_of
-from landbridge.errors import InvalidInput, ReconnectRequired, did_you_mean
+from landbridge.client.asking import ask
+from landbridge.client.sign_in import ACCESS_TOKEN
+from landbridge.engine.establish import Connected, check_environment, establish
+from landbridge.errors import (
+    InvalidInput,
+    OutcomeUnknown,
+    ReconnectRequired,
+    TokenRefused,
+    Unreachable,
+    did_you_mean,
+)
+from landbridge.oauth import Tokens, client_credentials, jwt_bearer
 from landbridge.protocols import Account, Place, identify
-from landbridge.spec import Field, Provider, can_pull
-from landbridge.store import apps, connections, due, reconciliations, syncs
-from landbridge.store.connections import Connection
+from landbridge.spec import ClientCredentials, Field, JwtBearer, OAuth2, Provider
+from landbridge.store import apps, grants
 from landbridge.store.database import Database
 from landbridge.vault import Kind, Vault
 
-LIVE = "live"
-"""The environment whose connections may hold live credentials, and only those."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connected:
-    """A connection and whether it is new; False: the same account was connected again."""
-
-    connection: Connection
-    new: bool
+__all__ = ["Connected", "base_of", "connect", "parted_fields"]
 
 
 async def connect(
@@ -48,7 +47,8 @@ async def connect(
     label: str = "",
     every: timedelta | None = timedelta(minutes=5),
 ) -> Connected:
-    """Connects with typed-in credentials (a key, or user name and password).
+    """Connects with typed-in credentials: a key, user name and password, the client id and secret
+    of an own registration, or a private key that signs assertions.
 
     The provider is asked whose they are before anything is stored. Connecting the same account
     again keeps the connection, its cursors and records, and replaces the credentials.
@@ -58,26 +58,32 @@ async def connect(
     """
     if not tenant or "\x00" in tenant:
         raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
+    if isinstance(provider.auth, OAuth2):
+        raise InvalidInput(
+            f"provider: {provider.name} is connected in a browser; begin with"
+            " bridge.begin_consent(...)"
+        )
     credentials, settings = parted_fields(provider, credentials, settings)
     place = Place(base=base_of(provider, settings), settings=dict(settings))
-    account = await _whose(client, provider, place, credentials)
-    _check_environment(provider, environment, account)
+    tokens = await first_tokens(client, provider, credentials, settings)
+    shown = {ACCESS_TOKEN: tokens.access} if tokens else credentials
+    account = await _whose(client, provider, place, shown)
+    check_environment(provider, environment, account)
     app = await apps.ensure(db, environment=environment, provider=provider.slug)
     grant = ids.new("grt")
-    secret = await vault.seal(
+    sealed = partial(vault.seal, environment=environment, tenant=tenant)
+    secret = await sealed(
         Kind.CREDENTIAL,
-        environment=environment,
-        tenant=tenant,
         place=f"grant/{grant}/secret",
         secret=msgspec.json.encode(dict(credentials)),
     )
-    enabled = [
-        resource.name
-        for resource in provider.resources
-        if can_pull(resource) and (not app.resources or resource.name in app.resources)
-    ]
+    access = None
+    if tokens is not None:
+        access = await sealed(
+            Kind.ACCESS, place=f"grant/{grant}/access", secret=tokens.access.encode()
+        )
     async with db.transaction() as tx:
-        await connections.save_grant(
+        await grants.save_tokens(
             tx,
             environment=environment,
             tenant=tenant,
@@ -85,36 +91,57 @@ async def connect(
             app=app.id,
             kind="typed",
             secret=secret,
+            access=access,
+            expires_at=client.clock.now() + tokens.expires_in if tokens else None,
+            scopes=granted(provider, tokens),
         )
-        connection, new = await connections.save(
+        return await establish(
             tx,
+            provider,
+            app,
             environment=environment,
             tenant=tenant,
-            id=ids.new("con"),
-            app=app.id,
-            access_grant=grant,
-            provider=provider.slug,
-            account=account.id,
-            account_name=account.name,
-            token=apps.new_token(),
+            grant=grant,
+            account=account,
             owner=owner,
             label=label,
-            settings={**settings, **account.settings},
+            settings=settings,
+            every=every,
         )
-        if app.secrets is not None:
-            await reconciliations.begin(tx, connection)
-        await syncs.add(
-            tx,
-            environment=environment,
-            tenant=tenant,
-            connection=connection.id,
-            resources=enabled,
-        )
-        if every is not None:
-            await due.put(
-                tx, [pull_job(stream_of(connection, name), every=every) for name in enabled]
-            )
-    return Connected(connection=connection, new=new)
+
+
+async def first_tokens(
+    client: Client,
+    provider: Provider,
+    credentials: Mapping[str, str],
+    settings: Mapping[str, str],
+) -> Tokens | None:
+    """An access token for typed credentials, where the provider gives such for them; else None."""
+    auth = provider.auth
+    match auth:
+        case ClientCredentials():
+            conversation = client_credentials(auth, credentials, settings=settings)
+        case JwtBearer():
+            now = client.clock.now()
+            conversation = jwt_bearer(auth, credentials, now, settings=settings)
+        case _:
+            return None
+    try:
+        return await ask(client, conversation)
+    except TokenRefused as error:
+        code = f" ({error.code})" if error.code else ""
+        raise ReconnectRequired(
+            f"{provider.name} does not accept these credentials{code}; check them and try again"
+        ) from None
+    except OutcomeUnknown as error:  # a token that nobody got is no harm
+        raise Unreachable(str(error)) from None
+
+
+def granted(provider: Provider, tokens: Tokens | None) -> tuple[str, ...]:
+    """The scopes that the provider says it granted, or those that were asked for."""
+    if tokens is None:
+        return ()
+    return tokens.scopes or tuple(getattr(provider.auth, "scopes", ()))
 
 
 def parted_fields(
@@ -183,13 +210,3 @@ async def _whose(
             f"{provider.name} does not accept these credentials; check them and try again",
             reason=error.reason,
         ) from None
-
-
-def _check_environment(provider: Provider, environment: str, account: Account) -> None:
-    if account.live is None or account.live == (environment == LIVE):
-        return
-    kind, right = ("live", LIVE) if account.live else ("test", "test")
-    raise InvalidInput(
-        f"environment: these are {kind} credentials of {provider.name}, but the environment is"
-        f" {environment!r}; connect them in the environment {right!r}"
-    )

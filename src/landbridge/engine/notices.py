@@ -1,4 +1,4 @@
-"""The events with which we tell a tenant about its own endpoints."""
+"""The events with which we tell a tenant about its own endpoints and connections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from landbridge.engine.emit import prepare
+from landbridge.store.connections import Connection
 from landbridge.store.database import Tx
 from landbridge.store.health import Health, Key
 
@@ -15,6 +16,15 @@ FAILING = "endpoint.failing"
 
 DISABLED = "endpoint.disabled"
 """An endpoint is disabled: it had no success for days, or it said that it is gone."""
+
+CREATED = "connection.created"
+"""An account was connected, or connected again after it was disconnected."""
+
+NEEDS_REAUTH = "connection.needs_reauth"
+"""The provider no longer accepts a connection's credentials: the tenant has to connect it again."""
+
+REVOKED = "connection.revoked"
+"""A connection was ended, by us or at the provider."""
 
 
 async def failing(tx: Tx, stands: Health, *, url: str, disable_at: datetime | None) -> None:
@@ -43,6 +53,21 @@ async def disabled(
     await _emit(tx, DISABLED, key, told, once=at)
 
 
+async def created(tx: Tx, connection: Connection) -> None:
+    """Emits that a connection is there and active."""
+    await _emit_of(tx, CREATED, connection, {})
+
+
+async def needs_reauth(tx: Tx, connection: Connection, reason: str) -> None:
+    """Emits that a connection has to be made again; `reason` is a word such as `refused`."""
+    await _emit_of(tx, NEEDS_REAUTH, connection, {"reason": reason})
+
+
+async def revoked(tx: Tx, connection: Connection, reason: str) -> None:
+    """Emits that a connection ended, and by what."""
+    await _emit_of(tx, REVOKED, connection, {"reason": reason})
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of a URL: what stands behind them may be a secret."""
     parts = urlsplit(url)
@@ -66,5 +91,21 @@ async def _emit(tx: Tx, type: str, key: Key, told: dict[str, Any], *, once: date
         environment=key.environment,
         tenant=key.tenant,
         idempotency_key=f"{type}/{key.endpoint}/{once.isoformat()}",
+    )
+    await tx.run(statement, **binds)
+
+
+async def _emit_of(tx: Tx, type: str, connection: Connection, more: dict[str, Any]) -> None:
+    told = {
+        "connection": connection.id,
+        "provider": connection.provider,
+        "account": connection.account,
+        "account_name": connection.account_name,
+        "owner": connection.owner,
+        "label": connection.label,
+        **more,
+    }
+    _, statement, binds = prepare(
+        type, told, environment=connection.environment, tenant=connection.tenant
     )
     await tx.run(statement, **binds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from landbridge.client import Client, Signed, SignIn
 from landbridge.clock import Clock
+from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
 from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired
@@ -93,7 +94,7 @@ class Puller:
         try:
             totals = await self._pages(connection, provider, resource, stream, run, hold, on_page)
         except ReconnectRequired as error:
-            await connections.set_state(self._db, connection, "needs_reauth", str(error))
+            await reauth.refused(self._db, connection, str(error), error.reason)
             await syncs.end(self._db, stream, run, state="failed", reason=str(error))
             raise
         except LandbridgeError as error:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from landbridge.protocols import dav, rest
+from landbridge.protocols.accounts import identify_all
 from landbridge.protocols.values import Account, Fetched, Page, Place, Unreadable, Written
 from landbridge.spec import Format, Provider, Resource
 from landbridge.wire import Request, Response
@@ -75,6 +76,7 @@ __all__ = [
     "Written",
     "fetch",
     "identify",
+    "identify_all",
     "pull",
     "write",
 ]

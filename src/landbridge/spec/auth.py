@@ -80,6 +80,8 @@ class OAuth2:
     """Scopes that are asked whatever is enabled, such as `offline_access`."""
     separator: str = " "
     """What parts scopes in a request and in an answer."""
+    adds_up: bool = False
+    """Whether a further consent keeps earlier scopes: then only new ones are asked for."""
     pkce: bool = True
     pkce_why: str = ""
     """Why there is no PKCE, where `pkce` is False: the vendor's page or words."""

@@ -370,11 +370,19 @@ class Provider:
             where = f"resource {resource.name!r}"
             if names.count(resource.name) > 1:
                 yield f"{where}: two have this name"
+            for scope in sorted(_needed(resource) - set(getattr(self.auth, "scopes", {}))):
+                yield f"{where}, needs: {scope!r} is none of the scopes of `auth`"
             if resource.within and resource.within not in names:
                 yield f"{where}, within: no {resource.within!r}"
             for to in resource.maps.references if resource.maps else ():
                 if to not in names:
                     yield f"{where}: a ref leads to {to!r}.{did_you_mean(to, names)}"
+
+
+def _needed(resource: Resource) -> frozenset[str]:
+    """The scopes that reading and writing a resource take."""
+    writes = (resource.create, resource.update, resource.delete)
+    return resource.needs.union(*(write.needs for write in writes if write))
 
 
 def topic_matches(pattern: str, topic: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets as random_tokens
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,7 +16,9 @@ from landbridge.store.sql import Sql
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """One app. `token` is the last part of its intake address; `secrets` is a sealed envelope."""
+    """One app. `token` is the last part of its intake address; `secrets` and `client_secret` are
+    sealed. Without `resources` all are enabled; `writes` are the enabled writes. `tenant` is set
+    where a tenant brought its own OAuth client."""
 
     environment: str
     id: str
@@ -26,8 +28,14 @@ class App:
     token: str
     resources: tuple[str, ...]
     settings: Mapping[str, Any]
-    secrets: bytes | None
+    secrets: bytes | None = field(repr=False)
+    client_id: str = ""
+    client_secret: bytes | None = field(default=None, repr=False)
+    writes: tuple[str, ...] = ()
 
+
+_COLUMNS = """environment, id, provider, tenant, name, token, resources, settings, secrets,
+        client_id, client_secret, writes"""
 
 _ENSURE = Sql(
     "apps.ensure",
@@ -40,8 +48,8 @@ _ENSURE = Sql(
 
 _FIND = Sql(
     "apps.find",
-    """
-    SELECT environment, id, provider, tenant, name, token, resources, settings, secrets
+    f"""
+    SELECT {_COLUMNS}
     FROM lb.app
     WHERE environment = :environment AND provider = :provider
       AND tenant IS NOT DISTINCT FROM :tenant AND name = :name
@@ -50,8 +58,8 @@ _FIND = Sql(
 
 _BY_ID = Sql(
     "apps.by_id",
-    """
-    SELECT environment, id, provider, tenant, name, token, resources, settings, secrets
+    f"""
+    SELECT {_COLUMNS}
     FROM lb.app WHERE environment = :environment AND id = :id
     """,
     across="Apps are looked up by id for work that already belongs to a tenant or to none.",
@@ -59,11 +67,41 @@ _BY_ID = Sql(
 
 _BY_TOKEN = Sql(
     "apps.by_token",
-    """
-    SELECT environment, id, provider, tenant, name, token, resources, settings, secrets
+    f"""
+    SELECT {_COLUMNS}
     FROM lb.app WHERE token = :token
     """,
     across="A webhook names its app by an unguessable address before any tenant is known.",
+)
+
+_FOR_TENANT = Sql(
+    "apps.for_tenant",
+    f"""
+    SELECT {_COLUMNS}
+    FROM lb.app
+    WHERE environment = :environment AND provider = :provider AND name = :name
+      AND (tenant = :tenant OR tenant IS NULL)
+    ORDER BY tenant NULLS LAST LIMIT 1
+    """,
+    across="An app that no tenant brought serves every tenant.",
+)
+
+_SET_CLIENT = Sql(
+    "apps.set_client",
+    """
+    UPDATE lb.app SET client_id = :client_id, client_secret = :client_secret
+    WHERE environment = :environment AND id = :id
+    """,
+    across="An OAuth client belongs to the app, which the installation's operator sets.",
+)
+
+_ENABLE = Sql(
+    "apps.enable",
+    """
+    UPDATE lb.app SET resources = :resources, writes = :writes
+    WHERE environment = :environment AND id = :id
+    """,
+    across="What an app enables is set by the installation's operator, for all its connections.",
 )
 
 _SET_SECRETS = Sql(
@@ -74,8 +112,8 @@ _SET_SECRETS = Sql(
 
 _LIST = Sql(
     "apps.list",
-    """
-    SELECT environment, id, provider, tenant, name, token, resources, settings, secrets
+    f"""
+    SELECT {_COLUMNS}
     FROM lb.app WHERE environment = :environment ORDER BY provider, name, id
     """,
     across="The operator's list of apps shows all of an environment.",
@@ -124,6 +162,34 @@ async def set_secrets(db: Database | Tx, *, environment: str, id: str, secrets: 
     await db.run(_SET_SECRETS, environment=environment, id=id, secrets=secrets)
 
 
+async def for_tenant(db: Database, *, environment: str, provider: str, tenant: str) -> App | None:
+    """The app by which a tenant connects: its own one if it brought one, else everyone's."""
+    row = await db.row(_FOR_TENANT, environment=environment, provider=provider, tenant=tenant)
+    return _app(row) if row else None
+
+
+async def set_client(
+    db: Database | Tx, *, environment: str, id: str, client_id: str, client_secret: bytes | None
+) -> None:
+    """Replaces the OAuth client; its secret is sealed, None for a public client."""
+    await db.run(
+        _SET_CLIENT,
+        environment=environment,
+        id=id,
+        client_id=client_id,
+        client_secret=client_secret,
+    )
+
+
+async def enable(
+    db: Database | Tx, *, environment: str, id: str, resources: Sequence[str], writes: Sequence[str]
+) -> None:
+    """Replaces what the app's consents ask for: resources (none: all) and writes."""
+    await db.run(
+        _ENABLE, environment=environment, id=id, resources=list(resources), writes=list(writes)
+    )
+
+
 async def every(db: Database, *, environment: str) -> list[App]:
     """All apps of an environment."""
     return [_app(row) for row in await db.fetch(_LIST, environment=environment)]
@@ -145,4 +211,7 @@ def _app(row: Row) -> App:
         resources=tuple(row["resources"]),
         settings=msgspec.json.decode(row["settings"]),
         secrets=row["secrets"],
+        client_id=row["client_id"],
+        client_secret=row["client_secret"],
+        writes=tuple(row["writes"]),
     )

@@ -57,8 +57,39 @@ _GRANT_SECRET = Sql(
 _DROP_GRANT = Sql(
     "grants.drop",
     """
-    DELETE FROM lb.access_grant
-    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    DELETE FROM lb.access_grant AS g
+    WHERE g.environment = :environment AND g.tenant = :tenant AND g.id = :id
+      AND NOT EXISTS (
+        SELECT FROM lb.connection AS c
+        WHERE c.environment = :environment AND c.tenant = :tenant AND c.access_grant = :id
+          AND c.state <> 'revoked')
+    """,
+)
+
+_OF_GRANT = Sql(
+    "connections.of_grant",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND access_grant = :access_grant
+    ORDER BY id
+    """,
+)
+
+_NEED_REAUTH = Sql(
+    "connections.need_reauth",
+    f"""
+    UPDATE lb.connection SET state = 'needs_reauth', reason = :reason, updated_at = lb.now()
+    WHERE environment = :environment AND tenant = :tenant AND access_grant = :access_grant
+      AND state IN ('active', 'paused')
+    RETURNING {_COLUMNS}
+    """,
+)
+
+_FORGET = Sql(
+    "connections.forget_pending",
+    """
+    DELETE FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND id = :id AND state = 'pending'
     """,
 )
 
@@ -68,10 +99,10 @@ _SAVE = Sql(
     INSERT INTO lb.connection (environment, tenant, id, app, access_grant, provider, account,
         account_name, token, owner, label, state, settings)
     VALUES (:environment, :tenant, :id, :app, :access_grant, :provider, :account,
-        :account_name, :token, :owner, :label, 'active', :settings)
+        :account_name, :token, :owner, :label, :state, :settings)
     ON CONFLICT (environment, tenant, app, account, owner, label) DO UPDATE
     SET access_grant = excluded.access_grant, account_name = excluded.account_name,
-        settings = excluded.settings, state = 'active', reason = '', updated_at = lb.now()
+        settings = excluded.settings, state = excluded.state, reason = '', updated_at = lb.now()
     RETURNING {_COLUMNS}
     """,
 )
@@ -79,7 +110,7 @@ _SAVE = Sql(
 _OF_ACCOUNT = Sql(
     "connections.of_account",
     """
-    SELECT id, access_grant FROM lb.connection
+    SELECT id, access_grant, state FROM lb.connection
     WHERE environment = :environment AND tenant = :tenant AND app = :app AND account = :account
       AND owner = :owner AND label = :label
     FOR UPDATE
@@ -91,6 +122,15 @@ _ONE = Sql(
     f"""
     SELECT {_COLUMNS} FROM lb.connection
     WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
+_LOCKED = Sql(
+    "connections.locked",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    FOR UPDATE
     """,
 )
 
@@ -180,8 +220,31 @@ async def grant_secret(db: Database, connection: Connection) -> bytes | None:
 
 
 async def drop_grant(tx: Tx, *, environment: str, tenant: str, id: str) -> None:
-    """Forgets a grant and its secret."""
+    """Forgets a grant and its secrets, unless another connection lives by it."""
     await tx.run(_DROP_GRANT, environment=environment, tenant=tenant, id=id)
+
+
+async def of_account(
+    tx: Tx,
+    *,
+    environment: str,
+    tenant: str,
+    app: str,
+    account: str,
+    owner: str,
+    label: str,
+) -> str | None:
+    """The state of the connection to this account, which is locked; None if there is none."""
+    row = await tx.row(
+        _OF_ACCOUNT,
+        environment=environment,
+        tenant=tenant,
+        app=app,
+        account=account,
+        owner=owner,
+        label=label,
+    )
+    return row["state"] if row else None
 
 
 async def save(
@@ -199,11 +262,13 @@ async def save(
     owner: str,
     label: str,
     settings: Mapping[str, Any],
+    state: str = "active",
 ) -> tuple[Connection, bool]:
     """The connection, and whether it is new.
 
     Connecting the same account again (same owner and label) keeps the connection's id, address,
-    cursors and mappings, takes the new grant and forgets the old one.
+    cursors and mappings, takes the new grant and is in `state` then; the old grant is forgotten,
+    unless another connection lives by it.
     """
     before = await tx.row(
         _OF_ACCOUNT,
@@ -228,6 +293,7 @@ async def save(
         owner=owner,
         label=label,
         settings=msgspec.json.encode(settings).decode(),
+        state=state,
     )
     assert row is not None
     if before is not None:
@@ -238,6 +304,12 @@ async def save(
 async def one(db: Database, *, environment: str, tenant: str, id: str) -> Connection | None:
     """A tenant's connection."""
     row = await db.row(_ONE, environment=environment, tenant=tenant, id=id)
+    return _connection(row) if row else None
+
+
+async def locked(tx: Tx, *, environment: str, tenant: str, id: str) -> Connection | None:
+    """A tenant's connection, which nobody else changes before the transaction ends."""
+    row = await tx.row(_LOCKED, environment=environment, tenant=tenant, id=id)
     return _connection(row) if row else None
 
 
@@ -265,6 +337,40 @@ async def every(
     """Connections of an environment, oldest first; of one tenant if it is named."""
     rows = await db.fetch(_LIST, environment=environment, tenant=tenant, most=most)
     return [_connection(row) for row in rows]
+
+
+async def of_grant(
+    db: Database | Tx, *, environment: str, tenant: str, access_grant: str
+) -> list[Connection]:
+    """The connections behind one grant, in whatever state, oldest first."""
+    rows = await db.fetch(
+        _OF_GRANT, environment=environment, tenant=tenant, access_grant=access_grant
+    )
+    return [_connection(row) for row in rows]
+
+
+async def need_reauth(
+    tx: Tx, *, environment: str, tenant: str, access_grant: str, reason: str
+) -> list[Connection]:
+    """Says of a grant's connections that they have to be connected again; those that changed."""
+    rows = await tx.fetch(
+        _NEED_REAUTH,
+        environment=environment,
+        tenant=tenant,
+        access_grant=access_grant,
+        reason=reason,
+    )
+    return [_connection(row) for row in rows]
+
+
+async def forget_pending(tx: Tx, connection: Connection) -> None:
+    """Forgets a connection that was offered and not chosen."""
+    await tx.run(
+        _FORGET,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        id=connection.id,
+    )
 
 
 async def set_state(db: Database | Tx, connection: Connection, state: str, reason: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from landbridge import ids
-from landbridge.store import erasures, outbox, replays, sessions
+from landbridge.store import consents, erasures, outbox, replays, sessions
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 
@@ -247,6 +247,7 @@ async def keep_up(
     removed["endpoint_health"] = await _all(db, _HEALTH)
     days = timedelta(days=wanted.events)
     removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
+    removed["consent"] = await consents.forget(db, most=_BATCH)
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
     removed["erasure"] = await erasures.forget(db, keep=PROOF_KEPT, limit=_BATCH)
     return Upkeep(
