@@ -35,7 +35,7 @@ async def _open(db: Database, **wanted: Any) -> ConnectSession:
 
 async def test_a_token_finds_its_tenant_and_what_it_may(db: Database) -> None:
     opened = await _open(db, providers=["stripe"], origin="https://app.example", minutes=5)
-    assert opened.url == f"https://host.example/landbridge/connect/{opened.token}"
+    assert opened.url == f"https://host.example/landbridge/connect/{opened.token}/"
     found = await session_of(db, opened.token)
     assert found is not None
     assert (found.environment, found.tenant, found.providers) == ("test", "acme", ("stripe",))
@@ -77,11 +77,12 @@ async def test_what_came_of_it_is_kept(db: Database) -> None:
     opened = await _open(db)
     found = await session_of(db, opened.token)
     assert found is not None
-    await sessions.settle(db, found, "connected", [{"id": "con_1"}])
-    await sessions.settle(db, found, "connected", [{"id": "con_2"}])
+    await sessions.settle(db, found, "choosing", offered=[{"id": "con_1"}, {"id": "con_2"}])
+    await sessions.settle(db, found, "connected", connected=[{"id": "con_1"}])
+    await sessions.settle(db, found, "connected", connected=[{"id": "con_2"}])
     after = await session_of(db, opened.token)
     assert after is not None
-    assert after.state == "connected"
+    assert (after.state, after.offered) == ("connected", ())
     assert [each["id"] for each in after.connected] == ["con_1", "con_2"]
 
 

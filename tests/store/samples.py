@@ -299,6 +299,7 @@ BINDS: dict[str, Any] = {
     "sealed": b"sealed",
     "writes": ["invoice"],
     "connected": "[]",
+    "offered": "[]",
     "kept": timedelta(days=1),
     "lives": timedelta(minutes=30),
     "providers": ["stripe"],

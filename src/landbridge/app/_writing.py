@@ -18,6 +18,7 @@ from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import EMITS, Measures
 from landbridge.models import Model
 from landbridge.providers import get as get_provider
+from landbridge.providers import names as provider_names
 from landbridge.spec import Provider
 from landbridge.store import event_types
 from landbridge.store.bell import Bell
@@ -65,6 +66,13 @@ class Writing:
         if slug in self._pages:
             return self._pages[slug]
         raise NotFound(f"{slug!r} is not among this bridge's providers: {', '.join(self._pages)}")
+
+    def offered(self) -> tuple[Provider, ...]:
+        """Every page that this bridge connects, by name."""
+        pages = self._pages
+        if pages is None:
+            pages = {slug: get_provider(slug) for slug in provider_names()}
+        return tuple(sorted(pages.values(), key=lambda page: page.name))
 
     def declare(self, *events: EventType) -> None:
         """Adds types to the catalogue of events, before the bridge is opened.

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from landbridge import ids
 from landbridge.app import opening
 from landbridge.app._writing import Writing
+from landbridge.app.connecting import Connecting
 from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
 from landbridge.client import Client
@@ -41,7 +42,15 @@ from landbridge.store.database import Tx
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
 from landbridge.vault import Vault
-from landbridge.web import ASGI, exposition, intake_app, metrics_app, site
+from landbridge.web import (
+    ASGI,
+    checked_texts,
+    connect_app,
+    exposition,
+    intake_app,
+    metrics_app,
+    site,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -133,8 +142,9 @@ class Landbridge(Writing):
                     await working
 
     def asgi(self) -> ASGI:
-        """The ASGI app to mount: webhook intake under `/in/`, large bodies under `/bodies/`, health
-        under `/health`, and with LANDBRIDGE_METRICS_TOKEN the metrics under `/metrics`.
+        """The ASGI app to mount: webhook intake under `/in/`, the connect pages under `/connect`,
+        large bodies under `/bodies/`, health under `/health`, and with LANDBRIDGE_METRICS_TOKEN the
+        metrics under `/metrics`. LANDBRIDGE_PUBLIC_URL is the address that it is mounted at.
 
         Called before the bridge is opened, as hosts do that mount it, it also keeps connections to
         the database for webhooks and health, which workers and handlers cannot take.
@@ -143,13 +153,27 @@ class Landbridge(Writing):
         token = self.settings.metrics_token
         metrics = metrics_app(self.metrics, token=token) if token else None
         return site(
-            intake=self._intake, health=self.health, bodies=lambda: self.db, metrics=metrics
+            intake=self._intake,
+            health=self.health,
+            bodies=lambda: self.db,
+            connect=self.connect_app(),
+            metrics=metrics,
         )
 
     def intake(self) -> ASGI:
         """Only the webhook intake, so that no middleware of the host wraps it."""
         self._serves = True
         return intake_app(self._intake)
+
+    def connect_app(self, *, texts: Mapping[str, str] | None = None) -> ASGI:
+        """Only the connect pages, `/connect/...` and `/connect.js`.
+
+        `texts` replace English ones (`landbridge.web.connect.texts.TEXTS` has them all); those of a
+        session stand above them. InvalidInput for a text that there is not.
+        """
+        self._serves = True
+        desk = Connecting(parts=lambda: self._open).desk(self.settings.public_url, self.offered)
+        return connect_app(desk, texts=checked_texts(texts or {}))
 
     async def work(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:
         """Does what is due until `stop` is set, then lets running work end.
@@ -258,8 +282,10 @@ class Landbridge(Writing):
 
         `providers` limits it to these. `more` takes `connection` (reconnect this one), `origin`
         (of your application: it may show the page in a frame and is told the result), `return_to`,
-        `name`, `owner`, `label`, `texts` and `minutes` (30), as `engine.sessions.Wanted` has them.
+        `name`, `owner`, `label`, `texts`, `settings` by provider and `minutes` (30), as
+        `engine.sessions.Wanted` has them.
         """
+        checked_texts(more.get("texts", {}))
         return await open_session(
             self.db,
             Wanted(tenant=tenant, providers=providers, **more),

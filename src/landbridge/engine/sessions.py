@@ -38,7 +38,9 @@ class Wanted:
     """What an application asks of a session.
 
     `origin` is the application's own, `https://app.example.com`: only it may frame the pages, be
-    told the result, and be returned to. `return_to` is where the last page leads back to.
+    told the result, and be returned to. `return_to` is where the last page leads back to, `name`
+    what it calls the application. `settings` are by provider what the application sets and nobody
+    is asked for, such as the address of a server.
     """
 
     tenant: str
@@ -50,6 +52,7 @@ class Wanted:
     owner: str = ""
     label: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     minutes: int = 30
 
 
@@ -71,7 +74,7 @@ async def open_session(
     providers = list(wanted.providers)
     if wanted.connection is not None:
         providers = [wanted.connection.provider]
-    for each in providers:
+    for each in [*providers, *wanted.settings]:
         known(each)
     token = f"lbs_{random(32)}"
     again = wanted.connection
@@ -89,10 +92,13 @@ async def open_session(
             "owner": again.owner if again else wanted.owner,
             "label": again.label if again else wanted.label,
             "texts": dict(wanted.texts),
+            "settings": {slug: dict(given) for slug, given in wanted.settings.items()},
         },
         lives=timedelta(minutes=wanted.minutes),
     )
-    return ConnectSession(token=token, url=f"{public.rstrip('/')}/connect/{token}", expires_at=ends)
+    return ConnectSession(
+        token=token, url=f"{public.rstrip('/')}/connect/{token}/", expires_at=ends
+    )
 
 
 async def session_of(db: Database, token: str) -> Session | None:

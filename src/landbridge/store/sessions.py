@@ -18,10 +18,11 @@ KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One connect session. `state` is open, consenting, connected, denied or failed.
+    """One connect session. `state` is open, consenting, choosing, connected, denied or failed.
 
     `providers` limits it to these (empty: all), `connection` is the one to reconnect, `args` is
-    what the application asked for besides, `connected` says which connections came of it.
+    what the application asked for besides, `connected` says which connections came of it, and
+    `offered` which wait to be chosen.
     """
 
     environment: str
@@ -32,6 +33,7 @@ class Session:
     args: Mapping[str, Any]
     state: str
     connected: tuple[Mapping[str, Any], ...]
+    offered: tuple[Mapping[str, Any], ...]
     expires_at: datetime
     expired: bool
 
@@ -51,7 +53,7 @@ _BY_DIGEST = Sql(
     "sessions.by_digest",
     """
     SELECT environment, tenant, token_digest, providers, connection, args, state, connected,
-        expires_at, expires_at <= lb.now() AS expired
+        offered, expires_at, expires_at <= lb.now() AS expired
     FROM lb.connect_session WHERE token_digest = :token_digest
     """,
     across="A browser shows by its unguessable token which tenant's session it has.",
@@ -60,7 +62,8 @@ _BY_DIGEST = Sql(
 _SETTLE = Sql(
     "sessions.settle",
     """
-    UPDATE lb.connect_session SET state = :state, connected = connected || :connected::jsonb
+    UPDATE lb.connect_session
+    SET state = :state, connected = connected || :connected::jsonb, offered = :offered::jsonb
     WHERE environment = :environment AND tenant = :tenant AND token_digest = :token_digest
     """,
 )
@@ -110,9 +113,15 @@ async def by_digest(db: Database, token_digest: bytes) -> Session | None:
 
 
 async def settle(
-    db: Database, session: Session, state: str, connected: Sequence[Mapping[str, Any]] = ()
+    db: Database,
+    session: Session,
+    state: str,
+    *,
+    connected: Sequence[Mapping[str, Any]] = (),
+    offered: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Says how far a session came, and adds the connections that came of it."""
+    """Says how far a session came, adds the connections that came of it, and replaces those that
+    wait to be chosen."""
     await db.run(
         _SETTLE,
         environment=session.environment,
@@ -120,6 +129,7 @@ async def settle(
         token_digest=session.token_digest,
         state=state,
         connected=msgspec.json.encode(connected).decode(),
+        offered=msgspec.json.encode(offered).decode(),
     )
 
 
@@ -138,6 +148,7 @@ def _session(row: Row) -> Session:
         args=msgspec.json.decode(row["args"]),
         state=row["state"],
         connected=tuple(msgspec.json.decode(row["connected"])),
+        offered=tuple(msgspec.json.decode(row["offered"])),
         expires_at=row["expires_at"],
         expired=row["expired"],
     )

@@ -17,11 +17,13 @@ def site(
     intake: Callable[[], Intake],
     health: Callable[[], Awaitable[None]],
     bodies: Callable[[], Database],
+    connect: ASGI,
     metrics: ASGI | None = None,
 ) -> ASGI:
     """The ASGI app: `/in/...` takes webhooks, `/health` says 200 or, without a database, 503.
 
-    `/bodies/...` gives what was too large to be posted; `/metrics` is there if `metrics` is given.
+    `/connect/...` and `/connect.js` are the connect pages, `/bodies/...` gives what was too large
+    to be posted; `/metrics` is there if `metrics` is given.
     """
     large = bodies_app(bodies)
     webhooks = intake_app(intake)
@@ -35,6 +37,8 @@ def site(
                 await respond(send, await _health(health))
             elif path == "/metrics" and metrics is not None:
                 await metrics(scope, receive, send)
+            elif path.startswith("/connect"):
+                await connect(scope, receive, send)
             elif path.startswith("/bodies/"):
                 await large(scope, receive, send)
             else:

@@ -55,8 +55,9 @@ CREATE TABLE lb.connect_session (
     providers   text[] NOT NULL DEFAULT '{}',
     connection  text COLLATE "C",
     args        jsonb NOT NULL DEFAULT '{}',
-    state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'consenting', 'connected', 'denied', 'failed')),
+    state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'consenting', 'choosing', 'connected', 'denied', 'failed')),
     connected   jsonb NOT NULL DEFAULT '[]',
+    offered     jsonb NOT NULL DEFAULT '[]',
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
     expires_at  timestamptz NOT NULL,
     PRIMARY KEY (token_digest)
