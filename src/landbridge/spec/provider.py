@@ -154,7 +154,15 @@ class Quota:
     scope: str = "account"
     """Whose budget it is: account, app or tenant."""
     environment: str = ""
-    """The environment it holds for; empty: all."""
+    """The environment it holds for, instead of one for all that has the same name; empty: all."""
+    name: str = ""
+    """What the provider calls it; empty: the period, or `concurrent`."""
+    window: str = "rolling"
+    """rolling: in any such period; fixed: in those that begin with the UTC clock."""
+    remaining: str = ""
+    """The response header that says how many calls are left."""
+    resets: str = ""
+    """The response header that says when there are more: seconds, a Unix time or a date."""
 
     def __post_init__(self) -> None:
         """Refuses a limit below one and words that no one reads."""
@@ -162,6 +170,12 @@ class Quota:
             raise SpecError(f"Quota, limit: {self.limit} allows nothing")
         among(self.per, ["", "second", "minute", "hour", "day"], "Quota, per")
         among(self.scope, ["account", "app", "tenant"], "Quota, scope")
+        among(self.window, ["rolling", "fixed"], "Quota, window")
+
+    @property
+    def called(self) -> str:
+        """Its name, or what stands for one."""
+        return self.name or self.per or "concurrent"
 
 
 @fact
@@ -183,6 +197,8 @@ class Errors:
     """A response header that says true or false: may the call be repeated?"""
     throttled: Sequence[str] = ()
     """Codes that mean "slow down", whatever the status."""
+    quota: str = ""
+    """The response header that names the quota a refusal is about, as `Quota.name` does."""
     dead: Sequence[str] = ()
     """Codes that mean the credentials are gone for good."""
     stale: Sequence[str] = ()
@@ -365,6 +381,7 @@ class Provider:
         for name, address in (("docs", self.docs), ("base", self.base)):
             if not address.startswith(("https://", "{url}")) or address.endswith("/"):
                 yield f"{name}: {address!r} is no https address without a slash at its end"
+        yield from self._unclear_quotas()
         names = [resource.name for resource in self.resources]
         for resource in self.resources:
             where = f"resource {resource.name!r}"
@@ -377,6 +394,14 @@ class Provider:
             for to in resource.maps.references if resource.maps else ():
                 if to not in names:
                     yield f"{where}: a ref leads to {to!r}.{did_you_mean(to, names)}"
+
+    def _unclear_quotas(self) -> Iterator[str]:
+        seen = set()
+        for quota in self.quotas:
+            place = (quota.called, quota.scope, quota.environment)
+            if place in seen:
+                yield f"quotas: two of the same scope are called {quota.called!r}; name them"
+            seen.add(place)
 
 
 def _needed(resource: Resource) -> frozenset[str]:

@@ -211,7 +211,10 @@ stripe = Provider(
         live_path="/v1/balance",
         live="livemode",
     ),
-    quotas=[Quota(limit=100, per="second"), Quota(limit=25, per="second", environment="test")],
+    quotas=[
+        Quota(name="global-rate", limit=100, per="second"),
+        Quota(name="global-rate", limit=25, per="second", environment="test"),
+    ],
     webhook=Webhook(
         signature=TimestampedHmac(header="Stripe-Signature"),
         id="id",
@@ -224,6 +227,7 @@ stripe = Provider(
         listing=listed_by(EVENTS),
     ),
     errors=Errors(
+        quota="Stripe-Rate-Limited-Reason",
         message="error.message",
         code="error.code",
         field="error.param",
