@@ -52,6 +52,18 @@ EVENTS = EventFeed(
     reach=timedelta(days=30),
 )
 NEW = CreatedSince(param="created[gte]", stamp="created")
+rate = partial(Quota, name="global-rate", per="second")
+ERRORS = Errors(
+    message="error.message",
+    code="error.code",
+    field="error.param",
+    request_id="Request-Id",
+    retry_hint="Stripe-Should-Retry",
+    dead=["api_key_expired"],
+    missing=["resource_missing"],
+    throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
+    quota="Stripe-Rate-Limited-Reason",
+)
 listed = partial(Resource, records="data", key="id", page=PAGE)
 # A key is kept for 24 hours at least (unsure).
 written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
@@ -211,10 +223,7 @@ stripe = Provider(
         live_path="/v1/balance",
         live="livemode",
     ),
-    quotas=[
-        Quota(name="global-rate", limit=100, per="second"),
-        Quota(name="global-rate", limit=25, per="second", environment="test"),
-    ],
+    quotas=[rate(limit=100), rate(limit=25, environment="test")],
     webhook=Webhook(
         signature=TimestampedHmac(header="Stripe-Signature"),
         id="id",
@@ -226,17 +235,7 @@ stripe = Provider(
         stamp="created",
         listing=listed_by(EVENTS),
     ),
-    errors=Errors(
-        quota="Stripe-Rate-Limited-Reason",
-        message="error.message",
-        code="error.code",
-        field="error.param",
-        request_id="Request-Id",
-        retry_hint="Stripe-Should-Retry",
-        dead=["api_key_expired"],
-        missing=["resource_missing"],
-        throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
-    ),
+    errors=ERRORS,
     currency_exponents=mapping.EXPONENTS,
     resources=[
         customer,
