@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from landbridge.client import Client, Signed, SignIn
+from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
@@ -122,7 +122,8 @@ class Puller:
     ) -> Totals:
         cursor = await syncs.cursor(self._db, stream)
         totals = Totals()
-        signed = self._signed(provider, connection)
+        lane = Lane.BACKFILL if cursor is None or "listing" in cursor else Lane.INCREMENTAL
+        signed = self._signed(provider, connection, lane)
         conversation = pull(
             provider, resource, self._place(provider, connection), cursor, self._clock.now()
         )
@@ -156,12 +157,12 @@ class Puller:
         self, connection: Connection, provider: Provider, resource: Resource, key: str
     ) -> Fetched | None:
         """One record as it is at the provider now; None when it is gone there."""
-        signed = self._signed(provider, connection)
+        signed = self._signed(provider, connection, Lane.WEBHOOK)
         place = self._place(provider, connection)
         return await signed.converse(fetch(provider, resource, place, key))
 
-    def _signed(self, provider: Provider, connection: Connection) -> Signed:
-        return self._client.signed(provider, SignIn(connection=connection))
+    def _signed(self, provider: Provider, connection: Connection, lane: Lane) -> Signed:
+        return self._client.signed(provider, SignIn(connection=connection), lane=lane)
 
     def _place(self, provider: Provider, connection: Connection) -> Place:
         return Place(base=self._base(provider, connection), settings=dict(connection.settings))

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from landbridge import ids
-from landbridge.client import Client, SignIn
+from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import sort as sorting
 from landbridge.engine.emit import prepare
@@ -167,7 +167,7 @@ class Reconciler:
         assert webhook is not None
         kept = await reconciliations.one(self._db, connection)
         walk = self._begin(listing, kept, since, fresh=since is not None or hold is None)
-        signed = self._client.signed(provider, SignIn(connection=connection))
+        signed = self._client.signed(provider, SignIn(connection=connection), lane=Lane.INCREMENTAL)
         place = Place(base=self._base(provider, connection), settings=dict(connection.settings))
         pages = 0
         while True:

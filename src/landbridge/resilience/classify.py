@@ -8,6 +8,7 @@ import msgspec
 
 from landbridge.resilience.backoff import retry_after
 from landbridge.resilience.outcome import (
+    Broken,
     Gone,
     Ok,
     Outcome,
@@ -52,9 +53,12 @@ def classify(
     if response is None:
         return Retry(reply=reply, wrote=wrote) if repeatable else Unknown(reply=reply)
     if 200 <= response.status < 300 or response.status == 304:
+        if _is_page(request, response):
+            return Broken(reply=reply, wrote=wrote)
         return Ok(reply=reply)
     when = retry_after(response.headers.get("retry-after"), now) if now else None
-    by_code = _by_code(errors, reply, when)
+    quota = response.headers.get(errors.quota, "") if errors.quota else ""
+    by_code = _by_code(errors, reply, when, quota)
     if by_code is not None:
         return by_code
     hint = response.headers.get(errors.retry_hint, "").lower() if errors.retry_hint else ""
@@ -62,7 +66,9 @@ def classify(
         return _failed(reply, when, hint, repeatable=repeatable, wrote=wrote)
     if response.status in (408, 425) or (hint == "true" and repeatable):
         return Retry(reply=reply, when=when, wrote=wrote)
-    return _by_status(errors, reply, response, when)
+    if response.status == 429:
+        return Throttle(reply=reply, until=when, quota=quota)
+    return _by_status(errors, reply, response)
 
 
 def expect(
@@ -96,9 +102,9 @@ def _failed(
     return Refusal(reply=reply)
 
 
-def _by_code(errors: Errors, reply: Reply, when: datetime | None) -> Outcome | None:
+def _by_code(errors: Errors, reply: Reply, when: datetime | None, quota: str) -> Outcome | None:
     if reply.code in errors.throttled:
-        return Throttle(reply=reply, until=when)
+        return Throttle(reply=reply, until=when, quota=quota)
     if reply.code in errors.dead:
         return Refresh(reply=reply)
     if reply.code in errors.stale:
@@ -106,7 +112,7 @@ def _by_code(errors: Errors, reply: Reply, when: datetime | None) -> Outcome | N
     return None
 
 
-def _by_status(errors: Errors, reply: Reply, response: Response, when: datetime | None) -> Outcome:
+def _by_status(errors: Errors, reply: Reply, response: Response) -> Outcome:
     match response.status:
         case 401:
             return Refresh(reply=reply)
@@ -114,12 +120,17 @@ def _by_status(errors: Errors, reply: Reply, response: Response, when: datetime 
             return Gone(reply=reply)
         case 404 if not errors.missing or reply.code in errors.missing:
             return Gone(reply=reply)
-        case 429:
-            return Throttle(reply=reply, until=when)
         case 409 | 412:
             return Stale(reply=reply)
         case _:
             return Refusal(reply=reply, problems=_problems(errors, reply, response))
+
+
+def _is_page(request: Request, response: Response) -> bool:
+    """Whether a web page came where JSON was asked for."""
+    told: str = response.headers.get("content-type", "")
+    asked: str = request.headers.get("accept", "")
+    return told.startswith("text/html") and asked == "application/json"
 
 
 def _reply(errors: Errors, request: Request, response: Response | None) -> Reply:

@@ -103,6 +103,8 @@ class Throttle(_Outcome):
     """A quota is used up; nothing happened."""
 
     until: datetime | None = None
+    quota: str = ""
+    """The provider's name of the quota, where it says which one."""
 
     @property
     def transient(self) -> bool:
@@ -116,7 +118,8 @@ class Throttle(_Outcome):
 
     def error(self, who: str) -> LandbridgeError:
         """Throttled."""
-        told = self.reply.sentence(who, "is over its quota for")
+        quota = f"quota {self.quota!r}" if self.quota else "quota"
+        told = self.reply.sentence(who, f"is over its {quota} for")
         return Throttled(f"{told}; it is tried again later", **_facts(self.reply, self.until))
 
 
@@ -179,7 +182,26 @@ class Gone(_Outcome):
         return Refused(told, code=self.reply.code or None, **_facts(self.reply, None))
 
 
-Outcome = Ok | Retry | Throttle | Refresh | Refusal | Unknown | Stale | Gone
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken(_Outcome):
+    """An answer of success that is none of the API's, such as a page that says "maintenance"."""
+
+    wrote: bool = False
+
+    @property
+    def transient(self) -> bool:
+        """Yes after a read; a write may have happened."""
+        return not self.wrote
+
+    def error(self, who: str) -> LandbridgeError:
+        """Unreachable, or OutcomeUnknown after a write."""
+        if self.wrote:
+            return _unknown(self.reply, who)
+        told = self.reply.sentence(who, "answered with a web page to")
+        return Unreachable(f"{told}; it is tried again later", **_facts(self.reply, None))
+
+
+Outcome = Ok | Retry | Throttle | Refresh | Refusal | Unknown | Broken | Stale | Gone
 
 
 class _Facts(TypedDict):

@@ -1,0 +1,246 @@
+"""Calls that carry a connection's credentials: kept to quotas, spared where nothing answers,
+retried where that is safe, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx2
+import msgspec
+
+from landbridge.client.seams import Lane
+from landbridge.client.sign_in import (
+    ACCESS_TOKEN,
+    SignIn,
+    account_header,
+    authorization,
+    hushed,
+)
+from landbridge.errors import (
+    LandbridgeError,
+    OutcomeUnknown,
+    ReconnectRequired,
+    SettingsError,
+    Unreachable,
+)
+from landbridge.resilience import READS, Outcome, Reply, Retry, Unknown, classify, delay
+from landbridge.spec import ApiKey, Basic, Provider
+from landbridge.store import connections
+from landbridge.store.connections import Connection
+from landbridge.vault import Kind
+from landbridge.wire import Request, Response
+
+if TYPE_CHECKING:
+    from landbridge.client.http import Client
+
+R = TypeVar("R")
+
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+"""What says that not a byte of the request went out."""
+
+_FIELDS = msgspec.json.Decoder(dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Signature:
+    """What one call is signed with, and which version of the grant it is of (None: typed in)."""
+
+    credentials: Mapping[str, str] = field(repr=False)
+    version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tried:
+    """One try: what it means, its answer, and the error that says that there was none."""
+
+    outcome: Outcome
+    response: Response | None
+    error: LandbridgeError | None = None
+
+
+class Signed:
+    """Calls to one provider with one set of credentials, in one lane."""
+
+    def __init__(self, client: Client, provider: Provider, sign_in: SignIn, lane: Lane):
+        self._client = client
+        self._provider = provider
+        self._sign_in = sign_in
+        self._lane = lane
+        self._connection = sign_in.connection
+
+    async def converse(self, conversation: Generator[Request, Response, R]) -> R:
+        """Leads a conversation of requests to its end and gives its result."""
+        try:
+            request = next(conversation)
+            while True:
+                request = conversation.send(await self.send(request))
+        except StopIteration as end:
+            result: R = end.value
+            return result
+
+    async def send(self, request: Request) -> Response:
+        """The provider's answer; any answer that a repetition would not change is given as it is.
+
+        Repeated with growing, jittered pauses while the answer is transient and a repetition is
+        safe: reads, writes that do the same twice or carry the page's idempotency header, calls
+        that were never sent, and those over a quota. It ends after the client's attempts, at its
+        deadline, or when the provider's budget of retries is used up. An access token that is not
+        accepted is renewed once.
+
+        Raises Unreachable or Throttled (`.retry_at`) when it stays so, OutcomeUnknown for a write
+        that may have happened, ReconnectRequired when the credentials are not accepted, and
+        CircuitOpen without a try where nothing answered lately.
+        """
+        client, connection = self._client, self._connection
+        if client.recorder is not None and connection is not None:
+            kept = await client.recorder.keep(self._provider, connection, request)
+            if kept is not None:
+                return kept
+        idempotency = self._idempotency(request)
+        budget = client.budget(self._provider)
+        budget.called()
+        ends = client.monotonic() + client.deadline
+        signature = await self._signature()
+        renewed = False
+        for attempt in count(1):
+            tried = await self._try(request, signature, idempotency, ends)
+            outcome, response = tried.outcome, tried.response
+            if outcome.credentials_dead and response is not None:
+                if signature.version is None or renewed:
+                    raise self._not_accepted(response)
+                signature, renewed = await self._renewed(signature.version), True
+                continue
+            if not outcome.transient:
+                if response is None:
+                    raise tried.error or OutcomeUnknown(str(outcome))
+                return response
+            pause = self._pause(outcome, attempt)
+            left = ends - client.monotonic()
+            if attempt >= client.attempts or pause >= left or not budget.take():
+                raise tried.error or outcome.error(self._provider.name) or Unreachable("")
+            await client.sleep(pause)
+        raise AssertionError("count() has no end")
+
+    async def _try(
+        self, request: Request, signature: _Signature, idempotency: str, ends: float
+    ) -> _Tried:
+        client, provider, connection = self._client, self._provider, self._connection
+        governor = client.governor if connection is not None else None
+        if governor is not None and connection is not None:
+            await governor.acquire(provider, connection, self._lane)
+        told = False
+        try:
+            response = await client.exchange(
+                self._having(request, signature.credentials),
+                timeout=min(client.timeout, max(ends - client.monotonic(), 0.001)),
+            )
+            if governor is not None and connection is not None:
+                told = True
+                governor.answered(provider, connection, response)
+        except (httpx2.TransportError, TimeoutError) as error:
+            return self._unanswered(request, idempotency, error)
+        finally:
+            if governor is not None and connection is not None and not told:
+                governor.unanswered(provider, connection)
+        response = hushed(provider, signature.credentials, response)
+        outcome = classify(
+            provider.errors, request, response, client.clock.now(), idempotency=idempotency
+        )
+        return _Tried(outcome=outcome, response=response)
+
+    def _unanswered(self, request: Request, idempotency: str, error: Exception) -> _Tried:
+        sent = not isinstance(error, _NOT_SENT)
+        outcome = classify(self._provider.errors, request, None, None, idempotency=idempotency)
+        if not sent and isinstance(outcome, Unknown):
+            outcome = Retry(reply=Reply(call=outcome.reply.call, status=None))
+        return _Tried(outcome=outcome, response=None, error=self._no_answer(request, error, sent))
+
+    def _idempotency(self, request: Request) -> str:
+        """The page's idempotency header that this request carries, or any that it names."""
+        names = [one.idempotency for one in self._provider.resources if one.idempotency]
+        carried = [name for name in names if name in request.headers]
+        return (carried or names or ["Idempotency-Key"])[0]
+
+    def _having(self, request: Request, credentials: Mapping[str, str]) -> Request:
+        headers = {
+            **{k: v for k, v in self._provider.headers.items() if k not in request.headers},
+            **authorization(self._provider, credentials),
+            **account_header(self._provider, self._sign_in),
+        }
+        return request.having(headers=request.headers.having(headers))
+
+    async def _signature(self) -> _Signature:
+        if self._sign_in.credentials is not None:
+            return _Signature(credentials=self._sign_in.credentials)
+        connection = self._connection
+        assert connection is not None
+        if isinstance(self._provider.auth, ApiKey | Basic):
+            return _Signature(credentials=await self._typed_in(connection))
+        if self._client.tokens is None:
+            raise SettingsError(
+                f"this client has no access tokens for {self._provider.name}; use the one of an"
+                " open bridge: bridge.client"
+            )
+        access = await self._client.tokens.access(connection)
+        return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
+
+    async def _renewed(self, version: int) -> _Signature:
+        tokens, connection = self._client.tokens, self._connection
+        assert tokens is not None
+        assert connection is not None
+        access = await tokens.refused(connection, version)
+        return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
+
+    async def _typed_in(self, connection: Connection) -> Mapping[str, str]:
+        envelope = await connections.grant_secret(self._client.db, connection)
+        if envelope is None:
+            raise ReconnectRequired(
+                f"the credentials of connection {connection.id} were forgotten; reconnect it",
+                connection=connection.id,
+                reason="forgotten",
+            )
+        opened = await self._client.vault.open(
+            Kind.CREDENTIAL,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            place=f"grant/{connection.access_grant}/secret",
+            envelope=envelope,
+        )
+        return _FIELDS.decode(opened)
+
+    def _pause(self, outcome: Outcome, attempt: int) -> float:
+        """Seconds until the next try: not before the provider wants it, and jittered."""
+        jittered: float = delay(attempt, self._client.rng)
+        if outcome.retry_at is None:
+            return jittered
+        wait: float = (outcome.retry_at - self._client.clock.now()) / timedelta(seconds=1)
+        return max(wait, 0.0) + jittered
+
+    def _not_accepted(self, response: Response) -> ReconnectRequired:
+        return ReconnectRequired(
+            f"{self._provider.name} no longer accepts the credentials"
+            f" ({response.status}); reconnect with: landbridge connect {self._provider.slug}",
+            connection=self._connection.id if self._connection else None,
+        )
+
+    def _no_answer(self, request: Request, error: Exception, sent: bool) -> LandbridgeError:
+        host = host_of(request)
+        reason = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
+        if request.method in READS or not sent:
+            return Unreachable(
+                f"{self._provider.name} at {host} does not answer ({reason});"
+                " check the address and the network, it is tried again later"
+            )
+        return OutcomeUnknown(
+            f"{self._provider.name} at {host} did not answer a write ({reason}): it may have"
+            " happened, and is read back before anything else is sent"
+        )
+
+
+def host_of(request: Request) -> str:
+    """The host and port of a request, without user and password."""
+    return request.url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
