@@ -110,7 +110,7 @@ def test_what_is_disconnected_is_revived_only_by_connecting_again(
     connection = connect(cli, shop)
     said = cli.ok("connections", "disconnect", connection).out
     assert "its records stay" in said
-    assert "have them withdrawn there" in said
+    assert "until it is withdrawn there" in said
     done = cli("connections", verb, connection)
     if verb == "disconnect":
         assert done.status == 0

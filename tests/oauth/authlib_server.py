@@ -26,6 +26,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7523 import JWTBearerGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 from flask import Flask, Response, jsonify, request
+from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
 
 CLIENT_ID = "our-app"
@@ -199,8 +200,11 @@ def _without_a_person(peer: Peer) -> tuple[type, type]:
         def resolve_issuer_client(self, issuer: str) -> Client | None:
             return peer.clients.get(issuer)
 
-        def resolve_client_key(self, client: Client, headers: Any, payload: Any) -> str:
-            return client.public_key
+        def get_audiences(self) -> list[str]:
+            return [f"{peer.url}/token"]
+
+        def resolve_client_public_key(self, client: Client) -> RSAKey:
+            return RSAKey.import_key(client.public_key)
 
         def authenticate_user(self, subject: str) -> str:
             return subject

@@ -32,6 +32,7 @@ from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
 from landbridge.engine.sessions import ConnectSession, Wanted, open_session
+from landbridge.engine.withdraw import withdraw
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
@@ -418,8 +419,11 @@ class Landbridge(Writing):
         return await self._open.reconciler.now(connection, **more)
 
     async def disconnect(self, connection: Connection) -> Disconnected:
-        """Ends a connection: forgets its credentials, cancels what waits for it. Records stay."""
-        return await disconnect(self.db, connection)
+        """Ends a connection: revokes its tokens at the provider, forgets its credentials, cancels
+        what waits for it. Records stay. `.provider` says what the provider did."""
+        page = self.provider(connection.provider)
+        ask = partial(withdraw, self.db, self._open.vault, self.client, page)
+        return await disconnect(self.db, connection, withdraw=ask)
 
     async def replay(self, stopped: Parked) -> str:
         """Does a parked thing again and says what came of it; a change needs its handler here."""

@@ -90,17 +90,20 @@ def resume(connection: Id, environment: Environment = None, as_json: AsJson = Fa
 
 @connections.command()
 def disconnect(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """End a connection: forget its credentials and cancel what waits for it. Its records stay."""
+    """End a connection: have the provider take its tokens back, forget its credentials and cancel
+    what waits for it. Its records stay."""
 
     async def work(bridge: Landbridge, found: Connection) -> dict[str, Any]:
         ended = await bridge.disconnect(found)
-        name = bridge.provider(found.provider).name
+        told = ended.provider
         return {
             "cancelled_reads": ended.reads,
             "refused_pushes": ended.pushes,
+            "at_provider": told.state if told else None,
+            "at_provider_detail": told.detail if told else None,
             "said": f"{found.id} is disconnected: its credentials are forgotten,"
             f" {ended.reads} waiting reads are cancelled and {ended.pushes} pushes refused;"
-            f" its records stay. The credentials still work at {name}: have them withdrawn there",
+            f" its records stay. At the provider: {told.detail if told else 'it was not asked'}",
         }
 
     _change(connection, work, environment=environment, as_json=as_json)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +27,7 @@ from landbridge.errors import (
 from landbridge.oauth import Tokens, client_credentials, jwt_bearer
 from landbridge.protocols import Account, Place, identify
 from landbridge.spec import ClientCredentials, Field, JwtBearer, OAuth2, Provider
-from landbridge.store import apps, grants
+from landbridge.store import apps, connections, grants
 from landbridge.store.database import Database
 from landbridge.vault import Kind, Vault
 
@@ -77,24 +78,30 @@ async def connect(
         place=f"grant/{grant}/secret",
         secret=msgspec.json.encode(dict(credentials)),
     )
-    access = None
+    row: dict[str, Any] = {
+        "environment": environment,
+        "tenant": tenant,
+        "id": grant,
+        "app": app.id,
+    }
+    access = b""
     if tokens is not None:
         access = await sealed(
             Kind.ACCESS, place=f"grant/{grant}/access", secret=tokens.access.encode()
         )
     async with db.transaction() as tx:
-        await grants.save_tokens(
-            tx,
-            environment=environment,
-            tenant=tenant,
-            id=grant,
-            app=app.id,
-            kind="typed",
-            secret=secret,
-            access=access,
-            expires_at=client.clock.now() + tokens.expires_in if tokens else None,
-            scopes=granted(provider, tokens),
-        )
+        if tokens is None:
+            await connections.save_grant(tx, **row, kind="typed", secret=secret)
+        else:
+            await grants.save_tokens(
+                tx,
+                **row,
+                kind="typed",
+                secret=secret,
+                access=access,
+                expires_at=client.clock.now() + tokens.expires_in,
+                scopes=tokens.scopes or tuple(getattr(provider.auth, "scopes", ())),
+            )
         return await establish(
             tx,
             provider,
@@ -135,13 +142,6 @@ async def first_tokens(
         ) from None
     except OutcomeUnknown as error:  # a token that nobody got is no harm
         raise Unreachable(str(error)) from None
-
-
-def granted(provider: Provider, tokens: Tokens | None) -> tuple[str, ...]:
-    """The scopes that the provider says it granted, or those that were asked for."""
-    if tokens is None:
-        return ()
-    return tokens.scopes or tuple(getattr(provider.auth, "scopes", ()))
 
 
 def parted_fields(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from landbridge.engine import notices
+from landbridge.engine.withdraw import Withdrawn
 from landbridge.errors import InvalidInput
 from landbridge.store import connections, workload
 from landbridge.store.connections import Connection
@@ -14,10 +17,13 @@ _ENDED = "the connection was disconnected before this was sent"
 
 @dataclass(frozen=True, kw_only=True)
 class Disconnected:
-    """What went with a connection: reads that were waiting, and pushes that are refused now."""
+    """What went with a connection: reads that were waiting, pushes that are refused now, and what
+    the provider did with the consent."""
 
     reads: int
     pushes: int
+    provider: Withdrawn | None = None
+    """None: the provider was not asked."""
 
 
 async def pause(db: Database, connection: Connection, reason: str = "paused by hand") -> None:
@@ -48,24 +54,37 @@ async def resume(db: Database, connection: Connection) -> None:
     await db.notify()
 
 
-async def disconnect(db: Database, connection: Connection) -> Disconnected:
-    """Ends a connection: its credentials are forgotten, what waits for it is cancelled.
+async def disconnect(
+    db: Database,
+    connection: Connection,
+    *,
+    withdraw: Callable[[Connection], Awaitable[Withdrawn]] | None = None,
+) -> Disconnected:
+    """Ends a connection: what waits for it is cancelled, `withdraw` has the provider take back what
+    it granted, and then its credentials are forgotten, whatever the provider did.
 
-    Its records, changes and inbox stay. Nothing is told to the provider: a key stays valid there
-    until the customer takes it back. Connecting the same account again revives the connection.
-    Twice is once.
+    Its records, changes and inbox stay. Connecting the same account again revives the connection.
+    Emits `connection.revoked`. Twice is once; after a crash in between, once more ends it.
     """
     async with db.transaction() as tx:
-        await connections.set_state(tx, connection, "revoked", "disconnected by hand")
-        await connections.drop_grant(
-            tx,
-            environment=connection.environment,
-            tenant=connection.tenant,
-            id=connection.access_grant,
+        now = await connections.locked(
+            tx, environment=connection.environment, tenant=connection.tenant, id=connection.id
         )
+        if now is not None and now.state != "revoked":
+            await connections.set_state(tx, now, "revoked", "disconnected by hand")
+            await notices.revoked(tx, now, "disconnected")
         reads = await workload.cancel_reads(tx, connection)
         pushes = await workload.refuse_pushes(tx, connection, _ENDED)
-    return Disconnected(reads=reads, pushes=pushes)
+    current = now or connection
+    told = None if withdraw is None else await withdraw(current)
+    async with db.transaction() as tx:
+        await connections.drop_grant(
+            tx,
+            environment=current.environment,
+            tenant=current.tenant,
+            id=current.access_grant,
+        )
+    return Disconnected(reads=reads, pushes=pushes, provider=told)
 
 
 def _check_alive(connection: Connection, verb: str) -> None:

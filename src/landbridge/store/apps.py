@@ -164,7 +164,9 @@ async def set_secrets(db: Database | Tx, *, environment: str, id: str, secrets: 
 
 async def for_tenant(db: Database, *, environment: str, provider: str, tenant: str) -> App | None:
     """The app by which a tenant connects: its own one if it brought one, else everyone's."""
-    row = await db.row(_FOR_TENANT, environment=environment, provider=provider, tenant=tenant)
+    row = await db.row(
+        _FOR_TENANT, environment=environment, provider=provider, tenant=tenant, name=""
+    )
     return _app(row) if row else None
 
 
