@@ -114,6 +114,26 @@ RECONCILE_UNANNOUNCED = Measure(
     " no list of events. Any is worth an alarm.",
 )
 
+# Connections
+
+TOKEN_REFRESHES = Measure(
+    name="landbridge_token_refreshes_total",
+    kind="counter",
+    labels=("environment", "provider", "outcome"),
+    help="Refreshes of grants: `stored`; `late`, stored after the grant was thought dead;"
+    " `superseded`, there were newer tokens; `unanswered` and `error`, tried again later;"
+    " `refused`, `ambiguous` and `expired`, the tenant has to connect again. `ambiguous` is"
+    " worth an alarm.",
+)
+TOKEN_SECONDS = Measure(
+    name="landbridge_token_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=("provider",),
+    buckets=_HTTP,
+    help="From the post of a refresh to the provider's tokens.",
+)
+
 # Events and deliveries
 
 EMITS = Measure(

@@ -277,6 +277,7 @@ BINDS: dict[str, Any] = {
     "grants.save.id": "new",
     "access": b"access",
     "refresh_expires_at": LATER,
+    "answered": True,
     "refreshes.open.owner": "other",
     "window": timedelta(days=365000),
     "health.notice.endpoint": "any_unnoticed",

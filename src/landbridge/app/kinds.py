@@ -11,6 +11,7 @@ from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
 from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
+from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.sort import sort
 from landbridge.errors import NotFound, ReconnectRequired
@@ -38,6 +39,7 @@ class Kinds:
 
     def table(self) -> Mapping[str, Kind]:
         """Every kind by its name."""
+        parts = self._parts
         kinds = [
             Kind(name="pull", run=self.pull),
             Kind(name="fetch", run=self.fetch),
@@ -46,8 +48,9 @@ class Kinds:
             Kind(name="upkeep", run=self.upkeep),
             Kind(name="reconcile", run=self.reconcile),
             self._comparing.plan_kind(),
-            Replaying(self._parts.db).kind(),
-            Erasing(self._parts.db).kind(),
+            Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
+            Replaying(parts.db).kind(),
+            Erasing(parts.db).kind(),
         ]
         return {kind.name: kind for kind in kinds}
 

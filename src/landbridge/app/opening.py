@@ -25,6 +25,7 @@ from landbridge.engine.pull import Puller
 from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.engine.reconcile import Reconciler
+from landbridge.engine.refresh import Refresher
 from landbridge.errors import NotFound, SettingsError
 from landbridge.measures import HTTP_CONNECTIONS, Measures
 from landbridge.spec import Provider
@@ -55,6 +56,7 @@ class Parts:
     vault: Vault
     guard: Guard
     client: Client
+    refresher: Refresher
     consents: Consents
     puller: Puller
     pusher: Pusher
@@ -118,6 +120,9 @@ async def open_parts(
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
+    refresher = Refresher(db, vault, client, provider=provider, clock=clock, measures=measures)
+    stack.push_async_callback(refresher.close)
+    client.tokens = refresher
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
     sender = await open_sender(stack, settings, outward, measures)
     intake = Intake(
@@ -139,6 +144,7 @@ async def open_parts(
         vault=vault,
         guard=guard,
         client=client,
+        refresher=refresher,
         consents=Consents(db, vault, client, provider=provider, public_url=settings.public_url),
         puller=Puller(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),

@@ -40,7 +40,7 @@ async def _once(client: Client, request: Request) -> Response:
         raise Unreachable(
             f"{host} cannot be reached ({type(error).__name__}); it is tried again later"
         ) from None
-    except (httpx2.RequestError, TimeoutError) as error:
+    except (httpx2.RequestError, TimeoutError, Unreachable) as error:
         raise OutcomeUnknown(
             f"{host} did not answer ({type(error).__name__}): what was asked may have happened"
         ) from None

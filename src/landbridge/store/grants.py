@@ -160,7 +160,7 @@ async def swap(
     tx: Tx,
     grant: Grant,
     *,
-    secret: bytes,
+    secret: bytes | None,
     access: bytes,
     expires_at: datetime | None,
     refresh_expires_at: datetime | None,

@@ -80,7 +80,8 @@ _KEEP = Sql(
 _GIVE_UP = Sql(
     "refreshes.give_up",
     """
-    UPDATE lb.refresh_intent SET owner = '', until = lb.now()
+    UPDATE lb.refresh_intent
+    SET owner = CASE WHEN :answered THEN '' ELSE owner END, until = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND access_grant = :id
       AND version = :version AND owner = :owner
     """,
@@ -109,7 +110,7 @@ _HOLD = Sql(
     """
     SELECT version, owner, tries, opened_at, until, lb.now() AS now FROM lb.refresh_intent
     WHERE environment = :environment AND tenant = :tenant AND access_grant = :id
-      AND version = :version AND owner = :owner
+      AND version = :version
     FOR UPDATE
     """,
 )
@@ -135,9 +136,9 @@ async def one(db: Database | Tx, grant: Grant) -> Intent | None:
     return _intent(row) if row else None
 
 
-async def hold(tx: Tx, grant: Grant, owner: str) -> Intent | None:
-    """Locks `owner`'s intent until `tx` ends; None: it is not its own any more."""
-    row = await tx.row(_HOLD, **_key(grant), version=grant.version, owner=owner)
+async def hold(tx: Tx, grant: Grant) -> Intent | None:
+    """The intent of this version of the grant, which nobody else changes before `tx` ends."""
+    row = await tx.row(_HOLD, **_key(grant), version=grant.version)
     return _intent(row) if row else None
 
 
@@ -146,15 +147,20 @@ async def keep(db: Database, grant: Grant, *, owner: str, lease: timedelta) -> N
     await db.run(_KEEP, **_key(grant), version=grant.version, owner=owner, lease=lease)
 
 
-async def give_up(db: Database | Tx, grant: Grant, owner: str) -> None:
-    """Leaves an intent whose post was answered without tokens: anybody may try again."""
-    await db.run(_GIVE_UP, **_key(grant), version=grant.version, owner=owner)
+async def give_up(db: Database | Tx, grant: Grant, owner: str, *, answered: bool) -> None:
+    """Leaves an intent whose post brought no tokens.
+
+    `answered`: the provider said so, anybody may try again. Otherwise nobody knows, and only the
+    provider's retry window allows another try.
+    """
+    await db.run(_GIVE_UP, **_key(grant), version=grant.version, owner=owner, answered=answered)
 
 
-async def unsent(db: Database | Tx, grant: Grant, owner: str) -> None:
-    """Takes an intent back that never reached the provider; earlier tries stay remembered."""
-    await db.run(_UNSENT, **_key(grant), version=grant.version, owner=owner)
-    await give_up(db, grant, owner)
+async def unsent(db: Database, grant: Grant, owner: str) -> None:
+    """Takes back an intent whose post used nothing up; earlier tries stay remembered."""
+    async with db.transaction() as tx:
+        await tx.run(_UNSENT, **_key(grant), version=grant.version, owner=owner)
+        await give_up(tx, grant, owner, answered=True)
 
 
 async def close(tx: Tx, grant: Grant) -> None:
