@@ -15,6 +15,7 @@ from landbridge.formats.canonical import canonical
 from landbridge.spec import Provider, Resource
 from tests.specs import openapi
 from tests.specs.generate import Records
+from tests.specs.xero import document as xero
 
 FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
 # What Stripe's document leaves open. The status is a refund's: the others are enumerations.
@@ -120,4 +121,54 @@ def _calendar_object(rng: Random, uid: str) -> str:
     return "\r\n".join([*head, *event, "END:VCALENDAR", ""])
 
 
-MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {"stripe": _stripe, "caldav": _caldav}
+def _xero(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    shown = xero.xero().examples[resource.name]
+    if seed % 10 == 0:
+        made = shown[seed // 10 % len(shown)]
+    else:
+        needed = [*resource.maps.needed_paths, resource.key, *XERO_NEEDED.get(resource.name, ())]
+        made = _xero_document().make(
+            XERO_SCHEMAS[resource.name], seed, owned=resource.maps.owned_paths, needed=needed
+        )
+    return codec(resource.format).parse(canonical(made))
+
+
+XERO_SCHEMAS = {
+    "Accounts": "Account",
+    "TaxRates": "TaxRate",
+    "Contacts": "Contact",
+    "Items": "Item",
+    "Invoices": "Invoice",
+    "CreditNotes": "CreditNote",
+    "Payments": "Payment",
+    "BankTransactions": "BankTransaction",
+    "ManualJournals": "ManualJournal",
+    "Organisation": "Organisation",
+}
+XERO_NEEDED = dict.fromkeys(
+    ["Invoices", "CreditNotes", "BankTransactions"], ("CurrencyCode", "LineItems[].LineItemID")
+)
+"""What Xero always sends, though its document does not say so."""
+_DAYS = ["/Date(1518652800000+0000)/", "/Date(1543449600000+0000)/", "2019-03-11T00:00:00"]
+XERO_WORDS: Mapping[str, list[Any]] = {
+    "Date": _DAYS,
+    "DueDate": _DAYS,
+    "PeriodLockDate": _DAYS,
+    "UpdatedDateUTC": ["/Date(1541176592690+0000)/", "/Date(1551399323399)/"],
+}
+
+
+@cache
+def _xero_document() -> Records:
+    document = json.loads(xero.KEPT.read_bytes())
+    # Xero keeps two decimals of every currency, and its document does not say so.
+    document["components"]["schemas"]["CurrencyCode"]["enum"] = ["NZD", "EUR", "USD", "GBP"]
+    return Records(document, XERO_WORDS)
+
+
+MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
+    "stripe": _stripe,
+    "caldav": _caldav,
+    "xero": _xero,
+}

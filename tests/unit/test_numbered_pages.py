@@ -38,7 +38,6 @@ from landbridge.spec import (
     instant,
     map_from,
     map_to,
-    nested,
     picked,
     read_only,
     text,
@@ -338,18 +337,18 @@ def test_an_item_is_picked_by_its_words() -> None:
         Customer,
         name=via(read=lambda record: record["n"], paths=["n"]),
         phone=picked("Phones", {"Type": "MOBILE"}, text("Number")),
-        address=picked("Places", {"Type": "HOME"}, nested("in", map_from(Address, city=text("c")))),
+        address=picked("Places", {"Type": "HOME"}, map_from(Address, city=text("c"))),
     )
     read = mapped.read(
         {
             "n": "Ann",
             "Phones": [{"Type": "FAX", "Number": "1"}, {"Type": "MOBILE", "Number": "2"}],
-            "Places": [{"Type": "HOME", "in": {"c": "Graz"}}],
+            "Places": [{"Type": "HOME", "c": "Graz"}],
         }
     )
     assert (read.phone, read.address) == ("2", Address(city="Graz"))
     assert mapped.read({"n": "Ann", "Phones": []}).phone is None
-    assert {"Phones[].Type", "Phones[].Number", "Places[].in.c"} <= set(mapped.owned_paths)
+    assert {"Phones[].Type", "Phones[].Number", "Places[].c"} <= set(mapped.owned_paths)
 
 
 def test_a_topic_is_put_together_and_an_instant_may_be_text() -> None:

@@ -34,6 +34,22 @@ class DocumentStatus(StrEnum):
     """Voided or deleted: it counts no more."""
 
 
+class Direction(StrEnum):
+    """Which way a document goes."""
+
+    SALE = "sale"
+    """To a customer: accounts receivable."""
+    PURCHASE = "purchase"
+    """From a supplier: accounts payable."""
+
+
+class Flow(StrEnum):
+    """Which way money goes."""
+
+    IN = "in"
+    OUT = "out"
+
+
 class PaymentStatus(StrEnum):
     """Whether a payment counts."""
 
@@ -119,6 +135,62 @@ class TaxRate(Model, frozen=True, kw_only=True):
     """When it last changed."""
 
 
+class Organisation(Model, frozen=True, kw_only=True):
+    """Whose books these are."""
+
+    kind: ClassVar[str] = "accounting.organisation"
+
+    name: str
+    """What it is called."""
+    legal_name: str | None = None
+    """What it is called on documents."""
+    currency: str
+    """ISO 4217 code of its own currency."""
+    country: str | None = None
+    """ISO 3166-1 code of two letters."""
+    tax_number: str | None = None
+    """VAT number, ABN, GST number."""
+    year_end_month: int | None = None
+    """Month in which its financial year ends."""
+    year_end_day: int | None = None
+    """Day of that month."""
+    locked_through: date | None = None
+    """Last day on which nothing can be booked any more."""
+
+
+class Item(Model, frozen=True, kw_only=True):
+    """An article or a service that lines can name. Prices are in major units."""
+
+    kind: ClassVar[str] = "accounting.item"
+
+    code: str
+    """The code by which lines name it."""
+    name: str | None = None
+    """What it is called."""
+    description: str | None = None
+    """What stands on the lines of sales."""
+    sale_price: Decimal | None = None
+    """Price of one unit when it is sold, in the organisation's own currency."""
+    sale_account: str | None = None
+    """Code of the ledger account of sales."""
+    sale_tax: str | None = None
+    """Code of the tax rate of sales."""
+    purchase_price: Decimal | None = None
+    """Price of one unit when it is bought, in the organisation's own currency."""
+    purchase_account: str | None = None
+    """Code of the ledger account of purchases."""
+    purchase_tax: str | None = None
+    """Code of the tax rate of purchases."""
+    sold: bool = True
+    """Whether it is sold."""
+    purchased: bool = True
+    """Whether it is bought."""
+    quantity: Decimal | None = None
+    """How much of it is in stock; None: nobody counts."""
+    updated_at: datetime | None = None
+    """When it last changed."""
+
+
 class Contact(Model, frozen=True, kw_only=True):
     """A person or a company that one sells to or buys from."""
 
@@ -182,6 +254,8 @@ class Line(Part, frozen=True, kw_only=True):
 class Document(Model, frozen=True, kw_only=True):
     """What invoices, bills and credit notes have in common."""
 
+    direction: Direction = Direction.SALE
+    """Sale or purchase, where the provider keeps both in one collection."""
     number: str | None = None
     """The number on the document."""
     reference: str | None = None
@@ -211,7 +285,7 @@ class Document(Model, frozen=True, kw_only=True):
 
 
 class Invoice(Document, frozen=True, kw_only=True):
-    """A demand for money from a customer (accounts receivable)."""
+    """A demand for money from a customer; also a supplier's, if `direction` says `purchase`."""
 
     kind: ClassVar[str] = "accounting.invoice"
 
@@ -301,6 +375,41 @@ class Payment(Model, frozen=True, kw_only=True):
     """When it last changed."""
 
 
+class BankTransaction(Model, frozen=True, kw_only=True):
+    """Money spent or received on a bank account, without a document before it."""
+
+    kind: ClassVar[str] = "accounting.bank_transaction"
+
+    flow: Flow
+    """Whether it was received or spent."""
+    type: str | None = None
+    """The provider's finer word, such as `SPEND-PREPAYMENT`."""
+    account: str
+    """Id of the bank account."""
+    contact: str | None = None
+    """Id of the contact on the other side."""
+    status: PaymentStatus = PaymentStatus.ACTIVE
+    """Whether it counts."""
+    reconciled: bool | None = None
+    """Whether it was matched with the bank's statement."""
+    currency: str
+    """ISO 4217 code."""
+    booked_on: date
+    """The day of the transaction."""
+    reference: str | None = None
+    """A text of one's own."""
+    tax_mode: TaxMode | None = None
+    """How the lines' amounts are to be read."""
+    lines: tuple[Line, ...] = ()
+    """What it was for."""
+    tax: int | None = None
+    """Sum of the taxes, in minor units."""
+    total: int | None = None
+    """Sum with tax, in minor units."""
+    updated_at: datetime | None = None
+    """When it last changed."""
+
+
 class JournalLine(Part, frozen=True, kw_only=True):
     """One line of a journal entry."""
 
@@ -330,7 +439,7 @@ class JournalEntry(Model, frozen=True, kw_only=True):
     status: EntryStatus
     """Where it stands."""
     currency: str | None = None
-    """ISO 4217 code; None: the organisation's own currency."""
+    """ISO 4217 code; None: the organisation's own currency, and amounts are hundredths of it."""
     posted_on: date
     """The day it counts from."""
     tax_mode: TaxMode | None = None

@@ -19,6 +19,7 @@ from landbridge.spec.rows import Row, as_decimal, plain, scalar
 
 __all__ = [
     "currency",
+    "hundredths",
     "major",
     "minor",
     "minor_price",
@@ -28,7 +29,10 @@ _NOTHING: Mapping[str, int] = {}
 
 
 def currency(path: str, *, lower: bool = False) -> Row:
-    """An ISO 4217 code, upper-case on our side; `lower` where the provider writes `eur`."""
+    """An ISO 4217 code, upper-case on our side; `lower` where the provider writes `eur`.
+
+    An empty text is nothing.
+    """
     return scalar("currency", path, (str,), _currency, str.lower if lower else None)
 
 
@@ -59,6 +63,18 @@ def major(path: str, *, currency: str, as_text: bool = False) -> Row:
         return plain(amount) if as_text else amount
 
     return _amount("major", path, int, currency, into, back)
+
+
+def hundredths(path: str) -> Row:
+    """An amount in major units of a currency that the record does not name, as hundredths of it."""
+
+    def into(found: Any) -> int:
+        cents = as_decimal(found).scaleb(2)
+        if cents != int(cents):
+            raise Fault("more than two decimals at {path}")
+        return int(cents)
+
+    return scalar("hundredths", path, (int,), into, lambda ours: Decimal(ours).scaleb(-2))
 
 
 def minor_price(path: str, *, currency: str, exponents: Mapping[str, int] = _NOTHING) -> Row:
@@ -121,7 +137,9 @@ def _unused(found: Any) -> Any:
     return found
 
 
-def _currency(found: Any) -> str:
+def _currency(found: Any) -> str | None:
+    if found == "":
+        return None
     if type(found) is str and len(found) == 3 and found.isascii() and found.isalpha():
         return found.upper()
     raise Fault(f"expected a currency code like EUR at {{path}}, found {shape(found)}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from landbridge.errors import SpecError, UnmappedCode
-from landbridge.spec._paths import check_path, getter, within
+from landbridge.spec._paths import check_path, getter
 from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.rows import Access, Row, scalar, text
@@ -66,31 +66,32 @@ def many(path: str, part: Mapped[Any], *, key: str = "") -> Row:
     return replace(row, read=read, part=part, key=key)
 
 
-def picked(path: str, where: Mapping[str, str], row: Row) -> Row:
-    """What the row reads in the first item of the list at `path` that has these words; read only.
+def picked(path: str, where: Mapping[str, str], what: Row | Mapped[Any]) -> Row:
+    """A row, or a part, of the first item of the list at `path` that has these words; read only.
 
     `picked("Phones", {"PhoneType": "MOBILE"}, text("PhoneNumber"))`. No such item: nothing.
     """
     listed = scalar("picked", path, (), lambda found: found)
+    take = what.take if isinstance(what, Mapped) else what.read
+    owned = what.owned_paths if isinstance(what, Mapped) else what.paths or (what.path,)
 
     def read(record: Any, scope: Scope) -> Any:
-        for item in listed.read(record, scope) or ():
+        for place, item in enumerate(listed.read(record, scope) or ()):
             if all(item.get(name) == word for name, word in where.items()):
-                return row.read(item, scope)
+                try:
+                    return take(item, scope)
+                except Fault as fault:
+                    raise fault.in_part(path, place) from None
         return None
 
-    owned = row.part.owned_paths if row.part else row.paths or (row.path,)
-    inner = [within(row.path, each) for each in owned] if row.part else owned
-    paths = tuple(f"{path}[].{each}" for each in (*where, *inner))
     return replace(
-        row,
-        word="picked",
+        listed,
         path="",
-        paths=paths,
+        paths=tuple(f"{path}[].{each}" for each in (*where, *owned)),
+        ours=(what.model,) if isinstance(what, Mapped) else what.ours,
         read=read,
         write=None,
         access=Access.READ,
-        part=None,
     )
 
 
