@@ -107,7 +107,8 @@ def test_records_differ_enough_for_the_laws_to_mean_something(
         model, other = (mapped.read(make(resource, seed * factor)) for factor in (1, 101))
         wanted = mixed(mapped, model, other, Random(seed))
         written += bool(mapped.write(wanted, base=model))
-    assert written >= 8 or not mapped.written
+    changeable = any(row.access is Access.BOTH for row in mapped.rows.values())
+    assert written >= 8 or not mapped.written or not changeable
 
 
 @every_mapping
@@ -120,7 +121,8 @@ def test_a_new_record_says_what_the_model_says(
     value = data.draw(records(page, resource))
     model = mapped.read(value)
     bare = without(value, mapped.written)
-    assert mapped.read(mapped.apply(bare, mapped.write(model))) == model
+    made = mapped.read(mapped.apply(bare, mapped.write(model)))
+    assert as_written(mapped, made) == as_written(mapped, model)
 
 
 @every_mapping
@@ -154,6 +156,16 @@ def mixed(mapped: Mapped[Any], model: Any, other: Any, rng: Random) -> Any:
         elif rng.random() < 0.5:
             taken[name] = written_part(row.part, theirs) if row.part else theirs
     return changed_copy(model, **taken)
+
+
+def as_written(mapped: Mapped[Any], model: Any) -> Any:
+    """The model without what the provider reckons by itself in the items of its lists."""
+    lists = {
+        name: written_part(row.part, getattr(model, name))
+        for name, row in mapped.rows.items()
+        if row.word == "many" and row.access is Access.BOTH and row.part.written
+    }
+    return changed_copy(model, **lists)
 
 
 def written_part(part: Mapped[Any], value: Any) -> Any:

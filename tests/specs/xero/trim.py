@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent
 KEPT = HERE / "xero_extract.json"
@@ -34,7 +34,7 @@ PROSE = (
 )
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML whose timestamps stay texts."""
 
 
