@@ -16,7 +16,7 @@ from tests.docs_run import blocks
 _ROOT = Path(__file__).parents[2]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_SETTING = re.compile(r"\bLANDBRIDGE_[A-Z]+(?:_[A-Z]+)*\b")
+_SETTING = re.compile(r"\bLANDBRIDGE_[A-Z]+[0-9]*(?:_[A-Z]+)*\b")
 _CALL = re.compile(r"(?:`|\$ |: |with |first: |\| )landbridge ([a-z]+)(?: ([a-z-]+))?")
 _OF_COMMANDS = re.compile(r"LANDBRIDGE_(CONNECT|VERIFY)(_[A-Z]+)+")
 

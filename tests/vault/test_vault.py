@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from landbridge.errors import Sealed, SettingsError, WrongKey
+from landbridge.errors import InvalidInput, Sealed, SettingsError, WrongKey
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 from landbridge.vault import Kind, LocalKey, Vault, new_key
+from landbridge.vault._envelope import bound, head_of
 
 CANARY = b"sk_canary_51Hx"
 PLACE = {"environment": "test", "tenant": "acme", "place": "grant/grt_1/secret"}
 BOTH = pytest.mark.parametrize("kind", [Kind.CREDENTIAL, Kind.SIGNING])
 
 KEYS = Sql("tests.keys", "SELECT wrapped FROM lb.tenant_key", across="A test looks at everything.")
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    database = await Database.open(database_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def vault(db: Database) -> Vault:
-    return Vault(db, LocalKey.from_text(new_key()))
 
 
 @BOTH
@@ -68,6 +57,55 @@ async def test_every_flipped_bit_is_noticed(vault: Vault, kind: Kind) -> None:
         damaged[position] ^= 1
         with pytest.raises(WrongKey):
             await vault.open(kind, **PLACE, envelope=bytes(damaged))
+
+
+async def test_an_envelope_opens_under_its_own_head_alone(db: Database, vault: Vault) -> None:
+    """Also where two versions hold the same data key: the head is part of what is bound."""
+    envelope = await vault.seal(Kind.ACCESS, **PLACE, secret=CANARY)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE landbridge.tenant_key SET version = 2")
+    other = envelope[:1] + (2).to_bytes(4, "big") + envelope[5:]
+    vault.forget()
+    with pytest.raises(WrongKey):
+        await vault.open(Kind.ACCESS, **PLACE, envelope=other)
+
+
+@BOTH
+async def test_an_envelope_of_the_first_form_still_opens(vault: Vault, kind: Kind) -> None:
+    fresh = await vault.seal(kind, **PLACE, secret=CANARY)
+    head = head_of(fresh)
+    assert head is not None
+    bound_to = bound(kind, *PLACE.values())
+    if kind is Kind.CREDENTIAL:
+        key = await vault._keys.unwrap(head.wrapped, bound_to)
+    else:
+        key = bytes(await vault._data_key("test", "acme", head.version))
+    first = bytes([head.form - 2]) + head.text[1:] + bytes(12)
+    first += AESGCM(key).encrypt(bytes(12), CANARY, bound_to)
+    assert await vault.open(kind, **PLACE, envelope=first) == CANARY
+    assert not vault.is_of_today(first, newest=vault.made_by(fresh), version=1)
+    again = await vault.seal_again(kind, **PLACE, envelope=first)
+    assert vault.is_of_today(again, newest=vault.made_by(fresh), version=1)
+
+
+async def test_data_keys_are_overwritten_when_they_are_forgotten(db: Database) -> None:
+    now = 0.0
+    vault = Vault(db, LocalKey.from_text(new_key()), keep=10, monotonic=lambda: now)
+    await vault.seal(Kind.ACCESS, **PLACE, secret=CANARY)
+    held = [key for _, key in vault._opened.values()]
+    assert held
+    assert all(any(key) for key in held)
+    now = 11.0
+    await vault.seal(Kind.ACCESS, **{**PLACE, "tenant": "bolt"}, secret=CANARY)
+    assert not any(any(key) for key in held), "its time was over"
+    held = [key for _, key in vault._opened.values()]
+    vault.forget()
+    assert not any(any(key) for key in held)
+
+
+async def test_a_tenant_with_a_nul_cannot_pass_for_another(vault: Vault) -> None:
+    with pytest.raises(InvalidInput, match="NUL"):
+        await vault.seal(Kind.SIGNING, **{**PLACE, "tenant": "acme\x00b"}, secret=CANARY)
 
 
 @BOTH

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from landbridge.app.opening import key_of, start_embedded
+from landbridge.app.key_providers import key_of
+from landbridge.app.opening import start_embedded
 from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.guard import Guard
@@ -64,7 +65,7 @@ async def examine(
         if migrated.state == FAILED:
             yield await _key_alone(settings)
             return
-        vault_check, vault = await _key(db, settings)
+        vault_check, vault = await _key(stack, db, settings)
         yield vault_check
         yield await _partitions(db)
         yield await _work(db)
@@ -143,15 +144,20 @@ async def _clock(db: Database, clock: Clock) -> Check:
 
 async def _key_alone(settings: Settings) -> Check:
     try:
-        key_of(settings)
+        await key_of(settings).close()
     except LandbridgeError as error:
         return Check(name="key", state=FAILED, said=str(error))
     return Check(name="key", state=OK, said="there is one; nothing sealed could be tried with it")
 
 
-async def _key(db: Database, settings: Settings) -> tuple[Check, Vault | None]:
+async def _key(
+    stack: AsyncExitStack, db: Database, settings: Settings
+) -> tuple[Check, Vault | None]:
     try:
-        vault = Vault(db, key_of(settings))
+        keys = key_of(settings)
+        stack.push_async_callback(keys.close)
+        vault = Vault(db, keys)
+        await vault.newest_key()
         opened = await _open_samples(db, vault, settings.environment)
     except LandbridgeError as error:
         return Check(name="key", state=FAILED, said=str(error)), None
@@ -218,7 +224,8 @@ async def _work(db: Database) -> Check:
 async def _address(db: Database, settings: Settings, clock: Clock) -> Check:
     url = settings.public_url.rstrip("/")
     unset = "public_url" not in settings.model_fields_set
-    own = Client(db, Vault(db, key_of(settings)), Guard(_EVERYWHERE), clock=clock, timeout=5.0)
+    keys = key_of(settings)
+    own = Client(db, Vault(db, keys), Guard(_EVERYWHERE), clock=clock, timeout=5.0)
     mend = "start `landbridge serve` there, or correct LANDBRIDGE_PUBLIC_URL"
     try:
         answer = await own.exchange(Request(method="GET", url=f"{url}/health"))
@@ -228,6 +235,7 @@ async def _address(db: Database, settings: Settings, clock: Clock) -> Check:
         return Check(name="public address", state=WARNING if unset else FAILED, said=said)
     finally:
         await own.close()
+        await keys.close()
     if answer.status != 200:
         said = f"{url}/health answers {answer.status}; {mend}"
         return Check(name="public address", state=FAILED, said=said)

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
+from landbridge.app.key_providers import home_of, key_of
 from landbridge.app.metrics import Gauges, open_gauges
 from landbridge.app.settings import Settings
 from landbridge.client import Client
@@ -26,7 +26,7 @@ from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.engine.reconcile import Reconciler
 from landbridge.engine.refresh import Refresher
-from landbridge.errors import NotFound, SettingsError
+from landbridge.errors import NotFound
 from landbridge.measures import HTTP_CONNECTIONS, Measures
 from landbridge.spec import Provider
 from landbridge.store import apps, migrate
@@ -34,7 +34,7 @@ from landbridge.store.bell import Bell
 from landbridge.store.connections import Connection
 from landbridge.store.database import DISPATCH, Database
 from landbridge.store.embedded import Embedded
-from landbridge.vault import KeyProvider, LocalKey, Vault
+from landbridge.vault import Vault
 
 _SMALL, _PLANNED = 7, 3
 _FRONT = 2
@@ -115,8 +115,10 @@ async def open_parts(
     stack.push_async_callback(bell.close)
     outbox_bell = Bell(db, DISPATCH)
     stack.push_async_callback(outbox_bell.close)
-    key = key_of(settings)
-    vault = Vault(db, key)
+    keys = key_of(settings)
+    stack.push_async_callback(keys.close)
+    vault = Vault(db, keys)
+    stack.callback(vault.forget)
     guard = Guard(allow=settings.networks)
     client = Client(db, vault, guard, clock=clock)
     stack.push_async_callback(client.close)
@@ -125,9 +127,11 @@ async def open_parts(
     client.tokens = refresher
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
     sender = await open_sender(stack, settings, outward, measures)
+    kept_open = Vault(front, keys)
+    stack.callback(kept_open.forget)
     intake = Intake(
         front,
-        Vault(front, key),
+        kept_open,
         provider=provider,
         clock=clock,
         measures=measures,
@@ -194,25 +198,7 @@ async def open_sender(
 
 async def start_embedded(stack: AsyncExitStack, settings: Settings) -> str:
     """The address of the embedded server, started or joined, and migrated."""
-    attached = await asyncio.to_thread(Embedded.at(_home(settings) / "postgres").attach)
+    attached = await asyncio.to_thread(Embedded.at(home_of(settings) / "postgres").attach)
     stack.callback(attached.close)
     await migrate.upgrade(attached.dsn, settings.schema_name)
     return attached.dsn
-
-
-def key_of(settings: Settings) -> KeyProvider:
-    """The key provider by the settings; made up on first use only with the embedded server."""
-    if settings.key:
-        return LocalKey.from_text(settings.key)
-    if settings.key_file is not None:
-        return LocalKey.from_file(settings.key_file)
-    if settings.database_url:
-        raise SettingsError(
-            "LANDBRIDGE_KEY: missing; it seals every secret in the database. Make one with"
-            " `landbridge keys new` and keep it apart from the database"
-        )
-    return LocalKey.from_file(_home(settings) / "key", create=True)
-
-
-def _home(settings: Settings) -> Path:
-    return settings.home.expanduser().absolute()

@@ -40,6 +40,41 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     """A file with the key that only its owner can read. Neither: <home>/key, made on first use
     with the embedded server."""
+    key_provider: Literal["local", "transit", "pkcs11", "kms"] = "local"
+    """Who holds the key that wraps all others: local (`LANDBRIDGE_KEY` or a file), transit
+    (HashiCorp Vault or OpenBao), pkcs11 (a hardware security module) or kms (AWS)."""
+    key_also: str = ""
+    """Key providers that still open what they wrapped, while secrets move: local,transit."""
+    transit_address: str = ""
+    """Where Vault or OpenBao answers: https://vault.example.com:8200."""
+    transit_token: str = Field("", repr=False)
+    """A token that may encrypt and decrypt with the transit key."""
+    transit_token_file: Path | None = None
+    """A file with the token, as an agent keeps it; read again when the token is refused."""
+    transit_key: str = "landbridge"
+    """The transit key's name; several parted by commas, the first wraps."""
+    transit_mount: str = "transit"
+    """Where the transit engine is mounted."""
+    transit_namespace: str = ""
+    """The namespace of the transit engine, if there is one."""
+    transit_ca_file: Path | None = None
+    """The certificates that Vault's own is signed by. Empty: the system's."""
+    pkcs11_module: Path | None = None
+    """The library of the hardware security module, such as /usr/lib/softhsm/libsofthsm2.so."""
+    pkcs11_token: str = ""
+    """The label of its token."""
+    pkcs11_pin: str = Field("", repr=False)
+    """The user PIN of the token."""
+    pkcs11_pin_file: Path | None = None
+    """A file with the PIN that only its owner can read."""
+    pkcs11_key: str = "landbridge"
+    """The label of the AES-256 key; several parted by commas, the first wraps."""
+    kms_key: str = ""
+    """The KMS key's id, ARN or alias; several parted by commas, the first wraps."""
+    kms_region: str = ""
+    """The region of AWS KMS. Empty: what AWS's own settings say."""
+    kms_endpoint: str = ""
+    """Another address of AWS KMS, such as that of a VPC endpoint."""
     environment: str = "test"
     """The environment that calls and commands mean when they name none: test, live, ..."""
     public_url: str = "http://127.0.0.1:8700"
@@ -92,6 +127,20 @@ class Settings(BaseSettings):
                 except ValueError:
                     raise ValueError(f"{part!r} is not a network such as 10.1.0.0/16") from None
         return value
+
+    @field_validator("key_also")
+    @classmethod
+    def _providers(cls, value: str) -> str:
+        for part in value.split(","):
+            if part.strip() and part.strip() not in ("local", "transit", "pkcs11", "kms"):
+                raise ValueError(f"{part!r} is none of local, transit, pkcs11 and kms")
+        return value
+
+    @property
+    def key_providers(self) -> tuple[str, ...]:
+        """The key providers, the one that wraps first, each once."""
+        also = (part.strip() for part in self.key_also.split(","))
+        return tuple(dict.fromkeys([self.key_provider, *(part for part in also if part)]))
 
     @property
     def retention(self) -> Retention:

@@ -8,7 +8,7 @@ from landbridge.store.sql import Sql
 _LATEST = Sql(
     "tenant_keys.latest",
     """
-    SELECT version, wrapped FROM lb.tenant_key
+    SELECT version FROM lb.tenant_key
     WHERE environment = :environment AND tenant = :tenant
     ORDER BY version DESC LIMIT 1
     """,
@@ -32,10 +32,10 @@ _ADD = Sql(
 )
 
 
-async def latest(db: Database, *, environment: str, tenant: str) -> tuple[int, bytes] | None:
-    """The newest data key's version and wrapped bytes; None if the tenant has none yet."""
-    row = await db.row(_LATEST, environment=environment, tenant=tenant)
-    return (row["version"], row["wrapped"]) if row else None
+async def latest(db: Database, *, environment: str, tenant: str) -> int | None:
+    """The newest data key's version; None if the tenant has none yet."""
+    version: int | None = await db.value(_LATEST, environment=environment, tenant=tenant)
+    return version
 
 
 async def one(db: Database, *, environment: str, tenant: str, version: int) -> bytes | None:
@@ -48,9 +48,9 @@ async def one(db: Database, *, environment: str, tenant: str, version: int) -> b
 
 async def add(
     db: Database, *, environment: str, tenant: str, version: int, wrapped: bytes, wrapped_by: str
-) -> None:
-    """Stores a wrapped data key; the first of two at once stays."""
-    await db.run(
+) -> bool:
+    """Stores a wrapped data key; False: there is one, and it stays."""
+    count = await db.run(
         _ADD,
         environment=environment,
         tenant=tenant,
@@ -58,3 +58,4 @@ async def add(
         wrapped=wrapped,
         wrapped_by=wrapped_by,
     )
+    return count > 0

@@ -32,6 +32,14 @@ class KeyProvider(Protocol):
         """The data key; WrongKey when another key wrapped it, Sealed while the provider is away."""
         ...
 
+    def made_by(self, wrapped: bytes) -> str | None:
+        """Which of this provider's keys wrapped it, as `transit/landbridge/3`; None: none."""
+        ...
+
+    async def close(self) -> None:
+        """Ends connections and sessions."""
+        ...
+
 
 class LocalKey:
     """Keys from a setting or a file, for development and small installations.
@@ -97,6 +105,14 @@ class LocalKey:
             return cipher.decrypt(nonce, sealed, bound_to)
         except InvalidTag:
             raise WrongKey("a sealed key was damaged or moved to another tenant") from None
+
+    def made_by(self, wrapped: bytes) -> str | None:
+        """`local/` and the mark of the key: no part of the key itself."""
+        mark = wrapped[:_MARK]
+        return f"local/{mark.hex()}" if mark in self._keys else None
+
+    async def close(self) -> None:
+        """There is nothing to end."""
 
 
 def new_key() -> str:
