@@ -63,6 +63,10 @@ _ROWS: Mapping[str, str] = {
         'test', pg_temp.tenant(n), 'app_1', 'evt_' || n, pg_temp.moment(n) + interval '1 day'""",
     "intent (environment, tenant, id, connection, resource, action)": """
         'test', pg_temp.tenant(n), made('int'), 'con_' || n % 50, 'invoice', 'create'""",
+    "shadow_call (environment, tenant, id, shadow, connection, key, idempotency, request,"
+    " response)": """
+        'test', pg_temp.tenant(n), made('shc'), 'shd_' || n % 9, 'con_' || n % 50, 'in_' || n,
+        'int_' || n, '', ''""",
     "parked (environment, tenant, id, what, place, key, reason)": """
         'test', pg_temp.tenant(n), made('prk'), 'record', 'con_' || n % 50, 'in_' || n,
         'unreadable'""",

@@ -57,6 +57,8 @@ HOT: dict[str, set[str]] = {
     "records.read": {"record_pkey"},
     "records.touch": {"record_pkey"},
     "runs.count": {"run_pkey"},
+    "shadow_calls.named": {"shadow_call_key"},
+    "shadow_calls.once": {"shadow_call_once"},
     "syncs.cursor": {"sync_pkey"},
     "syncs.move": {"sync_pkey"},
     "syncs.see": {"seen_pkey"},

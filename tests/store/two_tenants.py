@@ -31,6 +31,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_pending", "account": "pending", "token": "pending", "state": "pending"},
     ],
     "endpoint_health": [{"endpoint": "any_unnoticed", "noticed_at": None}],
+    "shadow_call": [{"id": "any_sending", "state": "sending", "idempotency": ""}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -11,13 +11,12 @@ from typing import Any, Self, TypeVar
 
 from landbridge import ids
 from landbridge.app import opening
-from landbridge.app._writing import Writing
+from landbridge.app._handling import Handling
 from landbridge.app.connecting import Connecting
 from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
 from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
-from landbridge.engine import consume
 from landbridge.engine.app_client import enable, set_client
 from landbridge.engine.catalogue import EventType
 from landbridge.engine.connect import Connected, base_of, connect
@@ -33,13 +32,12 @@ from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
 from landbridge.engine.sessions import ConnectSession, Wanted, open_session
 from landbridge.engine.withdraw import withdraw
-from landbridge.errors import InvalidInput, NotFound, SettingsError
+from landbridge.errors import NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
 from landbridge.store import apps, connections, due, records
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
-from landbridge.store.database import Tx
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
 from landbridge.vault import Vault
@@ -56,7 +54,7 @@ from landbridge.web import (
 M = TypeVar("M", bound=Model)
 
 
-class Landbridge(Writing):
+class Landbridge(Handling):
     """The integration layer of an application.
 
     Make one with `from_env`, then either mount it (`lifespan`, `asgi`) or enter it
@@ -73,7 +71,6 @@ class Landbridge(Writing):
     ):
         super().__init__(settings, providers=providers, events=events)
         self._clock = clock or SystemClock()
-        self._handlers: list[consume.Handler] = []
         self._stack: AsyncExitStack | None = None
         self._serves = False
 
@@ -111,6 +108,7 @@ class Landbridge(Writing):
                 provider=self.provider,
                 base=self._base,
                 serves=self._serves,
+                candidates=self._candidates,
             )
             await self._publish()
         except BaseException:
@@ -192,46 +190,6 @@ class Landbridge(Writing):
         most once in five seconds, and are missing while it is away."""
         await self._open.gauges.refresh()
         return exposition(self.measures)
-
-    # Handlers of changes
-
-    def on(
-        self,
-        model: type[M],
-        *,
-        name: str | None = None,
-        timeout: float = 30.0,
-        attempts: int = 5,
-    ) -> Callable[
-        [Callable[[consume.Change[M], Tx], Awaitable[None]]],
-        Callable[[consume.Change[M], Tx], Awaitable[None]],
-    ]:
-        """Registers an async function for each change of a model, from a pull or a webhook.
-
-        It is called at least once per change and in order per record, inside a transaction that
-        also commits its place in the feed: write with the `tx` it gets, and make no HTTP calls.
-        After `attempts` failures that record is parked and the rest goes on. The place is kept
-        under `name`, by default the function's module and name.
-        """
-
-        def register(
-            function: Callable[[consume.Change[M], Tx], Awaitable[None]],
-        ) -> Callable[[consume.Change[M], Tx], Awaitable[None]]:
-            called = name or f"{function.__module__}.{function.__qualname__}"
-            if any(handler.name == called for handler in self._handlers):
-                raise InvalidInput(f"name: there is a handler called {called!r} already")
-            self._handlers.append(
-                consume.Handler(
-                    name=called,
-                    model=model,
-                    run=function,  # type: ignore[arg-type]  # M is bound by `model`
-                    timeout=timeout,
-                    attempts=attempts,
-                )
-            )
-            return function
-
-        return register
 
     # Connections and their records
 

@@ -47,6 +47,7 @@ class Kinds:
             Kind(name="push", run=self.push),
             Kind(name="upkeep", run=self.upkeep),
             Kind(name="reconcile", run=self.reconcile),
+            Kind(name="shadow", run=self.shadow),
             self._comparing.plan_kind(),
             Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
             Replaying(parts.db).kind(),
@@ -132,6 +133,13 @@ class Kinds:
         except ReconnectRequired as error:
             await reauth.refused(self._parts.db, connection, str(error), error.reason)
             return Cancel(reason=str(error))
+
+    async def shadow(self, claim: Claimed, _lease: Lease) -> Outcome:
+        """Ends the window of a shadow, by its rule."""
+        ended = await self._parts.shadows.judge(claim.environment, claim.ref or "")
+        if ended is not None:
+            self._log.info(f"shadow.{ended.state}", shadow=ended.id, reason=ended.reason)
+        return Done()
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:
         """One round of upkeep; stray rows are an alarm in the log, as is what it cannot get at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from landbridge.clock import Clock
 from landbridge.engine.certificates import Certificates
 from landbridge.engine.consent import Consents
 from landbridge.engine.deliver import Deliveries
+from landbridge.engine.dual import Dual
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.outbox import Outbox
 from landbridge.engine.pull import Puller
@@ -26,6 +27,8 @@ from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.engine.reconcile import Reconciler
 from landbridge.engine.refresh import Refresher
+from landbridge.engine.shadow import ShadowRecorder
+from landbridge.engine.shadows import Shadows
 from landbridge.errors import NotFound
 from landbridge.measures import HTTP_CONNECTIONS, Measures
 from landbridge.spec import Provider
@@ -64,6 +67,7 @@ class Parts:
     intake: Intake
     reconciler: Reconciler
     endpoints: Endpoints
+    shadows: Shadows
     bell: Bell
     outbox_bell: Bell
     outbox: Outbox
@@ -90,8 +94,10 @@ async def open_parts(
     provider: Callable[[str], Provider],
     base: Callable[[Provider, Connection], str],
     serves: bool,
+    candidates: Mapping[str, Provider],
 ) -> Parts:
-    """Opens database, vault and client; `stack` closes them. `serves`: webhooks come in here.
+    """Opens database, vault and client; `stack` closes them. `serves`: webhooks come in here;
+    `candidates`: pages that shadows may compare with the current ones.
 
     Without a database address the embedded server is started (or joined) and migrated; any other
     database is never migrated by starting.
@@ -120,7 +126,9 @@ async def open_parts(
     vault = Vault(db, keys)
     stack.callback(vault.forget)
     guard = Guard(allow=settings.networks)
-    client = Client(db, vault, guard, clock=clock)
+    recorder = ShadowRecorder(db, base=base, clock=clock)
+    client = Client(db, vault, guard, clock=clock, recorder=recorder)
+    recorder.read_with(client)
     stack.push_async_callback(client.close)
     refresher = Refresher(db, vault, client, provider=provider, clock=clock, measures=measures)
     stack.push_async_callback(refresher.close)
@@ -139,6 +147,8 @@ async def open_parts(
         certificates=Certificates(client, clock=clock),
     )
     stack.push_async_callback(intake.settle)
+    dual = Dual(db, provider=provider, candidates=candidates)
+    puller = Puller(db, client, provider=provider, base=base, clock=clock, seen=dual.seen)
     return Parts(
         settings=settings,
         clock=clock,
@@ -150,7 +160,7 @@ async def open_parts(
         client=client,
         refresher=refresher,
         consents=Consents(db, vault, client, provider=provider, public_url=settings.public_url),
-        puller=Puller(db, client, provider=provider, base=base, clock=clock),
+        puller=puller,
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,
@@ -158,6 +168,9 @@ async def open_parts(
             db, client, provider=provider, base=base, clock=clock, measures=measures
         ),
         endpoints=Endpoints(db, vault, outward, sender=sender),
+        shadows=Shadows(
+            db, client, puller, dual, provider=provider, environment=settings.environment
+        ),
         bell=bell,
         outbox_bell=outbox_bell,
         outbox=Outbox(db, outbox_bell),

@@ -117,6 +117,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.replays:replays",
         help="Deliver past events again: order, watch, pause or cancel it.",
     ),
+    "shadow": Entry(
+        target="landbridge.cli.shadow:shadow",
+        help="Keep writes back, see what they would do, then send them or not.",
+    ),
     "erase": Entry(
         target="landbridge.cli.erase:erase",
         help="Erase all that is kept of a tenant or a person.",

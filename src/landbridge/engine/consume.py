@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from landbridge.engine.held import Holding, holding
 from landbridge.errors import DatabaseUnavailable, LandbridgeError
 from landbridge.models import Model, read_json
-from landbridge.store import changes, parked
+from landbridge.store import changes, parked, shadows
 from landbridge.store.changes import Entry
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked, Stop
@@ -92,9 +93,11 @@ async def _batch(db: Database, handler: Handler, *, environment: str, batch: int
         if not entries:
             return 0
         skipped = await _parked_keys(tx, handler, environment)
-        for entry in entries:
-            if _wanted(handler, entry, skipped):
-                await _call(handler, entry, tx)
+        shadow = await shadows.of_handler(tx, environment=environment, name=handler.name)
+        with holding(Holding(shadow=shadow.id if shadow else None)):
+            for entry in entries:
+                if _wanted(handler, entry, skipped):
+                    await _call(handler, entry, tx)
         await changes.advance(
             tx, environment=environment, name=handler.name, number=entries[-1].number
         )
@@ -169,12 +172,14 @@ async def replay(db: Database, handler: Handler, stopped: Parked) -> int:
             since=stopped.number or 0,
             until=until or 0,
         )
-        for entry in entries:
-            if entry.kind == handler.model.kind:
-                try:
-                    await _call(handler, entry, tx)
-                except _Failed as failed:
-                    raise failed.error from None
+        shadow = await shadows.of_handler(tx, environment=stopped.environment, name=handler.name)
+        with holding(Holding(shadow=shadow.id if shadow else None)):
+            for entry in entries:
+                if entry.kind == handler.model.kind:
+                    try:
+                        await _call(handler, entry, tx)
+                    except _Failed as failed:
+                        raise failed.error from None
         await parked.drop(tx, stopped)
     return len(entries)
 

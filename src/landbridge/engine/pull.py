@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -55,6 +55,10 @@ def _unwatched(_totals: Totals) -> None:
     """Nobody watches."""
 
 
+Seen = Callable[[Connection, Resource, Sequence[Fetched]], Awaitable[None]]
+"""Is shown records that were pulled, after they are committed."""
+
+
 class Puller:
     """Runs pulls and single fetches for any connection."""
 
@@ -66,12 +70,14 @@ class Puller:
         provider: Callable[[str], Provider],
         base: Callable[[Provider, Connection], str],
         clock: Clock,
+        seen: Seen | None = None,
     ):
         self._db = db
         self._client = client
         self._provider = provider
         self._base = base
         self._clock = clock
+        self._seen = seen
 
     async def run(
         self,
@@ -137,6 +143,8 @@ class Puller:
                 reply = await signed.send(step)
                 continue
             applied = await apply_page(self._db, stream, resource, step, run=run, hold=hold)
+            if self._seen is not None:
+                await self._seen(connection, resource, step.records)
             reply = applied.wanted
             totals = totals.plus(applied)
             on_page(totals)
@@ -151,7 +159,10 @@ class Puller:
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
         fetched = await self.fetch(connection, provider, resource, key)
-        return await apply_one(self._db, stream, resource, key, fetched, hold=hold)
+        applied = await apply_one(self._db, stream, resource, key, fetched, hold=hold)
+        if self._seen is not None and fetched is not None:
+            await self._seen(connection, resource, (fetched,))
+        return applied
 
     async def fetch(
         self, connection: Connection, provider: Provider, resource: Resource, key: str

@@ -10,6 +10,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
+from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.page import apply_one
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.errors import (
@@ -54,6 +55,7 @@ def promise(
     if wanted != "create" and not document.id:
         raise InvalidInput(f"id: the {document.kind} to {wanted} has none; set the provider's id")
     chosen = writable(provider, document, resource, wanted)
+    held = present()
     intent = ids.IntentId(ids.new("int"))
     return bound.execute(
         intents.ADD,
@@ -67,6 +69,7 @@ def promise(
             "key": document.id,
             "document": msgspec.json.encode(document, order="sorted").decode(),
             "subject": subject or _person(chosen, document),
+            "shadow": held.shadow if held else None,
             "due": ids.new("due"),
         },
         intent,
@@ -143,7 +146,8 @@ class Pusher:
 
         A refusal or a conflict ends the intent with the provider's reasons. OutcomeUnknown and
         other passing failures are raised: the same intent, with the same idempotency key, is to
-        be run again. An intent that is settled already is left as it is.
+        be run again. An intent that is settled already is left as it is. Under a shadow the write
+        is kept, the intent is `shadowed`, and our copy of the record stays as it is.
         """
         if intent.state != "waiting":
             return Pushed(state=intent.state, key=intent.key)
@@ -159,8 +163,10 @@ class Pusher:
             return await self._settle(intent, "refused", "the connection was disconnected")
         provider = self._provider(connection.provider)
         resource = provider.resource(intent.resource)
+        held = Holding(shadow=intent.shadow, intent=intent.id, subject=intent.subject)
         try:
-            written = await self._write(intent, connection, provider, resource)
+            with holding(held):
+                written = await self._write(intent, connection, provider, resource)
         except Refused as error:
             return await self._settle(intent, "refused", str(error), problems=error.problems)
         except Conflict as error:
@@ -171,6 +177,9 @@ class Pusher:
             if intent.action != "create" or _repeatable(resource):
                 raise
             return await self._settle(intent, "unknown", str(error))
+        if held.calls:
+            reason = f"kept back by the shadow {held.under}"
+            return await self._settle(intent, "shadowed", reason, key=written.key)
         await self._read_back(connection, provider, resource, intent, written, hold)
         return await self._settle(intent, "done", key=written.key)
 
@@ -180,7 +189,7 @@ class Pusher:
         assert resource.maps is not None
         stream = stream_of(connection, resource.name)
         held = await records.one(self._db, stream, intent.key) if intent.key else None
-        if held is None and intent.action == "update":
+        if held is None and intent.action != "create":
             fetched = await self._fetch(connection, provider, resource, intent.key or "")
             base_raw = fetched.raw if fetched else None
         else:

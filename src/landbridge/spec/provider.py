@@ -16,6 +16,7 @@ from typing import Any
 
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
+from landbridge.spec._paths import find
 from landbridge.spec.auth import Auth
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import AfterLast, OnePage, Paging
@@ -295,6 +296,9 @@ class Resource:
     """Path of the field that carries our intent's id, for reading back; empty: none."""
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
+    blank: Mapping[str, Any] = field(default_factory=dict)
+    """A new record before anything is written into it, valid by the vendor's spec: what a shadow
+    answers a creation with. Its key shows how keys look. Empty: made from records that came."""
 
     def __repr__(self) -> str:
         return f"Resource({self.name!r})"
@@ -316,6 +320,8 @@ class Resource:
             yield "create and update: the mapping writes nothing; give it rows that write"
         if self.deleted_words and not self.deleted:
             yield "deleted_words: there is no `deleted` where they would stand"
+        if self.blank and not isinstance(find(self.blank, self.key), str | int):
+            yield f"blank: nothing at {self.key}; give a key such as the vendor's"
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
         yield from self._unclear_words()

@@ -114,6 +114,9 @@ OF_TENANT: Mapping[str, Sql] = {
     "event": _EVENT,
     "attempt": _by_ids("attempt"),
     "change": _by_ids("change"),
+    **{
+        table: _plain(table) for table in ("shadow", "shadow_call", "shadow_field", "shadow_sample")
+    },
     **{table: _plain(table) for table in ("record", "seen", "run", "parked", "intent")},
     "inbox_event": _TENANTS_INBOX,
     **{

@@ -26,6 +26,8 @@ WITHOUT: Mapping[str, str] = {
     "inbox_key": "It has the vendor's ids of events and ends by itself within 30 days.",
     "reconciliation": "It has times and counts.",
     "replay": "It has ids of events, which name nobody.",
+    "shadow": "It says what is kept back, and until when.",
+    "shadow_field": "It has counts of fields.",
     "run": "It has times and counts.",
     "seen": "It has keys of a listing and goes with the next one.",
     "sync": "It has the cursor of a listing.",
@@ -229,6 +231,26 @@ _SUBJECTS_INTENTS = Sql(
     """,
 )
 
+
+def _by_subject(table: str) -> Sql:
+    return Sql(
+        f"erasing.subjects_{table}s",
+        f"""
+        WITH gone AS (
+            DELETE FROM lb.{table} AS t
+            WHERE t.environment = :environment AND t.tenant = :tenant
+              AND t.ctid = ANY (ARRAY(
+                  SELECT o.ctid FROM lb.{table} AS o
+                  WHERE o.environment = :environment AND o.tenant = :tenant
+                    AND o.subject = :subject
+                  LIMIT :most))
+            RETURNING 1
+        )
+        SELECT count(*) AS {table} FROM gone
+        """,
+    )
+
+
 # A webhook that only names a record says nothing of the person; the record does.
 _SUBJECTS_INBOX = inbox(
     "erasing.subjects_inbox",
@@ -254,6 +276,8 @@ OF_SUBJECT: Mapping[str, Sql] = {
     "intent": _SUBJECTS_INTENTS,
     "inbox_event": _SUBJECTS_INBOX,
     "change": _SUBJECTS_CHANGES,
+    "shadow_call": _by_subject("shadow_call"),
+    "shadow_sample": _by_subject("shadow_sample"),
     "record": _SUBJECTS_RECORDS,
 }
 """What is erased of a subject, in this order."""

@@ -14,7 +14,9 @@ from landbridge.store.sql import Sql
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """One promised write. `state` is waiting, done, refused, conflict or unknown."""
+    """One promised write. `state` is waiting, done, refused, conflict, unknown, or
+    shadowed: what it would have sent is kept by a shadow. `shadow` is the one of the handler that
+    promised it."""
 
     environment: str
     tenant: str
@@ -27,20 +29,22 @@ class Intent:
     state: str
     reason: str
     problems: dict[str, str] | None
+    subject: str | None
+    shadow: str | None
     created_at: datetime
 
 
 _COLUMNS = """environment, tenant, id, connection, resource, action, key, document, state, reason,
-    problems, created_at"""
+    problems, subject, shadow, created_at"""
 
 ADD = Sql(
     "intents.add",
     """
     WITH promised AS (
         INSERT INTO lb.intent (environment, tenant, id, connection, resource, action, key,
-            document, subject)
+            document, subject, shadow)
         VALUES (:environment, :tenant, :id, :connection, :resource, :action, :key,
-            :document::jsonb, :subject)
+            :document::jsonb, :subject, :shadow)
         RETURNING environment, tenant, id
     )
     INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref)

@@ -7,7 +7,7 @@ marked unsure. The quotas are from other people's pages, unsure; a 429 does not 
 from datetime import timedelta
 from functools import partial
 
-from landbridge.providers.stripe import mapping
+from landbridge.providers.stripe import blank, mapping
 from landbridge.spec import (
     Accounts,
     AfterLast,
@@ -81,6 +81,7 @@ customer = written(
     update=Write(path="/v1/customers/{id}"),
     delete=Write(path="/v1/customers/{id}", method="DELETE"),
     maps=mapping.customer,
+    blank=blank.CUSTOMER,
 )
 
 product = listed(
@@ -136,6 +137,7 @@ invoice = written(
     one="/v1/invoices/{id}",
     subject="customer",
     since=EVENTS,
+    deleted="deleted",
     topics=topics_of(
         "invoice",
         "created updated finalized finalization_failed sent paid payment_succeeded payment_failed"
@@ -157,6 +159,7 @@ invoice = written(
     update=Write(path="/v1/invoices/{id}"),
     delete=Write(path="/v1/invoices/{id}", method="DELETE"),  # drafts only
     maps=mapping.invoice,
+    blank=blank.INVOICE,
 )
 
 payment_intent = listed(
@@ -193,6 +196,7 @@ refund = written(
     create=Write(path="/v1/refunds"),
     update=Write(path="/v1/refunds/{id}"),
     maps=mapping.refund,
+    blank=blank.REFUND,
 )
 
 # Its status moves from pending to available without an event; no model holds it.

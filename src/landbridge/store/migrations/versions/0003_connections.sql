@@ -123,15 +123,21 @@ CREATE TABLE lb.quota (
 COMMENT ON TABLE lb.quota IS
 'What is used of a provider''s quotas, by remote account or app, in chunks that processes lease.'
 
+ALTER TABLE lb.intent
+    ADD COLUMN shadow text COLLATE "C",
+    DROP CONSTRAINT intent_state_check,
+    ADD CONSTRAINT intent_state_check
+        CHECK (state IN ('waiting', 'done', 'refused', 'conflict', 'unknown', 'shadowed'))
+
 CREATE TABLE lb.shadow (
     environment text NOT NULL,
     tenant      text NOT NULL,
     id          text COLLATE "C" NOT NULL,
     place       text COLLATE "C" NOT NULL,
-    kind        text NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('provider', 'connection', 'handler')),
     state       text NOT NULL CHECK (state IN ('running', 'promoted', 'stopped', 'failed')),
+    reason      text NOT NULL DEFAULT '',
     rule        jsonb NOT NULL DEFAULT '{}',
-    counts      jsonb NOT NULL DEFAULT '{}',
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
     until       timestamptz NOT NULL,
     ended_at    timestamptz,
@@ -139,7 +145,10 @@ CREATE TABLE lb.shadow (
 )
 
 COMMENT ON TABLE lb.shadow IS
-'A provider, connection or handler whose writes are recorded and not sent, until it is promoted.'
+'A provider, connection or handler whose writes are recorded and not sent, until it is promoted or stopped. Failed: its window is over and its rule did not hold, so writes are still kept back. Without a tenant it holds for all.'
+
+CREATE UNIQUE INDEX shadow_holding ON lb.shadow (environment, place, tenant)
+WHERE state IN ('running', 'failed')
 
 CREATE TABLE lb.shadow_call (
     environment text NOT NULL,
@@ -148,21 +157,66 @@ CREATE TABLE lb.shadow_call (
     shadow      text COLLATE "C" NOT NULL,
     connection  text COLLATE "C" NOT NULL,
     resource    text NOT NULL DEFAULT '',
+    action      text NOT NULL DEFAULT '',
     key         text NOT NULL DEFAULT '',
-    state       text NOT NULL DEFAULT 'recorded' CHECK (state IN ('recorded', 'sent', 'discarded')),
-    method      text NOT NULL,
+    idempotency text NOT NULL DEFAULT '',
+    intent      text COLLATE "C",
+    state       text NOT NULL DEFAULT 'recorded'
+                CHECK (state IN ('recorded', 'sending', 'sent', 'refused', 'unknown', 'discarded')),
+    error       text NOT NULL DEFAULT '',
+    sent_key    text,
     request     bytea NOT NULL,
-    response    bytea,
-    diff        jsonb,
+    response    bytea NOT NULL,
+    diff        jsonb NOT NULL DEFAULT '[]',
     subject     text,
     created_at  timestamptz NOT NULL DEFAULT lb.now(),
+    tried_at    timestamptz,
     PRIMARY KEY (environment, tenant, id)
 )
 
-CREATE INDEX shadow_call_of ON lb.shadow_call (environment, tenant, shadow, id)
+CREATE INDEX shadow_call_of ON lb.shadow_call (environment, shadow, id)
+
+CREATE INDEX shadow_call_key ON lb.shadow_call (environment, tenant, connection, key, id)
+
+CREATE INDEX shadow_call_subject ON lb.shadow_call (environment, tenant, subject) WHERE subject IS NOT NULL
+
+CREATE UNIQUE INDEX shadow_call_once ON lb.shadow_call (environment, tenant, shadow, idempotency)
+WHERE idempotency <> ''
 
 COMMENT ON TABLE lb.shadow_call IS
-'A write that a shadow kept back: the exact request, what it would have changed, and the answer that was made up.'
+'A write that a shadow kept back: the exact request without credentials, what it would have changed, and the answer that was made up. Sent once it is replayed.'
+
+CREATE TABLE lb.shadow_field (
+    environment text NOT NULL,
+    tenant      text NOT NULL,
+    shadow      text COLLATE "C" NOT NULL,
+    resource    text NOT NULL,
+    field       text NOT NULL,
+    compared    bigint NOT NULL DEFAULT 0,
+    diverged    bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (environment, tenant, shadow, resource, field)
+) WITH (fillfactor = 70)
+
+COMMENT ON TABLE lb.shadow_field IS
+'A candidate beside the current page on the same records: how often each field was compared, and how often the two differ.'
+
+CREATE TABLE lb.shadow_sample (
+    environment text NOT NULL,
+    tenant      text NOT NULL,
+    shadow      text COLLATE "C" NOT NULL,
+    resource    text NOT NULL,
+    field       text NOT NULL,
+    key         text NOT NULL,
+    current     jsonb,
+    candidate   jsonb,
+    subject     text,
+    PRIMARY KEY (environment, tenant, shadow, resource, field, key)
+)
+
+CREATE INDEX shadow_sample_subject ON lb.shadow_sample (environment, tenant, subject) WHERE subject IS NOT NULL
+
+COMMENT ON TABLE lb.shadow_sample IS
+'A few of the records in which the candidate and the current page differ, by field.'
 
 CREATE TABLE lb.drill (
     environment text NOT NULL,
