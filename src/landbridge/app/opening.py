@@ -11,6 +11,8 @@ from landbridge.app.key_providers import home_of, key_of
 from landbridge.app.metrics import Gauges, open_gauges
 from landbridge.app.settings import Settings
 from landbridge.client import Client
+from landbridge.client.breakers import Breakers
+from landbridge.client.call_log import CallLog
 from landbridge.client.guard import Guard
 from landbridge.client.lean import LeanSender
 from landbridge.client.post import Posts
@@ -127,7 +129,15 @@ async def open_parts(
     stack.callback(vault.forget)
     guard = Guard(allow=settings.networks)
     recorder = ShadowRecorder(db, base=base, clock=clock)
-    client = Client(db, vault, guard, clock=clock, recorder=recorder)
+    client = Client(
+        db,
+        vault,
+        guard,
+        clock=clock,
+        recorder=recorder,
+        breakers=Breakers(db),
+        calls=CallLog(db),
+    )
     recorder.read_with(client)
     stack.push_async_callback(client.close)
     refresher = Refresher(db, vault, client, provider=provider, clock=clock, measures=measures)

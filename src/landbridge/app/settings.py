@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     changes_retention_days: int | None = Field(None, ge=7)
     """Days for changes of records; a handler that is further behind misses some. Empty:
     retention_days."""
+    calls_retention_days: int = Field(7, ge=1, le=400)
+    """Days for which the call log is kept: method, path without ids, status and time of each call
+    to a provider."""
     reconcile_minutes: int = Field(15, ge=0, le=1440)
     """How often a connection's webhooks are compared with the provider's own list of events; 0:
     never by themselves."""
@@ -149,6 +152,7 @@ class Settings(BaseSettings):
             events=self.events_retention_days or self.retention_days,
             inbox=self.inbox_retention_days or self.retention_days,
             changes=self.changes_retention_days or self.retention_days,
+            calls=self.calls_retention_days,
         )
 
     @field_validator("proxy")

@@ -85,6 +85,14 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.pull:pull",
         help="Pull a connection now.",
     ),
+    "calls": Entry(
+        target="landbridge.cli.calls:calls",
+        help="List what was lately asked of a provider for a connection.",
+    ),
+    "breakers": Entry(
+        target="landbridge.cli.breakers:breakers",
+        help="List or reset what is left alone because it does not answer.",
+    ),
     "records": Entry(
         target="landbridge.cli.records:records",
         help="List what was pulled, unified or raw.",

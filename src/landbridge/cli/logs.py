@@ -28,6 +28,7 @@ def log_to_stderr() -> None:
     structlog.configure(
         processors=shown, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr)
     )
+    logging.getLogger("landbridge.call").setLevel(logging.INFO)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )

@@ -9,16 +9,21 @@ import time
 from collections.abc import Awaitable, Callable
 
 import httpx2
+from opentelemetry import trace
 
+from landbridge.client.breakers import Breakers
+from landbridge.client.call_log import CallLog
 from landbridge.client.guard import Guard
 from landbridge.client.seams import AccessTokens, Governor, Lane, Recorder
 from landbridge.client.sign_in import SignIn
 from landbridge.client.signed import Signed, host_of
+from landbridge.client.telling import Telling
 from landbridge.client.transport import guarded_transport
 from landbridge.clock import Clock
 from landbridge.errors import Unreachable
 from landbridge.resilience import Budget
 from landbridge.spec import Provider
+from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
 from landbridge.wire import Headers, Request, Response
@@ -32,7 +37,8 @@ class Client:
 
     A try may take `timeout` seconds and a call `deadline`, all tries and pauses together. `tokens`
     gives access tokens, `governor` keeps calls within quotas and `recorder` holds them back in
-    shadows; they may be set later, as they may need a client themselves.
+    shadows; they may be set later, as they may need a client themselves. `breakers` leave alone
+    what does not answer, `calls` writes each call of a connection down.
     """
 
     def __init__(
@@ -52,6 +58,9 @@ class Client:
         tokens: AccessTokens | None = None,
         governor: Governor | None = None,
         recorder: Recorder | None = None,
+        breakers: Breakers | None = None,
+        calls: CallLog | None = None,
+        tracer: trace.Tracer | None = None,
     ):
         self.db = db
         self.vault = vault
@@ -63,6 +72,9 @@ class Client:
         self.tokens = tokens
         self.governor = governor
         self.recorder = recorder
+        self.breakers = breakers
+        self.calls = calls
+        self._tracer = tracer or trace.get_tracer("landbridge")
         self.sleep = sleep
         self.rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._budgets: dict[str, Budget] = {}
@@ -75,7 +87,9 @@ class Client:
         )
 
     async def close(self) -> None:
-        """Closes every kept connection."""
+        """Writes the call log down and closes every kept connection."""
+        if self.calls is not None:
+            await self.calls.close()
         await self._http.aclose()
 
     def signed(
@@ -90,6 +104,27 @@ class Client:
         if found is None:
             found = self._budgets[provider.slug] = Budget()
         return found
+
+    def telling(
+        self,
+        provider: Provider,
+        connection: Connection,
+        request: Request,
+        attempt: int,
+        lane: Lane,
+    ) -> Telling:
+        """What tells of one try from here on: its span, its line and its row."""
+        return Telling(
+            self.calls,
+            self._tracer,
+            provider,
+            connection,
+            request,
+            attempt=attempt,
+            lane=lane,
+            clock=self.clock,
+            monotonic=self.monotonic,
+        )
 
     async def exchange(
         self, request: Request, *, most: int = MOST_BODY, timeout: float | None = None

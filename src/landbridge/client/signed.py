@@ -27,7 +27,7 @@ from landbridge.errors import (
     SettingsError,
     Unreachable,
 )
-from landbridge.resilience import READS, Outcome, Reply, Retry, Unknown, classify, delay
+from landbridge.resilience import READS, Broken, Outcome, Reply, Retry, Unknown, classify, delay
 from landbridge.spec import ApiKey, Basic, Provider
 from landbridge.store import connections
 from landbridge.store.connections import Connection
@@ -60,6 +60,22 @@ class _Tried:
     outcome: Outcome
     response: Response | None
     error: LandbridgeError | None = None
+    silence: str = ""
+    """Why no answer came."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether this speaks against the place: no answer, a server error, a web page."""
+        if self.response is None:
+            return True
+        return self.response.status >= 500 or isinstance(self.outcome, Broken)
+
+    @property
+    def reason(self) -> str:
+        """In a word why it did not work: the provider's code, or its status."""
+        if self.response is None:
+            return self.silence
+        return self.outcome.reply.code or (f"status {self.response.status}" if self.failed else "")
 
 
 class Signed:
@@ -107,7 +123,7 @@ class Signed:
         signature = await self._signature()
         renewed = False
         for attempt in count(1):
-            tried = await self._try(request, signature, idempotency, ends)
+            tried = await self._try(request, signature, idempotency, ends, attempt)
             outcome, response = tried.outcome, tried.response
             if outcome.credentials_dead and response is not None:
                 if signature.version is None or renewed:
@@ -126,26 +142,49 @@ class Signed:
         raise AssertionError("count() has no end")
 
     async def _try(
+        self, request: Request, signature: _Signature, idempotency: str, ends: float, attempt: int
+    ) -> _Tried:
+        """One try: let through by breaker and governor, and told of afterwards."""
+        client, provider, connection = self._client, self._provider, self._connection
+        if connection is None:
+            return await self._send(request, signature, idempotency, ends)
+        breakers = client.breakers
+        if breakers is not None:
+            await breakers.enter(provider, connection)
+        if client.governor is not None:
+            await client.governor.acquire(provider, connection, self._lane)
+        told = client.telling(provider, connection, request, attempt, self._lane)
+        tried: _Tried | None = None
+        try:
+            tried = await self._send(request, signature, idempotency, ends)
+        finally:
+            if client.governor is not None:
+                if tried is None or tried.response is None:
+                    client.governor.unanswered(provider, connection)
+                else:
+                    client.governor.answered(provider, connection, tried.response)
+            if tried is None:
+                told.ended(None, "cancelled")
+            else:
+                told.ended(tried.outcome, tried.reason)
+        if breakers is not None:
+            if tried.failed:
+                await breakers.failed(provider, connection, tried.reason)
+            else:
+                await breakers.worked(provider, connection)
+        return tried
+
+    async def _send(
         self, request: Request, signature: _Signature, idempotency: str, ends: float
     ) -> _Tried:
-        client, provider, connection = self._client, self._provider, self._connection
-        governor = client.governor if connection is not None else None
-        if governor is not None and connection is not None:
-            await governor.acquire(provider, connection, self._lane)
-        told = False
+        client, provider = self._client, self._provider
         try:
             response = await client.exchange(
                 self._having(request, signature.credentials),
                 timeout=min(client.timeout, max(ends - client.monotonic(), 0.001)),
             )
-            if governor is not None and connection is not None:
-                told = True
-                governor.answered(provider, connection, response)
         except (httpx2.TransportError, TimeoutError) as error:
             return self._unanswered(request, idempotency, error)
-        finally:
-            if governor is not None and connection is not None and not told:
-                governor.unanswered(provider, connection)
         response = hushed(provider, signature.credentials, response)
         outcome = classify(
             provider.errors, request, response, client.clock.now(), idempotency=idempotency
@@ -157,7 +196,12 @@ class Signed:
         outcome = classify(self._provider.errors, request, None, None, idempotency=idempotency)
         if not sent and isinstance(outcome, Unknown):
             outcome = Retry(reply=Reply(call=outcome.reply.call, status=None))
-        return _Tried(outcome=outcome, response=None, error=self._no_answer(request, error, sent))
+        return _Tried(
+            outcome=outcome,
+            response=None,
+            error=self._no_answer(request, error, sent),
+            silence="timeout" if isinstance(error, TimeoutError) else type(error).__name__,
+        )
 
     def _idempotency(self, request: Request) -> str:
         """The page's idempotency header that this request carries, or any that it names."""

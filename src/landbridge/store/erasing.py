@@ -113,6 +113,7 @@ OF_TENANT: Mapping[str, Sql] = {
     "emit_key": _plain("emit_key"),
     "event": _EVENT,
     "attempt": _by_ids("attempt"),
+    "call": _by_ids("call"),
     "change": _by_ids("change"),
     **{
         table: _plain(table) for table in ("shadow", "shadow_call", "shadow_field", "shadow_sample")
@@ -124,6 +125,7 @@ OF_TENANT: Mapping[str, Sql] = {
         for table in (
             "inbox_key",
             "reconciliation",
+            "breaker",
             "access_grant",
             "connection",
             "app",

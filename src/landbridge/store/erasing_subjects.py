@@ -19,6 +19,7 @@ ERASED = "erased"
 WITHOUT: Mapping[str, str] = {
     "access_grant": "A grant is the tenant's consent.",
     "app": "An app is the tenant's own client.",
+    "breaker": "It is about a connection, and has codes of errors.",
     "connect_session": "It is about the tenant and ends by itself within two days.",
     "connection": "A connection is the tenant's account.",
     "endpoint": "An endpoint is the tenant's address.",
@@ -270,6 +271,22 @@ _SUBJECTS_INBOX = inbox(
     """,
 )
 
+_SUBJECTS_CALLS = Sql(
+    "erasing.subjects_calls",
+    """
+    WITH gone AS (
+        DELETE FROM lb.call AS t
+        WHERE t.environment = :environment AND t.tenant = :tenant
+          AND t.id = ANY (ARRAY(
+              SELECT o.id FROM lb.call AS o
+              WHERE o.environment = :environment AND o.tenant = :tenant AND o.subject = :subject
+              LIMIT :most))
+        RETURNING 1
+    )
+    SELECT count(*) AS call FROM gone
+    """,
+)
+
 OF_SUBJECT: Mapping[str, Sql] = {
     "emitted": _SUBJECTS_EMITTED,
     "event": _SUBJECTS_EVENTS,
@@ -279,5 +296,6 @@ OF_SUBJECT: Mapping[str, Sql] = {
     "shadow_call": _by_subject("shadow_call"),
     "shadow_sample": _by_subject("shadow_sample"),
     "record": _SUBJECTS_RECORDS,
+    "call": _SUBJECTS_CALLS,
 }
 """What is erased of a subject, in this order."""

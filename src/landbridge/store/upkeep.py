@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from landbridge import ids
-from landbridge.store import consents, erasures, outbox, replays, sessions
+from landbridge.store import breakers, consents, erasures, outbox, replays, sessions
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 
@@ -36,6 +36,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=6)
 PROOF_KEPT = timedelta(days=400)
 """How long reports of erasures are kept."""
 
+_QUIET = timedelta(days=1)
 _TRIES = 30
 _BATCH = 10_000
 _BATCHES = 1_000
@@ -48,6 +49,7 @@ _OF = {
     "inbox_event": "inbox",
     "change": "changes",
     "change_order": "changes",
+    "call": "calls",
 }
 
 _ENSURE = Sql(
@@ -175,16 +177,22 @@ class Retention:
     """For how many days each kind of thing is kept; 7 at least.
 
     `events` with their attachments and attempts, `inbox` with the raw webhooks, parked ones too,
-    `changes` with their numbers.
+    `changes` with their numbers, `calls` to providers, which are kept a day at least.
     """
 
     events: int = 30
     inbox: int = 30
     changes: int = 30
+    calls: int = 7
 
     def of(self, table: str) -> int:
         """The days of a partitioned table; the longest for one that has no rule yet."""
-        days = {"events": self.events, "inbox": self.inbox, "changes": self.changes}
+        days = {
+            "events": self.events,
+            "inbox": self.inbox,
+            "changes": self.changes,
+            "calls": self.calls,
+        }
         return days[_OF[table]] if table in _OF else max(days.values())
 
 
@@ -226,6 +234,7 @@ async def keep_up(
         events=max(wanted.events, await _longest_retry(db)),
         inbox=wanted.inbox,
         changes=wanted.changes,
+        calls=wanted.calls,
     )
     today: date = await db.value(_TODAY)
     partitions = _Partitions(db, patience=patience, tries=tries, sleep=sleep)
@@ -249,6 +258,7 @@ async def keep_up(
     removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
     removed["consent"] = await consents.forget(db, most=_BATCH)
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
+    removed["breaker"] = await breakers.forget(db, keep=_QUIET, limit=_BATCH)
     removed["erasure"] = await erasures.forget(db, keep=PROOF_KEPT, limit=_BATCH)
     return Upkeep(
         made=partitions.made,

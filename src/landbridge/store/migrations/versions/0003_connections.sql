@@ -109,6 +109,8 @@ COMMENT ON TABLE lb.call IS
 
 CREATE INDEX call_of_connection ON lb.call (environment, tenant, connection, id)
 
+CREATE INDEX call_of_subject ON lb.call (environment, tenant, subject) WHERE subject IS NOT NULL
+
 CREATE TABLE lb.quota (
     environment text NOT NULL,
     place       text COLLATE "C" NOT NULL,
