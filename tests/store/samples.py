@@ -104,6 +104,23 @@ CELLS: dict[str, Any] = {
 
 # Values of binds, as statement.name or name; the rest are CELLS, and `names` is [name].
 BINDS: dict[str, Any] = {
+    "breakers.begin.place": "new",
+    "breakers.write.error": "status 503",
+    "breakers.write.until": THEN,
+    "breakers.write.opened": 1,
+    "breakers.write.failures": 3,
+    "probing": None,
+    "call_errors": ["status 503"],
+    "call_lanes": ["backfill"],
+    "calls.add.ids": ["new"],
+    "calls.of_connection.failed": False,
+    "methods": ["GET"],
+    "moments": [THEN],
+    "outcomes": ["ok"],
+    "paths": ["/v1/customers/{id}"],
+    "request_ids": ["req"],
+    "took": [12],
+    "tries": [1],
     "environment": OWN[0],
     "tenant": OWN[1],
     "account_name": "name of the account",

@@ -41,17 +41,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _FIELDS = Call.__struct_fields__[:-1]
 _COLUMNS = ", ".join((*_FIELDS, "id"))
+_GIVEN = ", ".join(f"w.{name}" for name in (*_FIELDS, "id"))
 
 _ADD = Sql(
     "calls.add",
     f"""
     INSERT INTO lb.call ({_COLUMNS})
-    SELECT * FROM unnest(:environments::text[], :tenants::text[], :connections::text[],
+    SELECT {_GIVEN} FROM unnest(:environments::text[], :tenants::text[], :connections::text[],
         :methods::text[], :paths::text[], :statuses::int[], :tries::int[], :took::int[],
         :outcomes::text[], :call_lanes::text[], :request_ids::text[], :call_errors::text[],
         :subjects::text[], :moments::timestamptz[], :ids::text[])
+        AS w({_COLUMNS})
     """,
-    across="Calls of all tenants are written together; each row keeps its own tenant.",
 )
 
 _OF_CONNECTION = Sql(
