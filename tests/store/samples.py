@@ -116,7 +116,6 @@ BINDS: dict[str, Any] = {
     "calls.of_connection.failed": False,
     "methods": ["GET"],
     "moments": [THEN],
-    "outcomes": ["ok"],
     "paths": ["/v1/customers/{id}"],
     "request_ids": ["req"],
     "took": [12],
