@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import (
@@ -31,6 +32,9 @@ from werkzeug.serving import make_server
 
 CLIENT_ID = "our-app"
 CLIENT_SECRET = "our-app-secret-canary"
+_PAGE = """<!doctype html><html lang="en"><title>Ledger</title>
+<h1>Acme Books wants access to your Ledger</h1>
+<a href="{here}&amp;agreed=yes">Allow</a> <a href="{here}&amp;agreed=no">Decline</a>"""
 _METHODS = ("client_secret_basic", "client_secret_post")
 
 
@@ -124,6 +128,8 @@ class Peer:
         default_factory=lambda: [{"id": "org-1", "name": "Acme Ltd", "type": "ORGANISATION"}]
     )
     declines: bool = False
+    shows: bool = False
+    """Whether it shows a page that asks, with a link to allow it and one to decline."""
     broken: str = ""
     """A path whose answers are 500 from now on."""
     lives: int = 1800
@@ -278,7 +284,10 @@ def _serve(app: Flask, server: AuthorizationServer, needs: ResourceProtector, pe
             grant = server.get_consent_grant(end_user="ann")
         except OAuth2Error as error:
             return Response(str(error), status=400)
-        agreed = None if peer.declines else "ann"
+        if peer.shows and "agreed" not in request.args:
+            return _PAGE.format(here=escape(request.full_path))
+        declined = peer.declines or request.args.get("agreed") == "no"
+        agreed = None if declined else "ann"
         return server.create_authorization_response(grant_user=agreed, grant=grant)
 
     @app.post("/token")

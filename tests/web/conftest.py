@@ -48,7 +48,7 @@ class Site:
 
     async def page(self) -> Page:
         page = await self.context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(10_000)
         return page
 
     async def host_page(self, session: ConnectSession, mode: str, **query: str) -> Page:

@@ -9,6 +9,7 @@ from playwright.async_api import FrameLocator, Page, expect
 
 from landbridge.testing import stripe
 from tests.web.conftest import Site
+from tests.web.test_looks import take
 
 
 async def fill(place: Page | FrameLocator) -> None:
@@ -41,6 +42,7 @@ async def test_a_frame_connects_and_tells_the_application(
     await expect(dialog).to_be_visible()
     frame = page.frame_locator("iframe")
     await expect(frame.get_by_role("heading", name="Connect Stripe")).to_be_focused()
+    await take(page, "frame")
     await fill(frame)
     result = await ended(page)
     (connection,) = await site.bridge.connections(tenant="acme")

@@ -60,6 +60,12 @@ _NAMELESS = """
 """
 
 
+async def take(page: Page, name: str) -> None:
+    """Keeps a picture, if SHOTS says where."""
+    if folder := os.environ.get("SHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png")
+
+
 async def check(page: Page, name: str) -> None:
     """Judges a page and takes its picture in both schemes."""
     assert await page.evaluate("document.querySelectorAll('h1').length") == 1
@@ -70,8 +76,7 @@ async def check(page: Page, name: str) -> None:
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
         assert await page.evaluate(_CONTRAST) == [], scheme
-        if folder := os.environ.get("SHOTS"):
-            await page.screenshot(path=Path(folder) / f"{name}-{scheme}.png")
+        await take(page, f"{name}-{scheme}")
     wide = page.viewport_size
     await page.set_viewport_size({"width": 320, "height": 700})
     assert await page.evaluate("document.documentElement.scrollWidth") <= 320

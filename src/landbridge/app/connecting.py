@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from landbridge.app.opening import Parts
 from landbridge.engine.connect import Connected, connect
-from landbridge.spec import Provider
+from landbridge.spec import Provider, asked
+from landbridge.store import apps, connections
+from landbridge.store.connections import Connection
 from landbridge.store.sessions import Session
 from landbridge.web.connect.desk import Desk
 
@@ -25,6 +27,8 @@ class Connecting:
             db=lambda: self.parts().front,
             offered=offered,
             typed=self.typed,
+            consents=lambda: self.parts().consents,
+            asks=self.asks,
         )
 
     async def typed(
@@ -43,6 +47,29 @@ class Connecting:
             settings=session.args["settings"].get(provider.slug, {}),
             owner=session.args["owner"],
             label=session.args["label"],
+            again=await self._again(session),
         )
         await parts.db.notify()
         return connected
+
+    async def asks(self, session: Session, provider: Provider) -> list[str]:
+        """In words, what a consent asks for: what is enabled in the tenant's app."""
+        app = await apps.for_tenant(
+            self.parts().db,
+            environment=session.environment,
+            provider=provider.slug,
+            tenant=session.tenant,
+        )
+        found = asked(provider, app.resources, app.writes) if app else asked(provider)
+        return [each.why for each in found]
+
+    async def _again(self, session: Session) -> Connection | None:
+        """The connection that a session reconnects."""
+        if session.connection is None:
+            return None
+        return await connections.one(
+            self.parts().db,
+            environment=session.environment,
+            tenant=session.tenant,
+            id=session.connection,
+        )

@@ -17,6 +17,7 @@ from landbridge.client.asking import ask
 from landbridge.client.sign_in import ACCESS_TOKEN
 from landbridge.engine.establish import Connected, check_environment, establish
 from landbridge.errors import (
+    ConsentRefused,
     InvalidInput,
     OutcomeUnknown,
     ReconnectRequired,
@@ -28,6 +29,7 @@ from landbridge.oauth import Tokens, client_credentials, jwt_bearer
 from landbridge.protocols import Account, Place, identify
 from landbridge.spec import ClientCredentials, Field, JwtBearer, OAuth2, Provider
 from landbridge.store import apps, connections, grants
+from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Kind, Vault
 
@@ -47,12 +49,14 @@ async def connect(
     owner: str = "",
     label: str = "",
     every: timedelta | None = timedelta(minutes=5),
+    again: Connection | None = None,
 ) -> Connected:
     """Connects with typed-in credentials: a key, user name and password, the client id and secret
     of an own registration, or a private key that signs assertions.
 
     The provider is asked whose they are before anything is stored. Connecting the same account
-    again keeps the connection, its cursors and records, and replaces the credentials.
+    again keeps the connection, its cursors and records, and replaces the credentials. With `again`
+    it has to be that connection's account: ConsentRefused otherwise.
 
     Raises InvalidInput for a missing or misshapen field, Refused or ReconnectRequired when the
     provider does not take the credentials, Unreachable when it does not answer.
@@ -70,6 +74,12 @@ async def connect(
     shown = {ACCESS_TOKEN: tokens.access} if tokens else credentials
     account = await _whose(client, provider, place, shown)
     check_environment(provider, environment, account)
+    if again is not None and account.id != again.account:
+        raise ConsentRefused(
+            f"these credentials are of {account.name}, the connection is to"
+            f" {again.account_name or again.account}; connect with those of that account",
+            code="other_account",
+        )
     app = await apps.ensure(db, environment=environment, provider=provider.slug)
     grant = ids.new("grt")
     sealed = partial(vault.seal, environment=environment, tenant=tenant)

@@ -103,10 +103,10 @@ async def _visited(visit: Visit, call: _Call, rest: list[str]) -> Reply:
             return _ended(visit.texts, call, "unknown", 403)
         form = await _form(call.receive)
         return _TOO_LARGE if form is None else await _posted(visit, call, rest, form)
-    return await _got(visit, rest) if call.method == "GET" else _NO_METHOD
+    return await _got(visit, call, rest) if call.method == "GET" else _NO_METHOD
 
 
-async def _got(visit: Visit, rest: list[str]) -> Reply:
+async def _got(visit: Visit, call: _Call, rest: list[str]) -> Reply:
     match rest:
         case []:
             return visit.first()
@@ -115,7 +115,7 @@ async def _got(visit: Visit, rest: list[str]) -> Reply:
         case ["accounts"]:
             return visit.accounts()
         case ["done"]:
-            return visit.outcome()
+            return visit.outcome(call.query.get("why", ""))
     return visit.unknown(deep=len(rest) > 1)
 
 

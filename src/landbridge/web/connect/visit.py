@@ -12,7 +12,7 @@ import structlog
 from landbridge.engine.connect import Connected
 from landbridge.engine.sessions import origin_of, session_of
 from landbridge.errors import (
-    Conflict,
+    ConsentRefused,
     Forbidden,
     InvalidInput,
     LandbridgeError,
@@ -21,13 +21,17 @@ from landbridge.errors import (
     Refused,
     Unreachable,
 )
+from landbridge.oauth import addresses
 from landbridge.spec import Field, OAuth2, Provider
 from landbridge.store import connections, sessions
 from landbridge.store.sessions import Session
 from landbridge.web.connect import cookie, pages
 from landbridge.web.connect.answers import Reply, moved, shown, told
-from landbridge.web.connect.desk import Consents, Desk
+from landbridge.web.connect.desk import Desk
 from landbridge.web.connect.markup import Markup
+
+REASONS = ("other_account", "stale", "unreachable")
+"""Texts that say why a consent came to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ class Visit:
         if provider is None:
             return self.unknown(deep=True)
         asks: Sequence[str] = ()
-        if self.desk.asks is not None and isinstance(provider.auth, OAuth2):
+        if isinstance(provider.auth, OAuth2):
             asks = await self.desk.asks(self.session, provider)
         html = pages.form(
             self._scene(deep=True),
@@ -89,8 +93,8 @@ class Visit:
         if problems:
             return await self.form(slug, given=given, problems=problems)
         try:
-            if self.desk.consents is not None and isinstance(provider.auth, OAuth2):
-                return await self._begin(self.desk.consents(), provider, given)
+            if isinstance(provider.auth, OAuth2):
+                return await self._begin(provider, given)
             connected = await self.desk.typed(self.session, provider, given)
         except LandbridgeError as error:
             problem = explained(scene, error, provider.name, list(wanted))
@@ -125,7 +129,7 @@ class Visit:
 
     async def chosen(self, ids: Sequence[str], cookies: str) -> Reply:
         """Connects the accounts that were chosen, and none but those that were offered."""
-        if not self.session.offered or self.desk.consents is None:
+        if not self.session.offered:
             return moved("done")
         offered = {each["id"] for each in self.session.offered}
         wanted = [each for each in ids if each in offered]
@@ -140,13 +144,15 @@ class Visit:
             await sessions.settle(self.desk.db(), self.session, "failed")
         return moved("done", cookies=(cookie.gone(self.desk.public, cookie.choice_of(self.token)),))
 
-    def outcome(self) -> Reply:
-        """The last page: what was connected, or that nothing was."""
+    def outcome(self, why: str) -> Reply:
+        """The last page: what was connected, or that nothing was and, of a few reasons, why."""
         scene, connected = self._scene(), self.session.connected
         if self.session.state in ("denied", "failed"):
-            return self._shown(
-                pages.ended(scene, self.session.state, again="./", provider=self._named())
+            lead = scene.say(why, provider=self._named()) if why in REASONS else ""
+            html = pages.ended(
+                scene, self.session.state, lead=lead, again="./", provider=self._named()
             )
+            return self._shown(html)
         if self.session.offered:
             return moved("accounts")
         if not connected:
@@ -175,9 +181,7 @@ class Visit:
         """A page that is not there."""
         return self._shown(pages.ended(self._scene(deep=deep), "unknown"), status=404)
 
-    async def _begin(
-        self, consents: Consents, provider: Provider, given: Mapping[str, str]
-    ) -> Reply:
+    async def _begin(self, provider: Provider, given: Mapping[str, str]) -> Reply:
         session, args = self.session, self.session.args
         again = None
         if session.connection is not None:
@@ -187,7 +191,7 @@ class Visit:
                 tenant=session.tenant,
                 id=session.connection,
             )
-        begun = await consents.begin(
+        begun = await self.desk.consents().begin(
             provider.slug,
             environment=session.environment,
             tenant=session.tenant,
@@ -209,11 +213,7 @@ class Visit:
         return self._shown(pages.ended(scene, "failed", again=slug), status=500)
 
     def _offered(self) -> list[Provider]:
-        known = {
-            one.slug: one
-            for one in self.desk.offered()
-            if self.desk.consents is not None or not isinstance(one.auth, OAuth2)
-        }
+        known = {one.slug: one for one in self.desk.offered()}
         wanted = self.session.providers or tuple(known)
         return [known[slug] for slug in wanted if slug in known]
 
@@ -237,10 +237,11 @@ class Visit:
         """Where a form may end: browsers hold redirects after a form to its policy as well."""
         if not isinstance(provider.auth, OAuth2):
             return ""
-        own = origin_of(self._settings(provider).get("authorize", ""))
-        if own or not provider.auth.authorize.startswith("{"):
-            return own or origin_of(provider.auth.authorize)
-        return "https:" if self.desk.public.startswith("https:") else "https: http:"
+        try:
+            placed = addresses(provider.auth, self._settings(provider))
+        except InvalidInput:  # a person fills the hole that is in it
+            return "https:" if self.desk.public.startswith("https:") else "https: http:"
+        return origin_of(placed.authorize)
 
     def _scene(self, *, deep: bool = False) -> pages.Scene:
         args = self.session.args
@@ -273,8 +274,8 @@ def explained(
     if isinstance(error, InvalidInput | NotFound):
         name, _, rest = str(error).partition(": ")
         return {name: rest} if name in fields else {"": rest or name}
-    if isinstance(error, Conflict):
-        return {"": scene.say("other_account")}
+    if isinstance(error, ConsentRefused):
+        return {"": scene.say("other_account" if error.code == "other_account" else "failed_lead")}
     if isinstance(error, Refused | ReconnectRequired):
         return {"": scene.say("refused", provider=provider)}
     if isinstance(error, Unreachable | Forbidden):
