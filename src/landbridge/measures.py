@@ -220,6 +220,36 @@ DATABASE_AWAY = Measure(
     " it does. The database's own gauges are missing meanwhile.",
 )
 
+# Quotas of providers
+
+QUOTA_WAIT_SECONDS = Measure(
+    name="landbridge_quota_wait_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=("lane",),
+    buckets=_FAST,
+    help="How long calls waited for their turn under a provider's quotas; those that found one"
+    " leased are not in it.",
+)
+QUOTA_LEASES = Measure(
+    name="landbridge_quota_leases_total",
+    kind="counter",
+    help="Statements by which this process leased chunks of quotas, or gave them back.",
+)
+QUOTA_REFUSED = Measure(
+    name="landbridge_quota_refused_total",
+    kind="counter",
+    labels=("provider", "lane"),
+    help="Calls that were not made because there was no room within their lane's patience; they"
+    " are tried again later.",
+)
+QUOTA_THROTTLED = Measure(
+    name="landbridge_quota_throttled_total",
+    kind="counter",
+    labels=("provider",),
+    help="Answers that said that a quota was exceeded.",
+)
+
 # Read from the database when somebody looks
 
 DUE_ROWS = Measure(

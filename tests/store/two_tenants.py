@@ -127,6 +127,7 @@ def _of_type(name: str, whose: tuple[str, str]) -> object:
         "bytea": mark(whose).encode(),
         "jsonb": f'{{"mark": "{mark(whose)}"}}',
         "text[]": [mark(whose)],
+        "integer[]": [place],
         "integer": 1000 + place,
         "bigint": 1000 + place,
         "smallint": place,

@@ -81,6 +81,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.connections:connections",
         help="List, show, pause, resume or end connections.",
     ),
+    "quotas": Entry(
+        target="landbridge.cli.quotas:quotas",
+        help="Show what is used of providers' quotas.",
+    ),
     "pull": Entry(
         target="landbridge.cli.pull:pull",
         help="Pull a connection now.",

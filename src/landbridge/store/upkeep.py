@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from landbridge import ids
-from landbridge.store import breakers, consents, erasures, outbox, replays, sessions
+from landbridge.store import breakers, consents, erasures, outbox, quotas, replays, sessions
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 
@@ -259,6 +259,7 @@ async def keep_up(
     removed["consent"] = await consents.forget(db, most=_BATCH)
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
     removed["breaker"] = await breakers.forget(db, keep=_QUIET, limit=_BATCH)
+    removed["quota"] = await quotas.forget(db)
     removed["erasure"] = await erasures.forget(db, keep=PROOF_KEPT, limit=_BATCH)
     return Upkeep(
         made=partitions.made,

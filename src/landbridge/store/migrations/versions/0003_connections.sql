@@ -115,15 +115,18 @@ CREATE TABLE lb.quota (
     environment text NOT NULL,
     place       text COLLATE "C" NOT NULL,
     name        text COLLATE "C" NOT NULL,
-    window_at   timestamptz NOT NULL,
-    used        bigint NOT NULL DEFAULT 0,
+    "limit"     int NOT NULL,
+    step        float8 NOT NULL,
+    tick        bigint NOT NULL DEFAULT 0,
+    used        int[] NOT NULL DEFAULT '{0}',
+    holders     jsonb NOT NULL DEFAULT '{}',
     blocked_until timestamptz,
     updated_at  timestamptz NOT NULL DEFAULT lb.now(),
     PRIMARY KEY (environment, place, name)
 ) WITH (fillfactor = 60)
 
 COMMENT ON TABLE lb.quota IS
-'What is used of a provider''s quotas, by remote account or app, in chunks that processes lease.'
+'What is used of a provider''s quotas, by remote account or app: counts by steps of the period, the newest first, in chunks that processes lease; or who holds how many calls at once, and until when.'
 
 ALTER TABLE lb.intent
     ADD COLUMN shadow text COLLATE "C",
