@@ -373,6 +373,7 @@ BINDS: dict[str, Any] = {
     "needs": [2],
     "paces": [3],
     "queued": timedelta(seconds=2),
+    "quotas.lease.steps": [1e20],  # what is left of it is the same at any moment
     "quotas.forget.kept": timedelta(days=365000),
     **{f"rooms{lane}": [60] for lane in range(4)},
     "spans": [21],

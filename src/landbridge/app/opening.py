@@ -13,6 +13,7 @@ from landbridge.app.settings import Settings
 from landbridge.client import Client
 from landbridge.client.breakers import Breakers
 from landbridge.client.call_log import CallLog
+from landbridge.client.governor import QuotaGovernor
 from landbridge.client.guard import Guard
 from landbridge.client.lean import LeanSender
 from landbridge.client.post import Posts
@@ -32,6 +33,7 @@ from landbridge.engine.refresh import Refresher
 from landbridge.engine.shadow import ShadowRecorder
 from landbridge.engine.shadows import Shadows
 from landbridge.errors import NotFound
+from landbridge.jobs import new_owner
 from landbridge.measures import HTTP_CONNECTIONS, Measures
 from landbridge.spec import Provider
 from landbridge.store import apps, migrate
@@ -143,6 +145,8 @@ async def open_parts(
     refresher = Refresher(db, vault, client, provider=provider, clock=clock, measures=measures)
     stack.push_async_callback(refresher.close)
     client.tokens = refresher
+    client.governor = QuotaGovernor(db, clock=clock, holder=new_owner(), measures=measures)
+    stack.push_async_callback(client.governor.close)
     outward = Guard(allow=settings.networks, proxied=True) if settings.proxy else guard
     sender = await open_sender(stack, settings, outward, measures)
     kept_open = Vault(front, keys)

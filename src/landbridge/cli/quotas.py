@@ -18,7 +18,8 @@ def quotas(
     place: Annotated[
         str | None,
         typer.Option(
-            help="Only places that begin so, as account/xero or app.", metavar="account/..., app/..."
+            help="Only places that begin so, as account/xero or app.",
+            metavar="account/..., app/...",
         ),
     ] = None,
     limit: Limit = 1000,

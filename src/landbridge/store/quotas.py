@@ -100,14 +100,14 @@ class Used:
 _ENSURE = Sql(
     "quotas.ensure",
     """
-    INSERT INTO lb.quota (environment, place, name, "limit", step)
+    INSERT INTO lb.quota (environment, place, name, most, step)
     SELECT w.environment, w.place, w.name, w.most, w.step
     FROM unnest(:environments::text[], :places::text[], :names::text[], :limits::int[],
                 :steps::float8[]) AS w(environment, place, name, most, step)
     ORDER BY w.environment, w.place, w.name
     ON CONFLICT (environment, place, name) DO UPDATE
-    SET "limit" = excluded."limit", step = excluded.step
-    WHERE (quota."limit", quota.step) <> (excluded."limit", excluded.step)
+    SET most = excluded.most, step = excluded.step
+    WHERE (quota.most, quota.step) <> (excluded.most, excluded.step)
     """,
 )
 
@@ -215,7 +215,7 @@ _OCCUPY = Sql(
         FROM moment AS m,
              unnest(:environments::text[], :places::text[], :names::text[], :limits::int[],
                     :mosts::int[], :needs::int[], :usings::int[], :blocks::float8[])
-             AS w(environment, place, name, "limit", most, need, using_now, block),
+             AS w(environment, place, name, cap, most, need, using_now, block),
              LATERAL (
                  SELECT o.holders, o.blocked_until FROM lb.quota AS o
                  WHERE o.environment = w.environment AND o.place = w.place AND o.name = w.name
@@ -227,7 +227,7 @@ _OCCUPY = Sql(
         SELECT h.*, others.live,
                greatest(h.using_now, CASE WHEN h.until IS NULL THEN least(
                    h.need, h.most - others.taken,
-                   ceil(h."limit"::float8 / (others.sharers + 1))::int) ELSE 0 END) AS calls
+                   ceil(h.cap::float8 / (others.sharers + 1))::int) ELSE 0 END) AS calls
         FROM held AS h,
              LATERAL (
                  SELECT coalesce(sum((o.value ->> 0)::int), 0)::int AS taken,
@@ -256,7 +256,7 @@ _OCCUPY = Sql(
 _EVERY = Sql(
     "quotas.every",
     """
-    SELECT q.place, q.name, q."limit", q.step > 0 AS period, q.updated_at,
+    SELECT q.place, q.name, q.most AS limit, q.step > 0 AS period, q.updated_at,
            CASE WHEN q.blocked_until > m.now THEN q.blocked_until END AS blocked_until,
            CASE WHEN q.step > 0 THEN (
                SELECT coalesce(sum(u.calls), 0) FROM unnest(q.used) WITH ORDINALITY AS u(calls, n)

@@ -115,7 +115,7 @@ CREATE TABLE lb.quota (
     environment text NOT NULL,
     place       text COLLATE "C" NOT NULL,
     name        text COLLATE "C" NOT NULL,
-    "limit"     int NOT NULL,
+    most        int NOT NULL,
     step        float8 NOT NULL,
     tick        bigint NOT NULL DEFAULT 0,
     used        int[] NOT NULL DEFAULT '{0}',
