@@ -252,6 +252,6 @@ def _end_of(shadow: Shadow, during: timedelta) -> due.Job:
         lane="system",
         kind="shadow",
         ref=shadow.id,
-        key=f"shadow:{shadow.id}",
+        key=shadow.id,
         after=during,
     )
