@@ -7,4 +7,6 @@ from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are foun
     stripe_settings,
     stripe_simulator,
     webhook_receiver,
+    xero_settings,
+    xero_simulator,
 )

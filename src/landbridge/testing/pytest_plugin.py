@@ -1,7 +1,8 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override `stripe_settings`, `caldav_settings` or `receiver_settings` to begin otherwise.
+Override `stripe_settings`, `caldav_settings`, `xero_settings` or `receiver_settings` to begin
+otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from landbridge.testing import caldav, receiver, stripe
+from landbridge.testing import caldav, receiver, stripe, xero
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 
@@ -36,6 +37,22 @@ class CalDAVSimulator:
     calendar_url: str
     control: Control
     simulator: caldav.Simulator
+
+
+@dataclass(frozen=True, kw_only=True)
+class XeroSimulator:
+    """Xero at `url`, where one app is registered as `client_id`."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: xero.Simulator
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
+        return xero.places(self.url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +81,12 @@ def caldav_settings() -> caldav.Settings:
 
 
 @pytest.fixture
+def xero_settings() -> xero.Settings:
+    """How `xero_simulator` begins."""
+    return xero.Settings()
+
+
+@pytest.fixture
 def receiver_settings() -> receiver.Settings:
     """How `webhook_receiver` begins."""
     return receiver.Settings()
@@ -89,6 +112,21 @@ def caldav_simulator(caldav_settings: caldav.Settings) -> Iterator[CalDAVSimulat
             user=caldav_settings.user,
             password=caldav_settings.password,
             calendar_url=url + simulator.calendar,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def xero_simulator(xero_settings: xero.Settings) -> Iterator[XeroSimulator]:
+    """A running Xero simulator, new for each test."""
+    simulator = xero.Simulator(xero_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield XeroSimulator(
+            url=url,
+            client_id=xero.CLIENT,
+            client_secret=xero.SECRET,
             control=control,
             simulator=simulator,
         )

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="simulator", required=True)
     _stripe_options(_kind(kinds, "stripe", "a Stripe account", _stripe))
     _caldav_options(_kind(kinds, "caldav", "a small CalDAV server", _caldav))
+    _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
     _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
     return parser
 
@@ -120,6 +121,40 @@ def _caldav(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     simulator = Simulator(settings)
     more = {"user": asked.user, "password": asked.password, "calendar": simulator.calendar}
     return simulator.app, more
+
+
+def _xero_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.xero import Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
+        )
+    parser.add_argument("--minute", type=int, default=60, help="calls a minute and organisation")
+
+
+def _xero(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.xero import (  # noqa: PLC0415
+        CLIENT,
+        SECRET,
+        Amounts,
+        Limits,
+        Settings,
+        Simulator,
+    )
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        limits=Limits(minute=asked.minute),
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    simulator = Simulator(settings)
+    organisations = {tenant: books.name for tenant, books in simulator.books.items()}
+    shown = {"client_id": CLIENT, "client_secret": SECRET, "organisations": organisations}
+    return simulator.app, shown
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:

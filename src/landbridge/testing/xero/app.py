@@ -59,6 +59,17 @@ class Settings:
     base: Callable[[], float] | None = None
 
 
+def places(url: str) -> dict[str, str]:
+    """The settings of a connection that lead to a simulator at this address."""
+    return {
+        "base": f"{url}/api.xro/2.0",
+        "authorize": f"{url}/identity/connect/authorize",
+        "token": f"{url}/connect/token",
+        "revoke": f"{url}/connect/revocation",
+        "accounts": url,
+    }
+
+
 class Simulator:
     """One app with its OAuth server, and the organisations that its users can connect."""
 

@@ -188,8 +188,8 @@ def _change(books: Books, rng: Random, number: int) -> str:
         name = f"New {number} {rng.randrange(10**9)} Ltd"
         return "contact " + str(books.write("Contacts", None, {"Name": name})["ContactID"])
     if what == "rename":
-        named = {"FirstName": f"Renamed {rng.randrange(1000)}"}
-        return "rename " + str(books.write("Contacts", contact["ContactID"], named)["ContactID"])
+        first = {"FirstName": f"Refirst {rng.randrange(1000)}"}
+        return "rename " + str(books.write("Contacts", contact["ContactID"], first)["ContactID"])
     invoice = rng.choice(invoices)
     if what == "pay":
         bank = next(one for one in books.kept["Accounts"].values() if one["Type"] == "BANK")
