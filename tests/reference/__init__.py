@@ -16,6 +16,7 @@ from tests.reference._models import models_page
 from tests.reference._providers import provider_pages
 from tests.reference._schema import schema_page
 from tests.reference._settings import settings_page
+from tests.reference._sign_in import sign_in_page
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -31,6 +32,7 @@ def pages() -> Mapping[Path, str]:
         _DOCS / "reference/metrics.md": metrics_page(),
         _DOCS / "reference/models.md": models_page(),
         _DOCS / "reference/schema.md": schema_page(),
+        _DOCS / "reference/sign-in.md": sign_in_page(),
     }
     providers = {_DOCS / "providers" / name: text for name, text in provider_pages().items()}
     return found | providers

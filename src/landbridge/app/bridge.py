@@ -11,16 +11,15 @@ from typing import Any, Self, TypeVar
 
 from landbridge import ids
 from landbridge.app import opening
+from landbridge.app._consenting import Consenting
 from landbridge.app._handling import Handling
 from landbridge.app.connecting import Connecting
 from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
 from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
-from landbridge.engine.app_client import enable, set_client
 from landbridge.engine.catalogue import EventType
 from landbridge.engine.connect import Connected, base_of, connect
-from landbridge.engine.consent import Consent, Finished, redirect_uri
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.erase import Erasures
@@ -35,8 +34,7 @@ from landbridge.engine.withdraw import withdraw
 from landbridge.errors import NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
-from landbridge.store import apps, connections, due, records
-from landbridge.store.apps import App
+from landbridge.store import connections, due, records
 from landbridge.store.connections import Connection
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
@@ -54,7 +52,7 @@ from landbridge.web import (
 M = TypeVar("M", bound=Model)
 
 
-class Landbridge(Handling):
+class Landbridge(Handling, Consenting):
     """The integration layer of an application.
 
     Make one with `from_env`, then either mount it (`lifespan`, `asgi`) or enter it
@@ -252,78 +250,6 @@ class Landbridge(Handling):
             public=self.settings.public_url,
             known=self.provider,
         )
-
-    async def set_client(
-        self,
-        provider: str,
-        *,
-        client_id: str,
-        client_secret: str = "",
-        tenant: str | None = None,
-        environment: str | None = None,
-    ) -> App:
-        """The provider's app with this OAuth client; with a `tenant` it is that tenant's own."""
-        return await set_client(
-            self.db,
-            self._open.vault,
-            self.provider(provider),
-            environment=environment or self.settings.environment,
-            tenant=tenant,
-            client_id=client_id,
-            client_secret=client_secret,
-        )
-
-    async def enable(
-        self,
-        provider: str,
-        *,
-        resources: Sequence[str] | None = None,
-        writes: Sequence[str] | None = None,
-        tenant: str | None = None,
-        environment: str | None = None,
-    ) -> App:
-        """The provider's app with what its consents ask for: `resources` (an empty list: all) and
-        `writes` (`invoice`, or `invoice.create`). None leaves it as it is."""
-        return await enable(
-            self.db,
-            self.provider(provider),
-            environment=environment or self.settings.environment,
-            tenant=tenant,
-            resources=resources,
-            writes=writes,
-        )
-
-    async def apps(self, *, environment: str | None = None) -> list[App]:
-        """The apps of an environment: one a provider, and those that tenants brought."""
-        return await apps.every(self.db, environment=environment or self.settings.environment)
-
-    def redirect_uri(self, provider: str) -> str:
-        """The address that has to be registered at a provider for consents."""
-        return redirect_uri(self.settings.public_url, provider)
-
-    async def begin_consent(
-        self, provider: str, *, tenant: str, environment: str | None = None, **more: Any
-    ) -> Consent:
-        """The address at which a tenant consents in a browser, and a token to keep in that browser.
-
-        `more` is what `Consents.begin` takes: `resources`, `writes`, `fields`, `settings`, `owner`,
-        `label`, `connection` (to connect it again), `choose`, `context`.
-        """
-        where = environment or self.settings.environment
-        return await self._open.consents.begin(provider, environment=where, tenant=tenant, **more)
-
-    async def finish_consent(
-        self, provider: str, query: Mapping[str, str], browser_token: str
-    ) -> Finished:
-        """The connections that a consent came to, from the parameters with which the browser came
-        to this provider's redirect address. ConsentRefused says why there are none."""
-        return await self._open.consents.finish(provider, query, browser_token)
-
-    async def choose_accounts(
-        self, choice: str, browser_token: str, chosen: Sequence[str]
-    ) -> list[Connected]:
-        """Begins the chosen ones of the connections that a consent offered (`Finished.choice`)."""
-        return await self._open.consents.choose(choice, browser_token, chosen)
 
     async def set_webhook_secrets(self, connection: Connection, secrets: Sequence[str]) -> None:
         """Replaces the secrets that a connection's webhooks may be signed with."""

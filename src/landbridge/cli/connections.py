@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.connections_scopes import audit, import_
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from landbridge.store.connections import Connection
 
 connections = noun("What is connected; pause it, end it.")
+connections.command("audit")(audit)
+connections.command("import")(import_)
 
 Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 

@@ -93,6 +93,7 @@ def summary(page: Provider) -> dict[str, Any]:
 def describe(page: Provider) -> dict[str, Any]:
     """Everything about a provider that a person asks before connecting it, in plain values."""
     from landbridge.spec.capability import capabilities, grade
+    from landbridge.spec.entry import entry
 
     graded = grade(page)
     return {
@@ -100,7 +101,8 @@ def describe(page: Provider) -> dict[str, Any]:
         "name": page.name,
         "grade": graded.name,
         "base": page.base,
-        "signs_in_by": "an API key" if type(page.auth).__name__ == "ApiKey" else "HTTP Basic",
+        "signs_in_by": entry(page).by,
+        "pkce": entry(page).pkce,
         "calls_at_once": page.parallel,
         "docs": page.docs,
         "checked": page.checked,

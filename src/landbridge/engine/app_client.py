@@ -71,7 +71,7 @@ async def enable(
 ) -> App:
     """The app with what its consents ask for; None leaves that as it is, no resources mean all.
 
-    Connections that were made before keep their scopes until they are connected again.
+    Connections that were made before keep their scopes: see `landbridge connections audit`.
     NotFound or InvalidInput for what the page has not.
     """
     app = await apps.ensure(db, environment=environment, provider=provider.slug, tenant=tenant)

@@ -26,7 +26,8 @@ from landbridge.vault import Kind, Vault
 
 @dataclass(frozen=True, kw_only=True)
 class Granted:
-    """A first set of tokens of a tenant, answered at `at`."""
+    """A first set of tokens of a tenant, answered at `at`. Where the access token is empty, the
+    first call refreshes."""
 
     environment: str
     tenant: str
@@ -145,7 +146,7 @@ async def keep_again(
 class _Sealed:
     id: str
     secret: bytes | None
-    access: bytes
+    access: bytes | None
     expires_at: datetime
     refresh_expires_at: datetime | None
 
@@ -161,9 +162,11 @@ async def _sealed(vault: Vault, page: Provider, granted: Granted) -> _Sealed:
             place=f"grant/{named}/secret",
             secret=msgspec.json.encode({"refresh_token": tokens.refresh}),
         )
-    access = await vault.seal(
-        Kind.ACCESS, **whose, place=f"grant/{named}/access", secret=tokens.access.encode()
-    )
+    access = None
+    if tokens.access:
+        access = await vault.seal(
+            Kind.ACCESS, **whose, place=f"grant/{named}/access", secret=tokens.access.encode()
+        )
     lives = page.auth.refresh_lives if isinstance(page.auth, OAuth2) else None
     return _Sealed(
         id=named,
