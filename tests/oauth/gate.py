@@ -13,11 +13,13 @@ What it does to the next requests for tokens is a plan, one word for each; after
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+_TOKEN = re.compile(r'_token": ?"([^"]+)"')
 _FAILED = b"HTTP/1.1 503 Away\r\nContent-Length: 4\r\nConnection: close\r\n\r\naway"
 
 
@@ -31,6 +33,8 @@ class Gate:
     always: str = "pass"
     delay: Callable[[], float] = lambda: 0.0
     """Seconds before each request for tokens is handed on."""
+    seen: list[str] = field(default_factory=list)
+    """The tokens in the last thousand answers."""
     posts: int = 0
     answers: int = 0
     at_once: int = 0
@@ -82,6 +86,8 @@ async def _pass(made: Gate, request: bytes, writer: asyncio.StreamWriter, *, cou
             return
         answer = await _forward(made.upstream, request)
         made.answers += counted
+        if counted:
+            made.seen = [*made.seen, *_TOKEN.findall(answer.decode())][-2000:]
         if word == "slow":
             made.answered.set()
             await made.open.wait()

@@ -104,31 +104,42 @@ class Refresher:
 
     async def refused(self, connection: Connection, version: int) -> Access:
         """The token to use after a 401 for that version: a newer one, by a refresh if need be."""
-        grant = await self._read(connection)
-        if grant.version <= version or not serves(grant):
-            grant = await self.renew(connection, grant)
-        return await self._opened(grant)
+        return await self._opened(await self._newer(connection, version))
 
     async def renew(self, connection: Connection, grant: Grant) -> Grant:
         """The grant with newer tokens than it was read with. Errors as in `access`."""
-        place = (grant.environment, grant.tenant, grant.id)
+        return await self._newer(connection, grant.version)
+
+    async def close(self, within: float = 10.0) -> None:
+        """Waits for the posts that are under way: what they bring may be the only valid tokens."""
+        if tasks := list(self._under_way.values()):
+            await asyncio.wait(tasks, timeout=within)
+
+    async def _newer(self, connection: Connection, version: int) -> Grant:
+        """A grant beyond this version. All who ask for one share the look and the refresh."""
+        place = (connection.environment, connection.tenant, connection.access_grant)
         while True:
-            task = self._under_way.get(place)
+            task = joined = self._under_way.get(place)
             if task is None:
-                task = asyncio.create_task(self._refresh(connection, grant))
+                task = asyncio.create_task(self._beyond(connection, version))
                 self._under_way[place] = task
                 task.add_done_callback(lambda _task: self._under_way.pop(place, None))
                 # Whoever waited may be gone by then: an error that nobody fetches is no news.
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
             # A caller that is cancelled must not take the post of the others with it.
             newer = await asyncio.shield(task)
-            if newer.id != grant.id or newer.version > grant.version:
+            if joined is None or newer.version > version:
                 return newer
 
-    async def close(self, within: float = 10.0) -> None:
-        """Waits for the posts that are under way: what they bring may be the only valid tokens."""
-        if tasks := list(self._under_way.values()):
-            await asyncio.wait(tasks, timeout=within)
+    async def _beyond(self, connection: Connection, version: int) -> Grant:
+        grant = await self._read(connection)
+        while not (grant.version > version and serves(grant)):
+            newer = await self._refresh(connection, grant)
+            if newer.id == grant.id or serves(newer):
+                return newer
+            # The connection was made again meanwhile, by a grant that is to be refreshed as well.
+            grant = newer
+        return grant
 
     async def _read(self, connection: Connection) -> Grant:
         """The connection's grant as it is now, also if it was connected again meanwhile."""

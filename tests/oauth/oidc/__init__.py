@@ -1,0 +1,120 @@
+"""The authorisation server by npm's oidc-provider, installed once into a cache folder and started.
+
+It needs `npm` (in .ci/run); it runs on the Node that comes with Playwright, or the system's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import playwright
+
+_HERE = Path(__file__).parent
+_FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs")
+CLIENT_ID = "our-app"
+CLIENT_SECRET = "our-app-secret-canary"
+CALLBACK = "https://connect.example/connect/callback/peer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oidc:
+    """A running server."""
+
+    url: str
+
+    async def mint(self, number: int) -> list[str]:
+        """That many refresh tokens, as if so many people had consented."""
+        minted: list[str] = []
+        while len(minted) < number:
+            some = min(number - len(minted), 1000)
+            minted += await self._ask("POST", "/mint", json={"grants": some})
+        return minted
+
+    async def counts(self) -> dict[str, int]:
+        """What it did: `exchanged` refresh tokens, `refused`, families `ended`."""
+        counts: dict[str, int] = await self._ask("GET", "/counts")
+        return counts
+
+    async def alive(self, token: str) -> bool:
+        """Whether it would take this refresh token."""
+        return bool((await self._ask("GET", "/alive", params={"token": token}))["alive"])
+
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+            answer = await client.request(method, self.url + path, **more)
+            return answer.raise_for_status().json()
+
+
+def installed() -> Path:
+    """The folder in which the server can be started; made on first use by `npm ci`."""
+    content = b"".join((_HERE / name).read_bytes() for name in _FILES)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "landbridge-tests"
+    folder = cache / f"oidc-{hashlib.sha256(content).hexdigest()[:16]}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "oidc.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            fresh = folder.with_suffix(".new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+            for name in _FILES:
+                shutil.copy(_HERE / name, fresh)
+            subprocess.run(
+                [npm(), "ci", "--ignore-scripts"], cwd=fresh, check=True, capture_output=True
+            )
+            fresh.rename(folder)
+    return folder
+
+
+def npm() -> str:
+    """The command that installs; RuntimeError says where it comes from."""
+    found = shutil.which("npm")
+    if found is None:
+        raise RuntimeError("npm is missing: the package `npm` has it, see .ci/run")
+    return found
+
+
+@asynccontextmanager
+async def oidc_server() -> AsyncIterator[Oidc]:
+    """The server on a free port, until the end of the block."""
+    folder = await asyncio.to_thread(installed)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node = Path(playwright.__file__).parent / "driver" / "node"
+    process = await asyncio.create_subprocess_exec(
+        str(node) if node.exists() else "node",
+        "server.mjs",
+        str(port),
+        CALLBACK,
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    drained: asyncio.Task[bytes] | None = None
+    try:
+        async with asyncio.timeout(60):
+            while (line := await process.stdout.readline()).strip() != b"ready":
+                if not line:
+                    raise RuntimeError("oidc-provider did not start")
+        drained = asyncio.create_task(process.stdout.read())
+        yield Oidc(url=f"http://127.0.0.1:{port}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        if drained is not None:
+            await drained
