@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Shop, connect
+from tests.vault.providers import openbao
 
 TRANSIT = {
     "LANDBRIDGE_KEY_PROVIDER": "transit",
@@ -89,3 +90,44 @@ def test_a_missing_package_names_its_extra(module: str, extra: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"landbridge[{extra}]" in done.stdout
+
+
+def test_a_rotation_leaves_nothing_to_the_old_key(cli: Cli, shop: Shop) -> None:
+    connection = connect(cli, shop)
+    cli.ok("connections", "secret", connection, stdin="whsec_1")
+    old = cli.environment["LANDBRIDGE_KEY"]
+    new = cli.ok("keys", "new", "--json").json["key"]
+    both = f"{new},{old}"
+    before = cli.ok("keys", "status", "--json", LANDBRIDGE_KEY=both).json["keys"]
+    assert any(not row["newest"] for row in before)
+    done = cli.ok("keys", "rotate", "--json", LANDBRIDGE_KEY=both).json["rekeyed"]
+    assert [(row["environment"], row["left"]) for row in done] == [("test", 0)]
+    after = cli.ok("keys", "status", "--json", LANDBRIDGE_KEY=new).json["keys"]
+    assert after
+    assert all(row["newest"] for row in after if row["what"] != "data key")
+    assert "2 of 2" in cli.ok("doctor", "--offline", LANDBRIDGE_KEY=new).out
+
+
+def test_a_move_to_a_provider_that_is_not_set_up_names_the_setting(cli: Cli) -> None:
+    done = cli("keys", "move", "--to", "transit")
+    assert done.status != 0
+    assert "LANDBRIDGE_KEY_ALSO" in done.err
+
+
+def test_a_move_to_openbao_and_back(cli: Cli, shop: Shop, tmp_path: Path) -> None:
+    connect(cli, shop)
+    with openbao(tmp_path / "bao") as bao:
+        cli.environment |= {
+            "LANDBRIDGE_KEY_PROVIDER": "transit",
+            "LANDBRIDGE_KEY_ALSO": "local",
+            "LANDBRIDGE_TRANSIT_ADDRESS": bao.address,
+            "LANDBRIDGE_TRANSIT_TOKEN": bao.token("encrypt", "decrypt"),
+        }
+        moved = cli.ok("keys", "move", "--to", "transit", "--json").json["rekeyed"]
+        assert moved[0]["sealed"] > 0
+        alone = {"LANDBRIDGE_KEY_ALSO": "", "LANDBRIDGE_KEY": ""}
+        held = cli.ok("keys", "status", "--json", **alone).json["keys"]
+        assert {row["key"] for row in held} == {"transit/landbridge/1"}
+        cli.ok("doctor", "--offline", **alone)
+        cli.ok("keys", "move", "--to", "local")
+    cli.ok("doctor", "--offline", LANDBRIDGE_KEY_PROVIDER="local", LANDBRIDGE_KEY_ALSO="")

@@ -16,7 +16,12 @@ class KeyRing:
         self.name = self._providers[0].name
 
     def __repr__(self) -> str:
-        return f"KeyRing({', '.join(each.name for each in self._providers)})"
+        return f"KeyRing({self.names})"
+
+    @property
+    def names(self) -> str:
+        """The names of the providers, for a message."""
+        return ", ".join(each.name for each in self._providers)
 
     def first(self, name: str) -> KeyRing | None:
         """The same providers with this one first; None if it is not among them."""

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from landbridge.errors import WrongKey
+from landbridge.errors import SettingsError, WrongKey
 from landbridge.store import tenant_keys
 from landbridge.store.database import Database
 from landbridge.vault._envelope import NONCE, Form, Head, Kind, bound, head_of
 from landbridge.vault.keys import KeyProvider
+from landbridge.vault.ring import KeyRing
 
 
 class Vault:
@@ -145,6 +146,25 @@ class Vault:
         """The same data key of a tenant, wrapped by the newest key of the key provider."""
         bound_to = _bound_key(environment, tenant, version)
         return await self._keys.wrap(await self._keys.unwrap(wrapped, bound_to), bound_to)
+
+    def wrapping_by(self, provider: str) -> Vault:
+        """A vault that wraps by another of its key providers: transit, pkcs11, ...
+
+        SettingsError when it has none of this name.
+        """
+        ring = self._keys if isinstance(self._keys, KeyRing) else KeyRing([self._keys])
+        first = ring.first(provider)
+        if first is None:
+            raise SettingsError(
+                f"{provider}: no such key provider is set up; name it in LANDBRIDGE_KEY_PROVIDER or"
+                f" LANDBRIDGE_KEY_ALSO. There is: {ring.names}"
+            )
+        return Vault(self._db, first, keep=self._keep, monotonic=self._monotonic)
+
+    @property
+    def provider(self) -> str:
+        """The name of the key provider that wraps."""
+        return self._keys.name
 
     def forget(self) -> None:
         """Overwrites and drops all data keys that are held; the next use asks for them again."""
