@@ -21,6 +21,7 @@ WITHOUT: Mapping[str, str] = {
     "app": "An app is the tenant's own client.",
     "breaker": "It is about a connection, and has codes of errors.",
     "connect_session": "It is about the tenant and ends by itself within two days.",
+    "consent": "It is about the tenant and ends by itself within minutes.",
     "connection": "A connection is the tenant's account.",
     "endpoint": "An endpoint is the tenant's address.",
     "endpoint_health": "It is about an address.",
