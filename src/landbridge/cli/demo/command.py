@@ -46,10 +46,10 @@ def demo(
     """Run the whole story on this machine, with real processes, in a folder that goes again.
 
     An embedded Postgres, a server and a worker connect a CalDAV server (Radicale where it is
-    installed) and a Stripe simulator, pull everything, receive webhooks (one forged, one several
-    times), park and mend a bad record, and deliver 1,000 events to a receiver that verifies them,
-    while the worker is killed. At the end everything is compared with the others' own journals:
-    exit 0 if all of it matched.
+    installed), a Stripe simulator and, by OAuth, a Xero simulator, pull everything, receive
+    webhooks (one forged, one several times), park and mend a bad record, and deliver 1,000 events
+    to a receiver that verifies them, while the worker is killed. At the end everything is compared
+    with the others' own journals: exit 0 if all of it matched.
     """
     from landbridge.cli.demo import story
     from landbridge.cli.demo.children import Children
@@ -111,6 +111,7 @@ It all stays up until you press Ctrl-C.
 
   Landbridge   {scene.ours.address}/health
   Stripe       {theirs.stripe.url}/_sim (what it can do)
+  Xero         {theirs.xero.url}/_sim
   calendar     {theirs.calendar.url} (user {theirs.calendar.user}, password \
 {theirs.calendar.password})
   receiver     {theirs.receiver.url}/_sim/stats

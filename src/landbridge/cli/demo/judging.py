@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from landbridge.cli.demo import ledger, mirror, plants, sides
+from landbridge.cli.demo import books, ledger, mirror, plants, sides
+from landbridge.cli.demo.books import Books
 from landbridge.cli.demo.emitting import HOOKS, Spoken
 from landbridge.cli.demo.inside import TENANT
 from landbridge.cli.demo.ledger import Deliveries, Webhooks
@@ -41,6 +42,7 @@ async def judge(
     earlier: Before,
     spoken: Spoken,
     spoiled: Spoiled,
+    kept: Books,
     *,
     seconds: float,
 ) -> Outcome:
@@ -49,12 +51,19 @@ async def judge(
         await sides.compared(scene, connected, earlier, kind)
         for kind in (*mirror.STRIPE, sides.EVENT)
     ]
+    in_books = await books.compared(scene, kept)
     inbox = await _webhooks(scene)
     sent = ledger.deliveries(scene.theirs.deliveries(), spoken.committed, HOOKS)
     others = await asyncio.to_thread(lambda: scene.theirs.sides)
     lines = [
         await _connected(scene),
         *_mirror_lines(mirrored),
+        Line(
+            what="in the books",
+            ours=sum(len(each.ours.live) for each in in_books),
+            theirs=sum(len(each.theirs.live) for each in in_books),
+            note="two organisations of a Xero simulator, behind one consent",
+        ),
         *await _webhook_lines(scene, inbox),
         Line(what="parked", ours=spoiled.parked, theirs=spoiled.records, note=spoiled.reason),
         Line(
@@ -65,7 +74,7 @@ async def judge(
         ),
         await _delivery_line(scene, sent, others["deliveries_verified_by"]),
     ]
-    findings: list[Finding] = [each.finding for each in mirrored]
+    findings: list[Finding] = [each.finding for each in (*mirrored, *in_books)]
     findings += [inbox.finding, sent.finding, await _parked(scene)]
     return Outcome(
         lines=lines,

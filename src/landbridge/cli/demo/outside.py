@@ -67,6 +67,7 @@ class Outside:
     stripe_key: str
     stripe_account: str
     calendar: Calendar
+    xero: Control
     receiver: Control
     receiver_process: Child
     deliveries_file: Path
@@ -76,6 +77,7 @@ class Outside:
         """Who they are."""
         return {
             "payments": "a Stripe simulator",
+            "books": "a Xero simulator",
             "calendar": self.calendar.name,
             "deliveries_verified_by": self.receiver.get("stats")["verified_by"],
         }
@@ -91,6 +93,7 @@ class Outside:
     def close(self) -> None:
         """Closes the connections to them; they run on."""
         self.stripe.close()
+        self.xero.close()
         self.receiver.close()
         self.calendar.http.close()
 
@@ -105,8 +108,12 @@ async def start(children: Children, size: Size) -> Outside:
     )
     deliveries = folder / "receiver.jsonl"
     receiver = _simulator(children, "receiver", f"--journal={deliveries}")
-    calendar, stripe_ready, receiver_ready = await asyncio.gather(
-        _calendar(children, size), _ready(children, stripe), _ready(children, receiver)
+    xero = _simulator(children, "xero", "--minute=2000", "--invoices=60")
+    calendar, stripe_ready, receiver_ready, xero_ready = await asyncio.gather(
+        _calendar(children, size),
+        _ready(children, stripe),
+        _ready(children, receiver),
+        _ready(children, xero),
     )
     return Outside(
         stripe=Control(stripe_ready["url"]),
@@ -114,6 +121,7 @@ async def start(children: Children, size: Size) -> Outside:
         stripe_key=stripe_ready["key"],
         stripe_account=stripe_ready["account"],
         calendar=calendar,
+        xero=Control(xero_ready["url"]),
         receiver=Control(receiver_ready["url"]),
         receiver_process=receiver,
         deliveries_file=deliveries,

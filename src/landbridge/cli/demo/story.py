@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from landbridge.cli.demo import emitting, inside, judging, outside, pulling, receiving
+from landbridge.cli.demo import books, emitting, inside, judging, outside, pulling, receiving
 from landbridge.cli.demo.children import Children
 from landbridge.cli.demo.outcome import Outcome
 from landbridge.cli.demo.plants import Plant
@@ -35,8 +35,8 @@ async def tell(
             )
             stack.callback(theirs.close)
             step.said = (
-                "Postgres, server and worker; the others: a Stripe simulator, a receiver,"
-                f" {theirs.calendar.name}"
+                "Postgres, server and worker; the others: simulators of Stripe and Xero,"
+                f" a receiver, {theirs.calendar.name}"
             )
         scene = Scene(
             children=children, screen=screen, size=size, plant=plant, ours=ours, theirs=theirs
@@ -47,11 +47,12 @@ async def tell(
         await receiving.change_payments(scene, connected, earlier)
         await receiving.change_calendar(scene, connected, earlier)
         spoiled = await receiving.spoil_and_mend(scene)
+        kept = await books.keep(scene)
         await emitting.await_deliveries(scene, spoken)
         await judging.plant(scene, connected)
         with screen.step("comparing everything with the others' own journals") as step:
             outcome = await judging.judge(
-                scene, connected, earlier, spoken, spoiled, seconds=time.monotonic() - begun
+                scene, connected, earlier, spoken, spoiled, kept, seconds=time.monotonic() - begun
             )
             step.said = "compared everything, record by record, with the others' own journals"
         screen.outcome(outcome)
