@@ -69,7 +69,7 @@
       outer.setAttribute("aria-label", say("title"));
       const cross = element("button", {
         position: "absolute", top: "0.5rem", insetInlineEnd: "0.5rem", width: "2.5rem", height: "2.5rem",
-        border: "0", borderRadius: "50%", background: "#8883", color: "#777", font: "1.25rem/1 system-ui", cursor: "pointer",
+        border: "0", padding: "0", borderRadius: "50%", background: "#8883", color: "#767676", font: "1.25rem/1 system-ui", cursor: "pointer",
       }, { type: "button", textContent: "\u00d7", onclick: close });
       cross.setAttribute("aria-label", say("close"));
       outer.append(frame, cross);
