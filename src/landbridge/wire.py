@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 
 class Headers(Mapping[str, str]):
     """Header fields: names match in any case, the last of several equal names wins.
@@ -91,6 +93,10 @@ class Response:
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     url: str = ""
+
+    def json(self) -> Any:
+        """The body, read as JSON; ValueError if it is none."""
+        return msgspec.json.decode(self.body)
 
     def __repr__(self) -> str:
         return f"Response({self.status}, {len(self.body)} bytes)"

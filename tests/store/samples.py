@@ -111,6 +111,7 @@ BINDS: dict[str, Any] = {
     "breakers.write.opened": 1,
     "breakers.write.failures": 3,
     "probing": None,
+    "due.take_ref.kind": "deliver",
     "call_errors": ["status 503"],
     "call_lanes": ["backfill"],
     "calls.add.ids": ["new"],

@@ -18,6 +18,7 @@ from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
 from landbridge.client import Client
 from landbridge.clock import Clock, SystemClock
+from landbridge.engine.api import Api
 from landbridge.engine.catalogue import EventType
 from landbridge.engine.connect import Connected, base_of, connect
 from landbridge.engine.disconnect import Disconnected, disconnect
@@ -296,6 +297,20 @@ class Landbridge(Handling, Consenting):
             watch = partial(on_progress, name) if on_progress else lambda _totals: None
             done[name] = await pull_now(self.db, self._open.puller, connection, name, on_page=watch)
         return done
+
+    def api(self, connection: Connection) -> Api:
+        """The provider's API for a connection: `get`, `post`, `put`, `patch`, `delete` by path, and
+        `records`, `create`, `update`, `delete` by models."""
+        provider = self.provider(connection.provider)
+        return Api(
+            self.db,
+            self._open.client,
+            self._open.pusher,
+            provider,
+            connection,
+            base=self._base(provider, connection),
+            clock=self._clock,
+        )
 
     async def reconcile(self, connection: Connection, **more: Any) -> Reconciled:
         """Compares this connection's webhooks with the provider's list of events now, and takes in

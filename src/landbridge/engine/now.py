@@ -57,6 +57,18 @@ async def turn(
     """
     owner = new_owner()
     claim = await _take(db, owner, job, sleep)
+    try:
+        async with held(db, owner, claim, sleep) as hold:
+            yield hold
+    finally:
+        await due.settle(db, owner, done=[claim], again=[])
+
+
+@asynccontextmanager
+async def held(
+    db: Database, owner: str, claim: Claimed, sleep: Callable[[float], Awaitable[None]]
+) -> AsyncIterator[Callable[[Tx], Awaitable[None]]]:
+    """Keeps the lease of a claim alive and gives what fences a transaction; settles nothing."""
 
     async def hold(tx: Tx) -> None:
         await due.hold(tx, owner, claim)
@@ -66,7 +78,6 @@ async def turn(
         yield hold
     finally:
         renewing.cancel()
-        await due.settle(db, owner, done=[claim], again=[])
 
 
 async def _take(

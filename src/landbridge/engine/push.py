@@ -43,11 +43,12 @@ def promise(
     resource: str | None = None,
     action: str | None = None,
     subject: str | None = None,
+    intent: ids.IntentId | None = None,
 ) -> Any:
     """Writes the intent through a bound session and gives its id, to be awaited on async ones.
 
     `subject` is the person it is about, for erasure; None: whom the page names, if the document
-    tells.
+    tells. `intent` is the id it gets, a fresh one by default.
     """
     wanted = action or ("update" if document.id else "create")
     if wanted not in _ACTIONS:
@@ -56,13 +57,13 @@ def promise(
         raise InvalidInput(f"id: the {document.kind} to {wanted} has none; set the provider's id")
     chosen = writable(provider, document, resource, wanted)
     held = present()
-    intent = ids.IntentId(ids.new("int"))
+    name = intent or ids.IntentId(ids.new("int"))
     return bound.execute(
         intents.ADD,
         {
             "environment": to.environment,
             "tenant": to.tenant,
-            "id": intent,
+            "id": name,
             "connection": to.id,
             "resource": chosen.name,
             "action": wanted,
@@ -72,7 +73,7 @@ def promise(
             "shadow": held.shadow if held else None,
             "due": ids.new("due"),
         },
-        intent,
+        name,
     )
 
 

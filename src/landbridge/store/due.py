@@ -215,6 +215,30 @@ async def take(
     return None if row is None else _claimed(row)
 
 
+async def take_ref(
+    db: Tx | Database,
+    *,
+    owner: str,
+    environment: str,
+    tenant: str,
+    kind: str,
+    ref: str,
+    lease: timedelta,
+) -> Claimed | None:
+    """The row that is about this id, leased to `owner` before its time; None while another holds
+    it, or when there is none."""
+    row = await db.row(
+        due_sql.TAKE_REF,
+        owner=owner,
+        environment=environment,
+        tenant=tenant,
+        kind=kind,
+        ref=ref,
+        lease=lease,
+    )
+    return _claimed(row) if row else None
+
+
 async def ready(
     db: Tx | Database, lanes: Sequence[str], lookout: Lookout | None = None
 ) -> set[str]:

@@ -132,6 +132,20 @@ TAKE = Sql(
     """,
 )
 
+TAKE_REF = Sql(
+    "due.take_ref",
+    """
+    WITH moment AS MATERIALIZED (SELECT lb.now() AS now)
+    UPDATE lb.due AS d
+    SET owner = :owner, fence = d.fence + 1, woken = false, due_at = m.now + :lease::interval
+    FROM moment AS m
+    WHERE d.environment = :environment AND d.tenant = :tenant AND d.kind = :kind AND d.ref = :ref
+      AND (d.owner IS NULL OR d.due_at <= m.now)
+    RETURNING d.id, d.environment, d.tenant, d.lane, d.kind, d.ref, d.target, d.key, d.args,
+              d.repeat, d.attempt, d.fence, d.created_at, m.now AS claimed_at, d.due_at
+    """,
+)
+
 READY = Sql(
     "due.ready",
     f"""
