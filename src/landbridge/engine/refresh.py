@@ -88,7 +88,7 @@ class Refresher:
         self._monotonic = monotonic
         self._owner = new_owner()
         self._ends = Ends(db, measures)
-        self._under_way: dict[tuple[str, str, str], asyncio.Task[Grant]] = {}
+        self._under_way: dict[tuple[str, str, str], asyncio.Task[tuple[Grant, Access]]] = {}
         self._log = structlog.get_logger("landbridge.refresh")
 
     async def access(self, connection: Connection) -> Access:
@@ -98,25 +98,26 @@ class Refresher:
         now. OutcomeUnknown: it may have given one that was lost; it is cleared up later.
         """
         grant = await self._read(connection)
-        if not serves(grant):
-            grant = await self.renew(connection, grant)
-        return await self._opened(grant)
+        if serves(grant):
+            return await self._opened(grant)
+        return (await self._newer(connection, grant.version))[1]
 
     async def refused(self, connection: Connection, version: int) -> Access:
         """The token to use after a 401 for that version: a newer one, by a refresh if need be."""
-        return await self._opened(await self._newer(connection, version))
+        return (await self._newer(connection, version))[1]
 
     async def renew(self, connection: Connection, grant: Grant) -> Grant:
         """The grant with newer tokens than it was read with. Errors as in `access`."""
-        return await self._newer(connection, grant.version)
+        return (await self._newer(connection, grant.version))[0]
 
     async def close(self, within: float = 10.0) -> None:
         """Waits for the posts that are under way: what they bring may be the only valid tokens."""
         if tasks := list(self._under_way.values()):
             await asyncio.wait(tasks, timeout=within)
 
-    async def _newer(self, connection: Connection, version: int) -> Grant:
-        """A grant beyond this version. All who ask for one share the look and the refresh."""
+    async def _newer(self, connection: Connection, version: int) -> tuple[Grant, Access]:
+        """A grant beyond this version, and its token. All who ask for one share the look, the
+        refresh and the opening."""
         place = (connection.environment, connection.tenant, connection.access_grant)
         while True:
             task = joined = self._under_way.get(place)
@@ -128,18 +129,17 @@ class Refresher:
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
             # A caller that is cancelled must not take the post of the others with it.
             newer = await asyncio.shield(task)
-            if joined is None or newer.version > version:
+            if joined is None or newer[0].version > version:
                 return newer
 
-    async def _beyond(self, connection: Connection, version: int) -> Grant:
+    async def _beyond(self, connection: Connection, version: int) -> tuple[Grant, Access]:
         grant = await self._read(connection)
         while not (grant.version > version and serves(grant)):
-            newer = await self._refresh(connection, grant)
-            if newer.id == grant.id or serves(newer):
-                return newer
-            # The connection was made again meanwhile, by a grant that is to be refreshed as well.
-            grant = newer
-        return grant
+            before, grant = grant, await self._refresh(connection, grant)
+            # Or the connection was made again meanwhile, by a grant that may be at its end as well.
+            if grant.id == before.id or serves(grant):
+                break
+        return grant, await self._opened(grant)
 
     async def _read(self, connection: Connection) -> Grant:
         """The connection's grant as it is now, also if it was connected again meanwhile."""
