@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from landbridge.errors import InvalidInput
 
 NONCE = 12
+_MOST_VERSION = 2**31 - 1
 
 
 class Kind(StrEnum):
@@ -74,6 +75,8 @@ def head_of(envelope: bytes) -> Head | None:
     else:
         end = 5
         version = int.from_bytes(envelope[1:5], "big")
+        if version > _MOST_VERSION:
+            return None
         found = Head(form=form, text=envelope[:end], version=version)
     return found if len(envelope) > end + NONCE else None
 
