@@ -50,10 +50,18 @@ SCOPES = {
     "accounting.manualjournals.read": "manual journals, to read",
 }
 QUOTAS = [
-    Quota(limit=60, per="minute"),
-    Quota(limit=5_000, per="day"),  # 1,000 in the lowest tier (unsure)
+    Quota(limit=60, per="minute", window="fixed", remaining="X-MinLimit-Remaining"),
+    # 1,000 in the lowest tier (unsure)
+    Quota(limit=5_000, per="day", window="fixed", remaining="X-DayLimit-Remaining"),
     Quota(limit=5),
-    Quota(limit=10_000, per="minute", scope="app"),
+    Quota(
+        limit=10_000,
+        per="minute",
+        scope="app",
+        name="appminute",
+        window="fixed",
+        remaining="X-AppMinLimit-Remaining",
+    ),
 ]
 # Archived, paid and voided ones come as UPDATE; payments are told of by their invoice.
 HOOK = Webhook(
