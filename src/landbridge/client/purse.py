@@ -8,7 +8,7 @@ from landbridge.resilience.quota import Rule
 from landbridge.store.quotas import Ask, Chunk, Crowd, Key, Places
 
 LANES = 4
-_AHEAD = 64
+_AHEAD = 256
 """Calls at most that a chunk holds beyond those that wait."""
 _LINGER = 0.25
 """Seconds for which a place that nobody uses is kept for the next call."""
@@ -170,7 +170,7 @@ class Purse:
         wanted = [0] * LANES
         for lane in range(LANES):
             if self._short(lane, now):
-                some = self.waiting[lane] + min(self.made[lane], _AHEAD)
+                some = self.waiting[lane] + min(2 * self.made[lane], _AHEAD)
                 wanted[lane] = max(some - self.tokens[lane], 1)
         self.made = [0] * LANES
         environment, place, name = self.key

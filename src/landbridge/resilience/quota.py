@@ -20,6 +20,8 @@ from landbridge.wire import Headers
 
 STEPS = 20
 """Steps that a rolling period is cut into: a twentieth of it is the price of exact counting."""
+STEPS_OF_A_SECOND = 4
+"""Those of a second: a shorter step would be over before a leased chunk has come."""
 SHARES = (1.0, 0.98, 0.95, 0.9)
 """How much of a quota may be in use for a call of each lane to be let through, the first lane
 first: the last tenth is never taken by a backfill."""
@@ -59,7 +61,8 @@ class Rule:
         if not period or quota.window == "fixed":
             step, span, pace = period, 1, quota.limit
         else:
-            step, span = period / STEPS, STEPS + 1
+            steps = STEPS if period > 1 else STEPS_OF_A_SECOND
+            step, span = period / steps, steps + 1
             pace = math.ceil(rooms[-1] / span)
         return cls(
             quota=quota,
