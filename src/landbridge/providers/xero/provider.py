@@ -279,7 +279,6 @@ xero = Provider(
         header="Xero-Tenant-Id",
     ),
     quotas=QUOTAS,
-    parallel=4,  # of five that an organisation bears
     webhook=HOOK,
     errors=Errors(
         message="Message",
@@ -287,6 +286,7 @@ xero = Provider(
         in_record="ValidationErrors[].Message",
         code="Detail",
         request_id="Xero-Correlation-Id",  # unsure
+        quota="X-Rate-Limit-Problem",
         dead=["AuthenticationUnsuccessful"],  # the organisation was disconnected
     ),
     resources=[
