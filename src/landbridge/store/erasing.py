@@ -127,6 +127,8 @@ OF_TENANT: Mapping[str, Sql] = {
             "inbox_key",
             "reconciliation",
             "breaker",
+            "refresh_intent",
+            "drill_grant",
             "access_grant",
             "connection",
             "app",
