@@ -89,7 +89,7 @@ _ROWS: Mapping[str, str] = {
         'dlv_' || n""",
     "endpoint_health (environment, tenant, endpoint)": """
         'test', pg_temp.tenant(n), 'end_' || n""",
-    'quota (environment, place, name, "limit", step, used)': """
+    "quota (environment, place, name, most, step, used)": """
         'test', 'account/stripe/acct_' || n, 'minute', 60, 3, array_fill(0, ARRAY[21])""",
     "tenant_key (environment, tenant, version, wrapped, wrapped_by)": """
         'test', 'tenant_' || n, 1, '', 'key'""",
