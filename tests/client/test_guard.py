@@ -237,6 +237,34 @@ async def test_the_name_stays_in_tls_and_in_the_host_field(tmp_path: Path) -> No
                 await http.get(other)
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_kept_connection_that_its_peer_ended_takes_no_call(
+    tmp_path: Path, tls: bool
+) -> None:
+    server, trusted = certificate(tmp_path, "shop.example")
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    taken: list[asyncio.StreamWriter] = []
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(answer)
+
+    guard = Guard(["127.0.0.0/8"], lookup=resolving(["127.0.0.1"]))
+    there = await asyncio.start_server(answering, "127.0.0.1", 0, ssl=server if tls else None)
+    async with there, httpx2.AsyncClient(transport=guarded_transport(guard, tls=trusted)) as http:
+        port = there.sockets[0].getsockname()[1]
+        url = f"{'https' if tls else 'http'}://shop.example:{port}/"
+        for _ in range(2):
+            assert (await http.get(url)).status_code == 200
+        assert len(taken) == 1
+        taken[0].close()
+        await asyncio.sleep(0)
+        assert (await http.get(url)).status_code == 200
+        assert len(taken) == 2
+        taken[1].close()
+
+
 async def test_a_redirect_to_a_refused_address_is_not_connected_to(listener: Listener) -> None:
     there = f"http://[::1]:{listener.port}/latest/meta-data"
     moved = f"HTTP/1.1 302 Found\r\nlocation: {there}\r\ncontent-length: 0\r\n\r\n".encode()

@@ -82,7 +82,8 @@ class Client:
             transport=guarded_transport(guard, tls=tls),
             follow_redirects=False,
             trust_env=False,
-            timeout=timeout,
+            # A read or a write ends with the try, which `exchange` times as a whole.
+            timeout=httpx2.Timeout(timeout, read=None, write=None),
             headers={"User-Agent": "landbridge"},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -78,13 +79,14 @@ class _Network(httpcore2.AsyncNetworkBackend):
         failed: Exception | None = None
         for address in addresses:
             try:
-                return await self._network.connect_tcp(
+                made = await self._network.connect_tcp(
                     address,
                     port,
                     timeout=share,
                     local_address=local_address,
                     socket_options=socket_options,
                 )
+                return _Stream(made)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failed = error
         raise failed or httpcore2.ConnectError(f"{host} has no address")
@@ -100,3 +102,35 @@ class _Network(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    """A connection that says cheaply whether its peer has ended it.
+
+    The pool asks that of every idle connection at every call, and anyio gathers the addresses of
+    both ends for each answer.
+    """
+
+    def __init__(self, inner: httpcore2.AsyncNetworkStream):
+        self._inner = inner
+        self._socket = inner.get_extra_info("socket")
+        self._poll = select.poll()
+        if self._socket.fileno() >= 0:
+            self._poll.register(self._socket.fileno(), select.POLLIN)
+        self.read = inner.read  # type: ignore[method-assign]
+        self.write = inner.write  # type: ignore[method-assign]
+        self.aclose = inner.aclose  # type: ignore[method-assign]
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        if info != "is_readable":
+            return self._inner.get_extra_info(info)
+        # Closed here, its number may be another connection's by now.
+        return self._socket.fileno() < 0 or bool(self._poll.poll(0))
