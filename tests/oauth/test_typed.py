@@ -76,7 +76,8 @@ async def test_credentials_that_are_refused_are_not_kept(world: World) -> None:
     assert await connections.every(world.db, environment="test") == []
 
 
-async def test_a_signed_assertion_connects(world: World) -> None:
+@pytest.mark.parametrize("written", ["\n", "\r\n", "\\n"], ids=["lines", "CRLF", "one line"])
+async def test_a_signed_assertion_connects(world: World, written: str) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -87,7 +88,7 @@ async def test_a_signed_assertion_connects(world: World) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ).decode()
-    pasted = pem.replace("\n", "\\n")
+    pasted = pem.replace("\n", written)
     connected = await type_in(
         world, SIGNED, client_id="signer", user="ann@example.com", private_key=pasted
     )

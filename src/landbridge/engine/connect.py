@@ -172,7 +172,9 @@ def parted_fields(
             )
     for field in wanted.values():
         value = given.get(field.name, "")
-        if not value.strip() or any(ord(letter) < 32 for letter in value):
+        if not value.strip() or any(
+            ord(letter) < 32 for letter in _on_one_line(provider, field, value)
+        ):
             raise InvalidInput(f"{field.name}: {_wanted(field)} is missing")
         if field.pattern and not re.fullmatch(field.pattern, value):
             raise InvalidInput(f"{field.name}: this is not {_wanted(field)}")
@@ -180,6 +182,13 @@ def parted_fields(
     secret = {name: value for name, value in given.items() if name not in open_ones}
     shown = {name: value.strip() for name, value in given.items() if name in open_ones}
     return secret, {**settings, **shown}
+
+
+def _on_one_line(provider: Provider, field: Field, value: str) -> str:
+    """The value; of a private key in PEM without its line breaks, the only ones that may be."""
+    auth = provider.auth
+    is_key = isinstance(auth, JwtBearer) and field.name == auth.key
+    return "".join(value.splitlines()) if is_key else value
 
 
 def _wanted(field: Field) -> str:
