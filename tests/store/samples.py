@@ -228,6 +228,8 @@ BINDS: dict[str, Any] = {
     "start": 0,
     "state": "waiting",
     "begins": "",
+    "connections.count_of_provider.after": "",
+    "connections.of_provider.after": "",
     "connections.set_state.state": "paused",
     "deliveries.list.state": None,
     "deliveries.list.type": None,

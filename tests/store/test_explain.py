@@ -69,6 +69,7 @@ HOT: dict[str, set[str]] = {
 # Who may read a whole table, and why that is right.
 SCANS: dict[str, str] = {
     "condition.sealed": "doctor reads some of the newest secrets, a few times a day",
+    "connections.count_of_provider": "once in a drill, over a small table",
     "deliveries.by_id": "an operator's command; it looks for the delivery in the lines too",
     "endpoints.by_id": "an operator's command, a few times a day, over a small table",
     "erasing.count_emitted": "the outbox is empty but for the last moments, and has no such index",

@@ -30,6 +30,7 @@ from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.engine.reconcile import Reconciled
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
+from landbridge.engine.revoke import Revoked, revoke_all
 from landbridge.engine.sessions import ConnectSession, Wanted, open_session
 from landbridge.engine.withdraw import withdraw
 from landbridge.errors import NotFound, SettingsError
@@ -323,6 +324,26 @@ class Landbridge(Handling, Consenting):
         page = self.provider(connection.provider)
         ask = partial(withdraw, self.db, self._open.vault, self.client, page)
         return await disconnect(self.db, connection, withdraw=ask)
+
+    async def revoke_all(
+        self,
+        provider: str,
+        *,
+        rate: float = 10.0,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> Revoked:
+        """Ends every connection of a provider in this environment, as after a breach: each grant is
+        revoked there, at most `rate` a second. A second call goes on, or tries again what failed.
+        """
+        page = self.provider(provider)
+        return await revoke_all(
+            self.db,
+            partial(withdraw, self.db, self._open.vault, self.client, page),
+            environment=self.settings.environment,
+            provider=page.slug,
+            rate=rate,
+            progress=progress,
+        )
 
     async def replay(self, stopped: Parked) -> str:
         """Does a parked thing again and says what came of it; a change needs its handler here."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.connections_revoke import revoke
 from landbridge.cli.connections_scopes import audit, import_
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 connections = noun("What is connected; pause it, end it.")
 connections.command("audit")(audit)
 connections.command("import")(import_)
+connections.command("revoke")(revoke)
 
 Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 

@@ -167,6 +167,27 @@ _LIST = Sql(
     across="The operator's list shows every tenant of an environment unless one is named.",
 )
 
+_OF_PROVIDER = Sql(
+    "connections.of_provider",
+    f"""
+    SELECT {_COLUMNS} FROM lb.connection
+    WHERE environment = :environment AND provider = :provider AND state <> 'revoked'
+      AND id > :after
+    ORDER BY id LIMIT :most
+    """,
+    across="After a breach every tenant's connections of a provider are ended.",
+)
+
+_COUNT_OF_PROVIDER = Sql(
+    "connections.count_of_provider",
+    """
+    SELECT count(*) FROM lb.connection
+    WHERE environment = :environment AND provider = :provider AND state <> 'revoked'
+      AND id > :after
+    """,
+    across="After a breach every tenant's connections of a provider are ended.",
+)
+
 _SET_STATE = Sql(
     "connections.set_state",
     """
@@ -337,6 +358,24 @@ async def every(
     """Connections of an environment, oldest first; of one tenant if it is named."""
     rows = await db.fetch(_LIST, environment=environment, tenant=tenant, most=most)
     return [_connection(row) for row in rows]
+
+
+async def of_provider(
+    db: Database, *, environment: str, provider: str, after: str, most: int
+) -> list[Connection]:
+    """Connections of a provider that are not ended, of all tenants, in the order of their ids."""
+    rows = await db.fetch(
+        _OF_PROVIDER, environment=environment, provider=provider, after=after, most=most
+    )
+    return [_connection(row) for row in rows]
+
+
+async def count_of_provider(db: Database, *, environment: str, provider: str, after: str) -> int:
+    """How many `of_provider` has behind that id."""
+    count: int = await db.value(
+        _COUNT_OF_PROVIDER, environment=environment, provider=provider, after=after
+    )
+    return count
 
 
 async def of_grant(

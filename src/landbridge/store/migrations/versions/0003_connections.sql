@@ -13,6 +13,8 @@ ALTER TABLE lb.access_grant
     ADD COLUMN state text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'dead')),
     ADD COLUMN reason text NOT NULL DEFAULT ''
 
+CREATE INDEX connection_of_provider ON lb.connection (environment, provider, id)
+
 CREATE TABLE lb.refresh_intent (
     environment  text NOT NULL,
     tenant       text NOT NULL,
