@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import settings
 from landbridge.store.embedded import Attached
 
 pytest_plugins = ["tests._ci_plugin"]
+
+_LOGGERS = ("", "landbridge", "landbridge.call")
 
 settings.register_profile("house", deadline=None)  # tests assert no times
 settings.load_profile("house")
@@ -29,9 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
-    """Ends what a test set up for logs: the stream that was captured for it is closed."""
+    """Ends what a test set up for logs: the stream that was captured for it is closed, and the
+    level that it chose is not the next one's."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     yield
     structlog.reset_defaults()
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

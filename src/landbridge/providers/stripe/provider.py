@@ -137,7 +137,6 @@ invoice = written(
     one="/v1/invoices/{id}",
     subject="customer",
     since=EVENTS,
-    deleted="deleted",
     topics=topics_of(
         "invoice",
         "created updated finalized finalization_failed sent paid payment_succeeded payment_failed"
