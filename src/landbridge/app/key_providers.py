@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from landbridge.app.settings import Settings
-from landbridge.errors import Sealed, SettingsError
-from landbridge.vault import KeyProvider, KeyRing, LocalKey
+from landbridge.errors import SettingsError
+from landbridge.vault import KeyProvider, KeyRing, LocalKey, read_private
 
 
 def key_of(settings: Settings) -> KeyRing:
@@ -76,15 +75,7 @@ def _kms(settings: Settings) -> KeyProvider:
 
 
 def _pin(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        mode, text = path.stat().st_mode, path.read_text()
-    except OSError as error:
-        raise Sealed(f"the PIN file {path} cannot be read: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(f"the PIN file {path} is open to others; run: chmod 600 {path}")
-    return text.strip()
+    return "" if path is None else read_private(path, "PIN").strip()
 
 
 _MAKERS: Mapping[str, Callable[[Settings], KeyProvider]] = MappingProxyType(

@@ -80,14 +80,7 @@ class Dual:
         """
         if not self._candidates:
             return
-        shadow = await shadows.of_connection(
-            self._db,
-            environment=connection.environment,
-            tenant=connection.tenant,
-            connection=connection.id,
-            provider=connection.provider,
-            all=True,
-        )
+        shadow = await shadows.of_connection(self._db, connection, all=True)
         if shadow is None or shadow.rule.candidate not in self._candidates:
             return
         there = [(one.key, one.value) for one in fetched if not one.deleted]

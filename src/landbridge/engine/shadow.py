@@ -71,7 +71,7 @@ class ShadowRecorder:
         """
         if request.method in READS:
             return await self._resolved(provider, connection, request)
-        shadow = await self._holding(provider, connection, request)
+        shadow = await self._holding(connection, request)
         if shadow is None:
             return None
         asked = self._exact(provider, request)
@@ -85,9 +85,7 @@ class ShadowRecorder:
             held.under = shadow.id
         return found.response
 
-    async def _holding(
-        self, provider: Provider, connection: Connection, request: Request
-    ) -> Shadow | None:
+    async def _holding(self, connection: Connection, request: Request) -> Shadow | None:
         """The shadow that a write belongs to: its handler's, its connection's, or that of a record
         which it names and which exists in a shadow only."""
         held = present()
@@ -97,13 +95,7 @@ class ShadowRecorder:
             )
             if named is not None and named.state != "promoted":
                 return named
-        found = await shadows.of_connection(
-            self._db,
-            environment=connection.environment,
-            tenant=connection.tenant,
-            connection=connection.id,
-            provider=provider.slug,
-        )
+        found = await shadows.of_connection(self._db, connection)
         if found is not None:
             return found
         text = request.url + " " + request.body.decode("utf-8", "replace")

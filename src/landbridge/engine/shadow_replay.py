@@ -106,13 +106,7 @@ class ShadowReplay:
         )
         if connection is None:
             raise NotFound(f"the connection {call.connection} of the write {call.id} is gone")
-        other = await shadows.of_connection(
-            self._db,
-            environment=call.environment,
-            tenant=call.tenant,
-            connection=connection.id,
-            provider=connection.provider,
-        )
+        other = await shadows.of_connection(self._db, connection)
         if other is not None:
             raise Conflict(
                 f"the shadow {other.id} keeps writes of {connection.id} back now; end it first"

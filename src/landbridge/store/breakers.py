@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from landbridge.resilience import Breaker, Rule
-from landbridge.store.database import Database, Row
+from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
 MOST = 10_000
@@ -120,15 +120,7 @@ async def failed(
         row = await tx.row(_LOCK, **key)
         assert row is not None
         after = _breaker(row).failed(rule, count, row["now"], factor=factor)
-        await tx.run(
-            _WRITE,
-            **key,
-            failures=after.failures,
-            opened=after.opened,
-            until=after.open_until,
-            probing=after.probing_until,
-            error=error,
-        )
+        await _write(tx, place, after, error)
     return after
 
 
@@ -143,16 +135,21 @@ async def probe(db: Database, place: Place, rule: Rule) -> datetime | None:
         waits = found.waits_until(row["now"])
         if waits is None and found.open_until is not None:
             after = found.probing(rule, row["now"])
-            await tx.run(
-                _WRITE,
-                **key,
-                failures=after.failures,
-                opened=after.opened,
-                until=after.open_until,
-                probing=after.probing_until,
-                error=None,
-            )
+            await _write(tx, place, after)
         return waits
+
+
+async def _write(tx: Tx, place: Place, after: Breaker, error: str | None = None) -> None:
+    """Keeps what a breaker is now; without an `error` its last one stays."""
+    await tx.run(
+        _WRITE,
+        **_key(place),
+        failures=after.failures,
+        opened=after.opened,
+        until=after.open_until,
+        probing=after.probing_until,
+        error=error,
+    )
 
 
 async def close(db: Database, place: Place) -> None:

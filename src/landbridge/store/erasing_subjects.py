@@ -150,21 +150,26 @@ _SUBJECTS_EVENTS = Sql(
     """,
 )
 
-_SUBJECTS_CHANGES = Sql(
-    "erasing.subjects_changes",
-    """
-    WITH gone AS (
-        DELETE FROM lb.change AS t
-        WHERE t.environment = :environment AND t.tenant = :tenant
-          AND t.id = ANY (ARRAY(
-              SELECT o.id FROM lb.change AS o
-              WHERE o.environment = :environment AND o.tenant = :tenant AND o.subject = :subject
-              LIMIT :most))
-        RETURNING 1
+
+def _by_subjects_ids(table: str) -> Sql:
+    """The same for a partitioned table, whose rows are met by their ids."""
+    return Sql(
+        f"erasing.subjects_{table}s",
+        f"""
+        WITH gone AS (
+            DELETE FROM lb.{table} AS t
+            WHERE t.environment = :environment AND t.tenant = :tenant
+              AND t.id = ANY (ARRAY(
+                  SELECT o.id FROM lb.{table} AS o
+                  WHERE o.environment = :environment AND o.tenant = :tenant
+                    AND o.subject = :subject
+                  LIMIT :most))
+            RETURNING 1
+        )
+        SELECT count(*) AS {table} FROM gone
+        """,
     )
-    SELECT count(*) AS change FROM gone
-    """,
-)
+
 
 # With a record goes what is kept of the same remote object under other names: earlier changes, what
 # is parked of it, and what was pushed to it.
@@ -274,31 +279,15 @@ _SUBJECTS_INBOX = inbox(
     """,
 )
 
-_SUBJECTS_CALLS = Sql(
-    "erasing.subjects_calls",
-    """
-    WITH gone AS (
-        DELETE FROM lb.call AS t
-        WHERE t.environment = :environment AND t.tenant = :tenant
-          AND t.id = ANY (ARRAY(
-              SELECT o.id FROM lb.call AS o
-              WHERE o.environment = :environment AND o.tenant = :tenant AND o.subject = :subject
-              LIMIT :most))
-        RETURNING 1
-    )
-    SELECT count(*) AS call FROM gone
-    """,
-)
-
 OF_SUBJECT: Mapping[str, Sql] = {
     "emitted": _SUBJECTS_EMITTED,
     "event": _SUBJECTS_EVENTS,
     "intent": _SUBJECTS_INTENTS,
     "inbox_event": _SUBJECTS_INBOX,
-    "change": _SUBJECTS_CHANGES,
+    "change": _by_subjects_ids("change"),
     "shadow_call": _by_subject("shadow_call"),
     "shadow_sample": _by_subject("shadow_sample"),
     "record": _SUBJECTS_RECORDS,
-    "call": _SUBJECTS_CALLS,
+    "call": _by_subjects_ids("call"),
 }
 """What is erased of a subject, in this order."""

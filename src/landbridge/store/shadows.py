@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
@@ -138,20 +139,20 @@ async def add(
 
 
 async def of_connection(
-    db: Database | Tx,
-    *,
-    environment: str,
-    tenant: str,
-    connection: str,
-    provider: str,
-    all: bool = False,
+    db: Database | Tx, connection: Connection, *, all: bool = False
 ) -> Shadow | None:
     """The shadow that keeps a connection's writes back: its own, else one of its provider.
 
     `all`: also one that lets writes go out and only compares.
     """
+    places = [connection.id, connection.provider]
     return await _covering(
-        db, environment, tenant, [connection, provider], ["connection", "provider"], all=all
+        db,
+        connection.environment,
+        connection.tenant,
+        places,
+        ["connection", "provider"],
+        all=all,
     )
 
 

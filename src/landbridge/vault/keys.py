@@ -78,14 +78,7 @@ class LocalKey:
                 pass
             finally:
                 fresh.unlink()
-        try:
-            mode = path.stat().st_mode
-            text = path.read_text()
-        except OSError as error:
-            raise Sealed(f"the key file {path} cannot be read: {error.strerror}") from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise SettingsError(f"the key file {path} is open to others; run: chmod 600 {path}")
-        return cls.from_text(",".join(text.split()))
+        return cls.from_text(",".join(read_private(path, "key").split()))
 
     async def wrap(self, key: bytes, bound_to: bytes) -> bytes:
         """The data key sealed under the first key."""
@@ -113,6 +106,20 @@ class LocalKey:
 
     async def close(self) -> None:
         """There is nothing to end."""
+
+
+def read_private(path: Path, what: str) -> str:
+    """The text of a file that only its owner can read.
+
+    Sealed: it cannot be read at all. SettingsError: others can read it too.
+    """
+    try:
+        mode, text = path.stat().st_mode, path.read_text()
+    except OSError as error:
+        raise Sealed(f"the {what} file {path} cannot be read: {error.strerror}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"the {what} file {path} is open to others; run: chmod 600 {path}")
+    return text
 
 
 def new_key() -> str:
