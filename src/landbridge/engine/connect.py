@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
-
-import msgspec
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.client.asking import ask
 from landbridge.client.sign_in import ACCESS_TOKEN
+from landbridge.engine.consent_input import check_field
 from landbridge.engine.establish import Connected, check_environment, establish
+from landbridge.engine.tenants import check_tenant
+from landbridge.engine.token_seals import seal_access, seal_credential
 from landbridge.errors import (
     ConsentRefused,
     InvalidInput,
@@ -27,11 +27,11 @@ from landbridge.errors import (
 )
 from landbridge.oauth import Tokens, client_credentials, jwt_bearer
 from landbridge.protocols import Account, Place, identify
-from landbridge.spec import ClientCredentials, Field, JwtBearer, OAuth2, Provider
+from landbridge.spec import ClientCredentials, JwtBearer, OAuth2, Provider
 from landbridge.store import apps, connections, grants
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
 
 __all__ = ["Connected", "base_of", "connect", "parted_fields"]
 
@@ -61,8 +61,7 @@ async def connect(
     Raises InvalidInput for a missing or misshapen field, Refused or ReconnectRequired when the
     provider does not take the credentials, Unreachable when it does not answer.
     """
-    if not tenant or "\x00" in tenant:
-        raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
+    check_tenant(tenant)
     if isinstance(provider.auth, OAuth2):
         raise InvalidInput(
             f"provider: {provider.name} is connected in a browser; begin with"
@@ -82,23 +81,12 @@ async def connect(
         )
     app = await apps.ensure(db, environment=environment, provider=provider.slug)
     grant = ids.new("grt")
-    sealed = partial(vault.seal, environment=environment, tenant=tenant)
-    secret = await sealed(
-        Kind.CREDENTIAL,
-        place=f"grant/{grant}/secret",
-        secret=msgspec.json.encode(dict(credentials)),
-    )
-    row: dict[str, Any] = {
-        "environment": environment,
-        "tenant": tenant,
-        "id": grant,
-        "app": app.id,
-    }
-    access = b""
+    whose = {"environment": environment, "tenant": tenant}
+    secret = await seal_credential(vault, **whose, grant=grant, credential=credentials)
+    access = None
     if tokens is not None:
-        access = await sealed(
-            Kind.ACCESS, place=f"grant/{grant}/access", secret=tokens.access.encode()
-        )
+        access = await seal_access(vault, **whose, grant=grant, token=tokens.access)
+    row: dict[str, Any] = {**whose, "id": grant, "app": app.id}
     async with db.transaction() as tx:
         if tokens is None:
             await connections.save_grant(tx, **row, kind="typed", secret=secret)
@@ -171,28 +159,11 @@ def parted_fields(
                 f" It takes: {', '.join(wanted)}"
             )
     for field in wanted.values():
-        value = given.get(field.name, "")
-        if not value.strip() or any(
-            ord(letter) < 32 for letter in _on_one_line(provider, field, value)
-        ):
-            raise InvalidInput(f"{field.name}: {_wanted(field)} is missing")
-        if field.pattern and not re.fullmatch(field.pattern, value):
-            raise InvalidInput(f"{field.name}: this is not {_wanted(field)}")
+        check_field(provider.auth, field, given.get(field.name, ""))
     open_ones = set(re.findall(r"\{(\w+)\}", provider.base))
     secret = {name: value for name, value in given.items() if name not in open_ones}
     shown = {name: value.strip() for name, value in given.items() if name in open_ones}
     return secret, {**settings, **shown}
-
-
-def _on_one_line(provider: Provider, field: Field, value: str) -> str:
-    """The value; of a private key in PEM without its line breaks, the only ones that may be."""
-    auth = provider.auth
-    is_key = isinstance(auth, JwtBearer) and field.name == auth.key
-    return "".join(value.splitlines()) if is_key else value
-
-
-def _wanted(field: Field) -> str:
-    return f"{field.label} ({field.hint})" if field.hint else field.label
 
 
 def base_of(provider: Provider, settings: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from landbridge.engine.connect import base_of
 from landbridge.engine.consent_input import checked_settings
 from landbridge.engine.establish import Connected, begin, check_environment
 from landbridge.engine.granting import Granted, accounts_of, keep, keep_again
+from landbridge.engine.tenants import check_tenant
 from landbridge.errors import ConsentRefused, InvalidInput, SettingsError, TokenRefused
 from landbridge.oauth import authorize_url, exchange, make_pkce
 from landbridge.protocols import Place
@@ -118,8 +119,7 @@ class Consents:
         """
         page = self._provider(provider)
         auth = _oauth(page)
-        if not tenant or "\x00" in tenant:
-            raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
+        check_tenant(tenant)
         if connection is not None:
             _check_again(connection, page, environment, tenant)
         app = await self._app(page, environment, tenant, connection)
@@ -248,8 +248,11 @@ class Consents:
             pending=several,
         )
         await self._db.notify()
-        waiting = [one for one in connected if one.connection.state == "pending"]
-        choice = await self._offer(begun, waiting, browser_token) if waiting else ""
+        waiting = [one.connection.id for one in connected if one.connection.state == "pending"]
+        choice = ""
+        if waiting:
+            choice = f"{begun.environment}.{self._token()}"
+            await self._offer(choice, browser_token, begun, waiting)
         return Finished(connected=connected, choice=choice, context=begun.args["context"])
 
     async def choose(
@@ -265,7 +268,7 @@ class Consents:
         page = self._provider(app.provider)
         offered = begun.args["offered"]
         if not chosen or not set(chosen) <= set(offered):
-            await self._again(choice, browser_token, begun)
+            await self._offer(choice, browser_token, begun, offered)
             raise InvalidInput("accounts: choose at least one of those that are offered")
         done: list[Connected] = []
         async with self._db.transaction() as tx:
@@ -341,8 +344,8 @@ class Consents:
             **row,
         )
 
-    async def _offer(self, begun: Begun, waiting: Sequence[Connected], browser: str) -> str:
-        token = f"{begun.environment}.{self._token()}"
+    async def _offer(self, token: str, browser: str, begun: Begun, offered: Sequence[str]) -> None:
+        """Lets these connections be chosen from, once, by this token in this browser."""
         await self._save(
             token,
             browser,
@@ -352,22 +355,7 @@ class Consents:
             connection=None,
             scopes=begun.scopes,
             hidden={"choice": True},
-            args={**begun.args, "offered": [one.connection.id for one in waiting]},
-        )
-        return token
-
-    async def _again(self, choice: str, browser: str, begun: Begun) -> None:
-        """Puts a choice back that was taken with nothing to choose."""
-        await self._save(
-            choice,
-            browser,
-            environment=begun.environment,
-            tenant=begun.tenant,
-            app=begun.app,
-            connection=None,
-            scopes=begun.scopes,
-            hidden={"choice": True},
-            args=begun.args,
+            args={**begun.args, "offered": list(offered)},
         )
 
     async def _taken(self, state: str, browser: str, what: str) -> Begun:

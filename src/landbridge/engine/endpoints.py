@@ -26,7 +26,7 @@ from landbridge.engine.endpoint_keys import (
 )
 from landbridge.engine.ping import Pinged, ping
 from landbridge.engine.rotation import Rotation, created, fresh_secrets, scheme_of
-from landbridge.errors import InvalidInput
+from landbridge.engine.tenants import check_tenant
 from landbridge.signing.standard import Signer, new_private_key, new_secret, public_key
 from landbridge.store import endpoints, health, moment
 from landbridge.store.database import Database
@@ -109,8 +109,7 @@ class Endpoints:
         `whsec_` and base64 of 24 to 64 bytes, a `private_key` is `whsk_` and base64 of 32 bytes;
         without them they are made up.
         """
-        if not tenant or "\x00" in tenant:
-            raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
+        check_tenant(tenant)
         settings = checks.checked(
             {
                 "url": url,

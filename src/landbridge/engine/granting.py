@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.client.sign_in import ACCESS_TOKEN
 from landbridge.engine.establish import Connected, establish
+from landbridge.engine.token_seals import seal_tokens
 from landbridge.errors import ConsentRefused
 from landbridge.oauth import Tokens
 from landbridge.protocols import Account, Place, identify_all
@@ -21,7 +20,7 @@ from landbridge.store import connections, grants, workload
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,20 +152,13 @@ class _Sealed:
 
 async def _sealed(vault: Vault, page: Provider, granted: Granted) -> _Sealed:
     named, tokens = ids.new("grt"), granted.tokens
-    whose = {"environment": granted.environment, "tenant": granted.tenant}
-    secret = None
-    if tokens.refresh is not None:
-        secret = await vault.seal(
-            Kind.CREDENTIAL,
-            **whose,
-            place=f"grant/{named}/secret",
-            secret=msgspec.json.encode({"refresh_token": tokens.refresh}),
-        )
-    access = None
-    if tokens.access:
-        access = await vault.seal(
-            Kind.ACCESS, **whose, place=f"grant/{named}/access", secret=tokens.access.encode()
-        )
+    secret, access = await seal_tokens(
+        vault,
+        environment=granted.environment,
+        tenant=granted.tenant,
+        grant=named,
+        tokens=tokens,
+    )
     lives = page.auth.refresh_lives if isinstance(page.auth, OAuth2) else None
     return _Sealed(
         id=named,

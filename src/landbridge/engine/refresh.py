@@ -290,7 +290,15 @@ class Refresher:
         pause = 0.1
         while True:
             try:
-                secret, access = await seal_tokens(self._vault, grant, tokens)
+                secret, access = await seal_tokens(
+                    self._vault,
+                    environment=grant.environment,
+                    tenant=grant.tenant,
+                    grant=grant.id,
+                    tokens=tokens,
+                )
+                assert access is not None  # an answer without one is no answer
+                secret = secret or grant.secret  # where no new refresh token came
                 if not await self._ends.stored(grant, page, intent, tokens, secret, access):
                     await self._superseded(connection, grant, page, tokens)
                 return await self._read(connection)

@@ -10,6 +10,7 @@ from landbridge.client import Client
 from landbridge.client.asking import ask
 from landbridge.clock import Clock
 from landbridge.engine.app_client import open_client
+from landbridge.engine.consent_input import texts_of
 from landbridge.engine.token_seals import open_credential
 from landbridge.errors import InvalidInput
 from landbridge.oauth import Tokens
@@ -26,7 +27,7 @@ async def conversation(
     auth: Auth, app: App, vault: Vault, grant: Grant, settings: Mapping[str, Any], clock: Clock
 ) -> Asked:
     """What begins a conversation that gives new tokens for the grant; each call begins one anew."""
-    placed = _placed(settings)
+    placed = texts_of(settings)
     if isinstance(auth, OAuth2):
         client = await open_client(vault, app)
         token = (await open_credential(vault, grant))["refresh_token"]
@@ -51,8 +52,4 @@ async def give_back(
         token, hint = tokens.refresh or tokens.access, "refresh_token"
         if tokens.refresh is None:
             hint = "access_token"
-        await ask(client, oauth.revoke(auth, shown, token, hint=hint, settings=_placed(settings)))
-
-
-def _placed(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in settings.items() if isinstance(value, str)}
+        await ask(client, oauth.revoke(auth, shown, token, hint=hint, settings=texts_of(settings)))

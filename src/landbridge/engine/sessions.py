@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from landbridge.engine.tenants import check_tenant
 from landbridge.errors import InvalidInput
 from landbridge.store import sessions
 from landbridge.store.connections import Connection
@@ -121,8 +122,7 @@ def origin_of(address: str) -> str:
 
 
 def _check(wanted: Wanted, environment: str) -> None:
-    if not wanted.tenant or "\x00" in wanted.tenant:
-        raise InvalidInput("tenant: empty; give your own id of the customer, such as acme")
+    check_tenant(wanted.tenant)
     if not 1 <= wanted.minutes <= _LONGEST:
         raise InvalidInput(f"minutes: {wanted.minutes} is not between 1 and {_LONGEST} (a day)")
     if wanted.origin and not _ORIGIN.fullmatch(wanted.origin):

@@ -1,4 +1,4 @@
-"""Opens and seals what a grant's row holds, for those who speak with a token's address."""
+"""Seals and opens what a grant's row holds: its credential, and its access token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def open_credential(vault: Vault, grant: Grant) -> Mapping[str, str]:
         Kind.CREDENTIAL,
         environment=grant.environment,
         tenant=grant.tenant,
-        place=f"grant/{grant.id}/secret",
+        place=_secret_of(grant.id),
         envelope=grant.secret,
     )
     return msgspec.json.decode(opened, type=dict[str, str])
@@ -35,27 +35,55 @@ async def open_access(vault: Vault, grant: Grant) -> str:
         Kind.ACCESS,
         environment=grant.environment,
         tenant=grant.tenant,
-        place=f"grant/{grant.id}/access",
+        place=_access_of(grant.id),
         envelope=grant.access,
     )
     return opened.decode()
 
 
-async def seal_tokens(vault: Vault, grant: Grant, tokens: Tokens) -> tuple[bytes | None, bytes]:
-    """The sealed credential and the sealed access token of a grant that was refreshed.
-
-    The credential stays as it is where no new refresh token was given.
-    """
-    whose = {"environment": grant.environment, "tenant": grant.tenant}
-    secret = grant.secret
-    if tokens.refresh is not None:
-        secret = await vault.seal(
-            Kind.CREDENTIAL,
-            **whose,
-            place=f"grant/{grant.id}/secret",
-            secret=msgspec.json.encode({"refresh_token": tokens.refresh}),
-        )
-    access = await vault.seal(
-        Kind.ACCESS, **whose, place=f"grant/{grant.id}/access", secret=tokens.access.encode()
+async def seal_credential(
+    vault: Vault, *, environment: str, tenant: str, grant: str, credential: Mapping[str, str]
+) -> bytes:
+    """The sealed credential of the grant with this id: what `open_credential` gives."""
+    return await vault.seal(
+        Kind.CREDENTIAL,
+        environment=environment,
+        tenant=tenant,
+        place=_secret_of(grant),
+        secret=msgspec.json.encode(dict(credential)),
     )
+
+
+async def seal_access(
+    vault: Vault, *, environment: str, tenant: str, grant: str, token: str
+) -> bytes:
+    """The sealed access token of the grant with this id."""
+    return await vault.seal(
+        Kind.ACCESS,
+        environment=environment,
+        tenant=tenant,
+        place=_access_of(grant),
+        secret=token.encode(),
+    )
+
+
+async def seal_tokens(
+    vault: Vault, *, environment: str, tenant: str, grant: str, tokens: Tokens
+) -> tuple[bytes | None, bytes | None]:
+    """The sealed refresh token and the sealed access token; None for one that did not come."""
+    whose = {"environment": environment, "tenant": tenant, "grant": grant}
+    secret = access = None
+    if tokens.refresh is not None:
+        kept = {"refresh_token": tokens.refresh}
+        secret = await seal_credential(vault, **whose, credential=kept)
+    if tokens.access:
+        access = await seal_access(vault, **whose, token=tokens.access)
     return secret, access
+
+
+def _secret_of(grant: str) -> str:
+    return f"grant/{grant}/secret"
+
+
+def _access_of(grant: str) -> str:
+    return f"grant/{grant}/access"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from landbridge.client import Client
 from landbridge.client.asking import ask
 from landbridge.engine.app_client import of, open_client
+from landbridge.engine.consent_input import texts_of
+from landbridge.engine.token_seals import open_access, open_credential
 from landbridge.errors import LandbridgeError
 from landbridge.oauth import addresses, revoke
 from landbridge.spec import OAuth2, Provider
@@ -16,7 +16,7 @@ from landbridge.store import connections, grants
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.grants import Grant
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ async def withdraw(
             detail=f"the consent is kept at {provider.name}: {len(others)} other"
             f" connection{'s live' if len(others) > 1 else ' lives'} by it",
         )
-    settings = {name: text for name, text in connection.settings.items() if isinstance(text, str)}
+    settings = texts_of(connection.settings)
     try:
         if not addresses(auth, settings).revoke:
             return Withdrawn(
@@ -97,15 +97,8 @@ async def _grant(db: Database, connection: Connection) -> Grant | None:
 
 async def _token(vault: Vault, grant: Grant) -> tuple[str, str]:
     """What kind of token there is to revoke, and the token; the refresh token if there is one."""
-    whose = {"environment": grant.environment, "tenant": grant.tenant}
-    if grant.secret is not None:
-        place = f"grant/{grant.id}/secret"
-        opened = await vault.open(Kind.CREDENTIAL, **whose, place=place, envelope=grant.secret)
-        kept = msgspec.json.decode(opened, type=dict[str, str | None])
-        if kept.get("refresh_token"):
-            return "refresh_token", kept["refresh_token"] or ""
+    if token := (await open_credential(vault, grant)).get("refresh_token"):
+        return "refresh_token", token
     if grant.access is not None:
-        place = f"grant/{grant.id}/access"
-        opened = await vault.open(Kind.ACCESS, **whose, place=place, envelope=grant.access)
-        return "access_token", opened.decode()
+        return "access_token", await open_access(vault, grant)
     return "", ""

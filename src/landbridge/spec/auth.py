@@ -15,6 +15,7 @@ __all__ = [
     "Field",
     "JwtBearer",
     "OAuth2",
+    "has_lines",
 ]
 
 
@@ -191,3 +192,8 @@ class JwtBearer:
 
 
 Auth = ApiKey | Basic | OAuth2 | ClientCredentials | JwtBearer
+
+
+def has_lines(auth: Auth, field: Field) -> bool:
+    """Whether what is typed into a field may have lines: a private key in PEM."""
+    return isinstance(auth, JwtBearer) and field.name == auth.key

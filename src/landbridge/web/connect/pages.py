@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from landbridge.spec import Field, JwtBearer, OAuth2, Provider
+from landbridge.spec import Field, OAuth2, Provider, has_lines
 from landbridge.web.connect.markup import Markup, joined, tag
 from landbridge.web.connect.texts import TEXTS
 
@@ -268,7 +268,6 @@ def _input(provider: Provider, each: Field, value: str, problems: Mapping[str, s
     about = " ".join(
         [*([f"{name}-hint"] if each.hint else []), *([f"{name}-problem"] if problem else [])]
     )
-    auth = provider.auth
     common: dict[str, str | bool | None] = {
         "id": name,
         "name": each.name,
@@ -279,7 +278,7 @@ def _input(provider: Provider, each: Field, value: str, problems: Mapping[str, s
         "aria_describedby": about or None,
         "aria_invalid": "true" if problem else None,
     }
-    if isinstance(auth, JwtBearer) and each.name == auth.key:
+    if has_lines(provider.auth, each):
         control = tag("textarea", "" if each.secret else value, rows="6", **common)
     elif each.secret:
         control = tag(
