@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "serve": Entry(
         target="landbridge.cli.serve:serve",
-        help="Serve the webhook intake and health.",
+        help="Serve webhooks, the connect pages and health.",
     ),
     "worker": Entry(
         target="landbridge.cli.worker:worker",
@@ -55,7 +55,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "keys": Entry(
         target="landbridge.cli.keys:keys",
-        help="Make the key that seals every secret.",
+        help="Make, show, rotate or move the keys that seal every secret.",
     ),
     "providers": Entry(
         target="landbridge.cli.providers:providers",
