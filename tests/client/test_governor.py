@@ -69,9 +69,12 @@ async def test_most_calls_ask_nobody(office: Office) -> None:
 
 
 async def test_a_page_without_quotas_holds_nobody_up(office: Office) -> None:
-    governor = office()
+    measures = Measures()
+    governor = office(measures=measures)
     await governor.acquire(page(), ACME, Lane.BACKFILL)
     governor.answered(page(), ACME, answer(429))
+    await governor.acquire(page(), ACME, Lane.BACKFILL)
+    assert measures.counts(QUOTA_LEASES)[()] == 0
 
 
 async def test_processes_together_make_no_more_calls_than_the_quota(

@@ -6,6 +6,7 @@ which of the two goes on: `listing` is in it while a listing is under way, `sinc
 
 from collections.abc import Generator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,21 +82,14 @@ def write(
     """
     step = _step(resource, action)
     headers = {resource.idempotency: intent} if resource.idempotency else {}
+    query = [*step.query.items()]
+    asking = partial(call, provider, place, step.method, step.path, key=key, query=query)
     if action == "delete":
         content_type, content = ("", b"")
         if step.sends:
             content_type, content = _content(provider, step, step.sends, base_raw)
             headers = {**headers, "Content-Type": content_type}
-        request = call(
-            provider,
-            place,
-            step.method,
-            step.path,
-            key=key,
-            query=[*step.query.items()],
-            headers=headers,
-            body=content,
-        )
+        request = asking(headers=headers, body=content)
         response = yield request
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
@@ -104,16 +98,7 @@ def write(
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
         body = resource.maps.apply(codec(resource.format).parse(base_raw), body)
     content_type, content = _content(provider, step, body, base_raw)
-    request = call(
-        provider,
-        place,
-        step.method,
-        step.path,
-        key=key,
-        query=[*step.query.items()],
-        headers={**headers, "Content-Type": content_type},
-        body=content,
-    )
+    request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
     expect(provider, request, response)
     told = single(provider, resource, response)
