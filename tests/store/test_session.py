@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import JSON, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from landbridge.store.database import Database
@@ -21,13 +23,18 @@ class Paid(Base):
     __tablename__ = "paid"
     id: Mapped[int] = mapped_column(primary_key=True)
     invoice: Mapped[str]
+    lines: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    notes: Mapped[list[str] | None] = mapped_column(JSON)
 
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url, budget=2)
     async with database.transaction() as tx:
-        await tx.execute("CREATE TABLE paid (id serial PRIMARY KEY, invoice text NOT NULL)")
+        await tx.execute(
+            "CREATE TABLE paid (id serial PRIMARY KEY, invoice text NOT NULL,"
+            " lines jsonb, notes json)"
+        )
     yield database
     await database.close()
 
@@ -71,3 +78,20 @@ async def test_what_the_session_rolls_back_leaves_the_rest_alone(db: Database) -
             await session.flush()
             await session.rollback()
     assert await paid(db) == ["kept"]
+
+
+async def test_json_is_decoded_for_the_session_alone(db: Database) -> None:
+    """What SQLAlchemy would set on a connection stays on it, and ours go back to the pool."""
+    json = "SELECT lines, notes FROM paid"
+    async with db.transaction() as tx:
+        async with tx.session() as session:
+            session.add(Paid(invoice="in_1", lines={"a": [1]}, notes=["é"]))
+            await session.flush()
+            assert await session.scalar(select(Paid.lines["a"])) == [1]
+            within = await tx.execute(json)
+        async with tx.session() as session:
+            read = (await session.scalars(select(Paid))).one()
+            assert (read.lines, read.notes) == ({"a": [1]}, ["é"])
+        after = await tx.execute(json)
+    for rows in (within, after):
+        assert [dict(row) for row in rows] == [{"lines": '{"a": [1]}', "notes": '["\\u00e9"]'}]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sqlalchemy.dialects import registry  # noqa: PLC0415 - 0.2 s
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
@@ -31,16 +32,19 @@ async def session(connection: Any) -> AsyncIterator[AsyncSession]:
     """An AsyncSession on the connection of an open transaction; flushed at the end of the block.
 
     Its begin and commit are a savepoint inside that transaction, so what it writes is committed,
-    or undone, together with ours.
+    or undone, together with ours. JSON columns are Python values where SQLAlchemy knows their type,
+    and text in a bare `text()` statement.
     """
-    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415 - 0.2 s
+    from sqlalchemy.dialects import registry  # noqa: PLC0415 - 0.2 s
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
     async def lend(*_: object, **__: object) -> _Lent:
         return _Lent(connection)
 
+    registry.register("postgresql.landbridge_lent", "landbridge.store.session_dialect", "Lent")
     engine = create_async_engine(
-        "postgresql+asyncpg://?prepared_statement_cache_size=0",
+        "postgresql+landbridge_lent://?prepared_statement_cache_size=0",
         async_creator=lend,
         poolclass=NullPool,
     )
