@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlalchemy.dialects import registry  # noqa: PLC0415 - 0.2 s
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
