@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx2
+import httpcore2
 import pytest
 
+from landbridge.client.exchange import Exchange
 from landbridge.client.guard import Guard, Target
 from landbridge.client.lean import LeanSender
 from landbridge.client.sender import Sender
-from landbridge.client.transport import guarded_transport
+from landbridge.client.transport import guarded_pool
 from landbridge.errors import Forbidden, InvalidInput, SettingsError, Unreachable
+from landbridge.wire import Request, Response
 from tests.client.servers import Listener, certificate, listening, says
 
 Get = Callable[[Guard, str], Awaitable[int]]
@@ -30,13 +34,23 @@ async def by_lean(guard: Guard, url: str) -> int:
         return (await sender.post(url, {}, b"{}")).status
 
 
-async def by_transport(guard: Guard, url: str) -> int:
-    transport = guarded_transport(guard)
-    async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5) as client:
-        return (await client.post(url, content=b"{}")).status_code
+async def by_exchange(guard: Guard, url: str) -> int:
+    async with exchanging(guard) as exchange:
+        return (await exchange.send(Request(method="POST", url=url, body=b"{}"), 1000)).status
 
 
-@pytest.fixture(params=[by_sender, by_lean, by_transport])
+@asynccontextmanager
+async def exchanging(guard: Guard, tls: ssl.SSLContext | None = None) -> AsyncIterator[Exchange]:
+    exchange = Exchange(guard, tls=tls, timeout=5)
+    yield exchange
+    await exchange.close()
+
+
+async def get_by(exchange: Exchange, url: str) -> Response:
+    return await exchange.send(Request(method="GET", url=url), 1000)
+
+
+@pytest.fixture(params=[by_sender, by_lean, by_exchange])
 def get(request: pytest.FixtureRequest) -> Get:
     """The ways in which we call an address that somebody else chose."""
     chosen: Get = request.param
@@ -96,7 +110,7 @@ LOOPBACK = [
 async def test_no_spelling_of_loopback_is_connected_to(
     listener: Listener, get: Get, host: str
 ) -> None:
-    with pytest.raises((Forbidden, InvalidInput, httpx2.InvalidURL)):
+    with pytest.raises((Forbidden, InvalidInput)):
         await get(Guard(), f"http://{host}:{listener.port}/")
     assert listener.connects == 0
 
@@ -223,8 +237,8 @@ async def test_the_name_stays_in_tls_and_in_the_host_field(tmp_path: Path) -> No
         for kind in (Sender, LeanSender):
             async with kind(guard, tls=client) as sender:
                 assert (await sender.post(url, {}, b"")).status == 200
-        async with httpx2.AsyncClient(transport=guarded_transport(guard, tls=client)) as http:
-            assert (await http.get(url)).status_code == 200
+        async with exchanging(guard, client) as exchange:
+            assert (await get_by(exchange, url)).status == 200
         assert listener.names == ["shop.example"] * 3
         assert all(b"Host: shop.example:" in each for each in listener.requests)
         other = f"https://other.example:{listener.port}/"
@@ -232,9 +246,9 @@ async def test_the_name_stays_in_tls_and_in_the_host_field(tmp_path: Path) -> No
             async with kind(guard, tls=client) as sender:
                 with pytest.raises(Unreachable, match="TLS certificate is not accepted"):
                     await sender.post(other, {}, b"")
-        async with httpx2.AsyncClient(transport=guarded_transport(guard, tls=client)) as http:
-            with pytest.raises(httpx2.ConnectError):
-                await http.get(other)
+        async with exchanging(guard, client) as exchange:
+            with pytest.raises(httpcore2.ConnectError):
+                await get_by(exchange, other)
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -252,15 +266,15 @@ async def test_a_kept_connection_that_its_peer_ended_takes_no_call(
 
     guard = Guard(["127.0.0.0/8"], lookup=resolving(["127.0.0.1"]))
     there = await asyncio.start_server(answering, "127.0.0.1", 0, ssl=server if tls else None)
-    async with there, httpx2.AsyncClient(transport=guarded_transport(guard, tls=trusted)) as http:
+    async with there, exchanging(guard, trusted) as exchange:
         port = there.sockets[0].getsockname()[1]
         url = f"{'https' if tls else 'http'}://shop.example:{port}/"
         for _ in range(2):
-            assert (await http.get(url)).status_code == 200
+            assert (await get_by(exchange, url)).status == 200
         assert len(taken) == 1
         taken[0].close()
         await asyncio.sleep(0)
-        assert (await http.get(url)).status_code == 200
+        assert (await get_by(exchange, url)).status == 200
         assert len(taken) == 2
         taken[1].close()
 
@@ -272,10 +286,7 @@ async def test_a_redirect_to_a_refused_address_is_not_connected_to(listener: Lis
     async with listening(says(moved)) as first:
         assert await by_sender(guard, first.url) == 302
         assert await by_lean(guard, first.url) == 302
-        transport = guarded_transport(guard)
-        async with httpx2.AsyncClient(transport=transport, follow_redirects=True) as client:
-            with pytest.raises(Forbidden, match="::1, which is loopback"):
-                await client.get(first.url)
+        assert await by_exchange(guard, first.url) == 302
         assert first.connects == 3
     assert listener.connects == 0
 
@@ -298,8 +309,8 @@ async def test_a_name_without_an_address_is_unreachable() -> None:
         await by_sender(guard, "https://gone.example/")
     with pytest.raises(Unreachable, match="has no address"):
         await by_lean(guard, "https://gone.example/")
-    with pytest.raises(httpx2.ConnectError, match="has no address"):
-        await by_transport(guard, "https://gone.example/")
+    with pytest.raises(httpcore2.ConnectError, match="has no address"):
+        await by_exchange(guard, "https://gone.example/")
     with pytest.raises(Unreachable):
         await Guard(lookup=resolving([])).check("https://gone.example/")
 
@@ -370,7 +381,7 @@ async def test_an_allowed_network_lets_in_what_it_holds_and_no_more() -> None:
 async def test_a_url_with_a_password_is_refused_by_the_transport_too(listener: Listener) -> None:
     url = f"http://ann:canary@127.0.0.1:{listener.port}/"
     with pytest.raises(InvalidInput, match="user name or password"):
-        await by_transport(Guard(["127.0.0.0/8"]), url)
+        await by_exchange(Guard(["127.0.0.0/8"]), url)
     assert listener.connects == 0
 
 
@@ -383,9 +394,8 @@ async def test_no_socket_of_the_machine_is_reached(tmp_path: Path) -> None:
 
     path = str(tmp_path / "s")
     async with await asyncio.start_unix_server(count, path):
-        transport = guarded_transport(Guard(["127.0.0.0/8"]))
-        pool = transport._pool  # type: ignore[attr-defined]  # the only way to ask it
+        pool = guarded_pool(Guard(["127.0.0.0/8"]))
         with pytest.raises(Forbidden):
             await pool._network_backend.connect_unix_socket(path)
-        await transport.aclose()
+        await pool.aclose()
     assert reached == []

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import httpx2
-
 from landbridge.app.key_providers import key_of
 from landbridge.app.opening import start_embedded
 from landbridge.app.settings import Settings
 from landbridge.client import Client
+from landbridge.client.exchange import NO_ANSWER
 from landbridge.client.guard import Guard
 from landbridge.clock import Clock
 from landbridge.engine.connect import base_of
@@ -229,7 +228,7 @@ async def _address(db: Database, settings: Settings, clock: Clock) -> Check:
     mend = "start `landbridge serve` there, or correct LANDBRIDGE_PUBLIC_URL"
     try:
         answer = await own.exchange(Request(method="GET", url=f"{url}/health"))
-    except (LandbridgeError, httpx2.TransportError, TimeoutError) as error:
+    except (LandbridgeError, *NO_ANSWER) as error:
         reason = str(error) if isinstance(error, LandbridgeError) else type(error).__name__
         said = f"nothing answers at {url} ({reason}); {mend}"
         return Check(name="public address", state=WARNING if unset else FAILED, said=said)
@@ -288,7 +287,7 @@ async def _reach(client: Client, page: Provider, base: str) -> Check:
         answer = await client.exchange(Request(method="GET", url=base))
     except Forbidden as error:
         return Check(name=name, state=FAILED, said=str(error))
-    except (LandbridgeError, httpx2.TransportError, TimeoutError) as error:
+    except (LandbridgeError, *NO_ANSWER) as error:
         reason = str(error) if isinstance(error, LandbridgeError) else type(error).__name__
         said = f"{base} does not answer ({reason}); check this machine's network and DNS"
         return Check(name=name, state=FAILED, said=said)

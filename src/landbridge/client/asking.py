@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeVar
 
-import httpx2
-
+from landbridge.client.exchange import NO_ANSWER, NOT_SENT, host_of
 from landbridge.client.http import Client
 from landbridge.errors import OutcomeUnknown, Unreachable
 from landbridge.wire import Request, Response
@@ -14,7 +13,6 @@ from landbridge.wire import Request, Response
 R = TypeVar("R")
 
 _MOST_BODY = 1_000_000
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 async def ask(client: Client, conversation: Generator[Request, Response, R]) -> R:
@@ -33,14 +31,14 @@ async def ask(client: Client, conversation: Generator[Request, Response, R]) -> 
 
 
 async def _once(client: Client, request: Request) -> Response:
-    host = request.url.split("://", 1)[-1].split("/", 1)[0]
+    host = host_of(request)
     try:
         return await client.exchange(request, most=_MOST_BODY)
-    except _NOT_SENT as error:
+    except NOT_SENT as error:
         raise Unreachable(
             f"{host} cannot be reached ({type(error).__name__}); it is tried again later"
         ) from None
-    except (httpx2.RequestError, TimeoutError, Unreachable) as error:
+    except (*NO_ANSWER, Unreachable) as error:
         raise OutcomeUnknown(
             f"{host} did not answer ({type(error).__name__}): what was asked may have happened"
         ) from None

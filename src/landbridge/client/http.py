@@ -8,28 +8,31 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
-import httpx2
 from opentelemetry import trace
 
 from landbridge.client.breakers import Breakers
 from landbridge.client.call_log import CallLog
+from landbridge.client.exchange import Exchange
 from landbridge.client.guard import Guard
+from landbridge.client.kept import Kept
 from landbridge.client.seams import AccessTokens, Governor, Lane, Recorder
 from landbridge.client.sign_in import SignIn
-from landbridge.client.signed import Signed, host_of
+from landbridge.client.signed import Signed
 from landbridge.client.telling import Telling
-from landbridge.client.transport import guarded_transport
 from landbridge.clock import Clock
-from landbridge.errors import Unreachable
 from landbridge.resilience import Budget
 from landbridge.spec import Provider
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
-from landbridge.wire import Headers, Request, Response
+from landbridge.wire import Request, Response
 
 MOST_BODY = 64_000_000
 """Bytes of an answer; a larger one is cut off with an error."""
+
+KEPT = 2.0
+"""Seconds for which calls use the envelope that was read, though the connection be ended or made
+again elsewhere meanwhile."""
 
 
 class Client:
@@ -78,20 +81,14 @@ class Client:
         self.sleep = sleep
         self.rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._budgets: dict[str, Budget] = {}
-        self._http = httpx2.AsyncClient(
-            transport=guarded_transport(guard, tls=tls),
-            follow_redirects=False,
-            trust_env=False,
-            # A read or a write ends with the try, which `exchange` times as a whole.
-            timeout=httpx2.Timeout(timeout, read=None, write=None),
-            headers={"User-Agent": "landbridge"},
-        )
+        self.envelopes: Kept[bytes] = Kept(KEPT, monotonic)
+        self._exchange = Exchange(guard, tls=tls, timeout=timeout)
 
     async def close(self) -> None:
         """Writes the call log down and closes every kept connection."""
         if self.calls is not None:
             await self.calls.close()
-        await self._http.aclose()
+        await self._exchange.close()
 
     def signed(
         self, provider: Provider, sign_in: SignIn, *, lane: Lane = Lane.INTERACTIVE
@@ -132,27 +129,7 @@ class Client:
     ) -> Response:
         """One request and its answer, read to the end within `timeout` seconds; no retry.
 
-        Unreachable: the answer has more than `most` bytes.
+        Errors as in `client.exchange.Exchange.send`.
         """
         async with asyncio.timeout(self.timeout if timeout is None else timeout):
-            async with self._http.stream(
-                request.method,
-                request.full_url,
-                headers=list(request.headers.pairs()),
-                content=request.body or None,
-            ) as answer:
-                chunks: list[bytes] = []
-                size = 0
-                async for chunk in answer.aiter_bytes():
-                    size += len(chunk)
-                    if size > most:
-                        raise Unreachable(
-                            f"{host_of(request)} sent more than {most} bytes in one answer"
-                        )
-                    chunks.append(chunk)
-                return Response(
-                    status=answer.status_code,
-                    headers=Headers(answer.headers.multi_items()),
-                    body=b"".join(chunks),
-                    url=str(answer.url),
-                )
+            return await self._exchange.send(request, most)

@@ -9,9 +9,9 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
-import httpx2
 import msgspec
 
+from landbridge.client.exchange import NO_ANSWER, NOT_SENT, host_of
 from landbridge.client.seams import Lane
 from landbridge.client.sign_in import (
     ACCESS_TOKEN,
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from landbridge.client.http import Client
 
 R = TypeVar("R")
-
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-"""What says that not a byte of the request went out."""
 
 _FIELDS = msgspec.json.Decoder(dict[str, str])
 
@@ -87,6 +84,7 @@ class Signed:
         self._sign_in = sign_in
         self._lane = lane
         self._connection = sign_in.connection
+        self._named = tuple(one.idempotency for one in provider.resources if one.idempotency)
 
     async def converse(self, conversation: Generator[Request, Response, R]) -> R:
         """Leads a conversation of requests to its end and gives its result."""
@@ -183,7 +181,7 @@ class Signed:
                 self._having(request, signature.credentials),
                 timeout=min(client.timeout, max(ends - client.monotonic(), 0.001)),
             )
-        except (httpx2.TransportError, TimeoutError) as error:
+        except NO_ANSWER as error:
             return self._unanswered(request, idempotency, error)
         response = hushed(provider, signature.credentials, response)
         outcome = classify(
@@ -192,7 +190,7 @@ class Signed:
         return _Tried(outcome=outcome, response=response)
 
     def _unanswered(self, request: Request, idempotency: str, error: Exception) -> _Tried:
-        sent = not isinstance(error, _NOT_SENT)
+        sent = not isinstance(error, NOT_SENT)
         outcome = classify(self._provider.errors, request, None, None, idempotency=idempotency)
         if not sent and isinstance(outcome, Unknown):
             outcome = Retry(reply=Reply(call=outcome.reply.call, status=None))
@@ -205,9 +203,10 @@ class Signed:
 
     def _idempotency(self, request: Request) -> str:
         """The page's idempotency header that this request carries, or any that it names."""
-        names = [one.idempotency for one in self._provider.resources if one.idempotency]
-        carried = [name for name in names if name in request.headers]
-        return (carried or names or ["Idempotency-Key"])[0]
+        if request.method in READS or not self._named:
+            return "Idempotency-Key"
+        carried = (name for name in self._named if name in request.headers)
+        return next(carried, self._named[0])
 
     def _having(self, request: Request, credentials: Mapping[str, str]) -> Request:
         headers = {
@@ -240,7 +239,12 @@ class Signed:
         return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
 
     async def _typed_in(self, connection: Connection) -> Mapping[str, str]:
-        envelope = await connections.grant_secret(self._client.db, connection)
+        place = (connection.environment, connection.tenant, connection.id)
+        envelope = self._client.envelopes.get(place)
+        if envelope is None:
+            envelope = await connections.grant_secret(self._client.db, connection)
+            if envelope is not None:
+                self._client.envelopes.put(place, envelope)
         if envelope is None:
             raise ReconnectRequired(
                 f"the credentials of connection {connection.id} were forgotten; reconnect it",
@@ -283,8 +287,3 @@ class Signed:
             f"{self._provider.name} at {host} did not answer a write ({reason}): it may have"
             " happened, and is read back before anything else is sent"
         )
-
-
-def host_of(request: Request) -> str:
-    """The host and port of a request, without user and password."""
-    return request.url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]

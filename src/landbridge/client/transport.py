@@ -1,4 +1,4 @@
-"""The guard under httpx2: a transport that connects only to addresses that were looked at."""
+"""The guard under httpx2's pool: it connects only to addresses that were looked at."""
 
 from __future__ import annotations
 
@@ -16,44 +16,26 @@ from landbridge.errors import Forbidden, Unreachable
 _MOST_ADDRESSES = 4
 
 
-def guarded_transport(
+def guarded_pool(
     guard: Guard,
     *,
     tls: ssl.SSLContext | None = None,
     connections: int = 100,
     keep_alive: float = 30.0,
-) -> httpx2.AsyncBaseTransport:
-    """A transport for `httpx2.AsyncClient(transport=...)` that asks the guard before connecting.
+) -> httpcore2.AsyncConnectionPool:
+    """A pool that asks the guard for the addresses of a name before connecting.
 
     The name stays in the Host field and in TLS; only the connection goes to the vetted address.
-    Forbidden: the guard refuses the address; InvalidInput: the URL is not http(s) or holds a
-    password; httpx2.ConnectError: the name has no address. `connections` is the most at once,
-    `keep_alive` how many seconds an idle one is kept.
+    Forbidden: the guard refuses the address; httpcore2.ConnectError: the name has no address.
+    `connections` is the most at once, `keep_alive` how many seconds an idle one is kept.
     """
-    return _Guarded(guard, tls=tls, connections=connections, keep_alive=keep_alive)
-
-
-class _Guarded(httpx2.AsyncHTTPTransport):
-    """httpx2's own transport on a pool whose network is ours; it offers no parameter for that."""
-
-    def __init__(
-        self, guard: Guard, *, tls: ssl.SSLContext | None, connections: int, keep_alive: float
-    ):
-        context = tls or httpx2.create_ssl_context()
-        super().__init__(verify=context)
-        self._guard = guard
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=keep_alive,
-            network_backend=_Network(guard),
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """As httpx2's, after a look at the URL's text."""
-        self._guard.target(str(request.url))
-        return await super().handle_async_request(request)
+    return httpcore2.AsyncConnectionPool(
+        ssl_context=tls or httpx2.create_ssl_context(),
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=keep_alive,
+        network_backend=_Network(guard),
+    )
 
 
 class _Network(httpcore2.AsyncNetworkBackend):

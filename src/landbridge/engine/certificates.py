@@ -7,9 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import httpx2
-
 from landbridge.client import Client
+from landbridge.client.exchange import NO_ANSWER
 from landbridge.clock import Clock
 from landbridge.errors import SignatureError, Unreachable
 from landbridge.signing import Certified
@@ -91,7 +90,7 @@ class Certificates:
         try:
             async with asyncio.timeout(self._deadline):
                 answer = await self._client.exchange(Request(method="GET", url=url), most=_LARGEST)
-        except (httpx2.TransportError, TimeoutError) as error:
+        except NO_ANSWER as error:
             raise Unreachable(
                 f"the certificate at {url} cannot be got ({type(error).__name__})"
             ) from None

@@ -24,12 +24,14 @@ import structlog
 
 from landbridge.client import Client
 from landbridge.client.asking import ask
+from landbridge.client.http import KEPT
+from landbridge.client.kept import Kept
 from landbridge.client.seams import Access
 from landbridge.clock import Clock
 from landbridge.engine import app_client
 from landbridge.engine.refresh_asking import Asked, conversation, give_back
 from landbridge.engine.refresh_end import Ends, Moved, forgotten
-from landbridge.engine.refresh_times import retry_window, serves
+from landbridge.engine.refresh_times import retry_window, serves, serves_for
 from landbridge.engine.token_seals import open_access, seal_tokens
 from landbridge.errors import (
     DatabaseUnavailable,
@@ -88,6 +90,7 @@ class Refresher:
         self._monotonic = monotonic
         self._owner = new_owner()
         self._ends = Ends(db, measures)
+        self._kept: Kept[Grant] = Kept(KEPT, monotonic)
         self._under_way: dict[tuple[str, str, str], asyncio.Task[tuple[Grant, Access]]] = {}
         self._log = structlog.get_logger("landbridge.refresh")
 
@@ -97,10 +100,15 @@ class Refresher:
         ReconnectRequired: there is none any more. Unreachable, Throttled: the provider gives none
         now. OutcomeUnknown: it may have given one that was lost; it is cleared up later.
         """
-        grant = await self._read(connection)
-        if serves(grant):
-            return await self._opened(grant)
-        return (await self._newer(connection, grant.version))[1]
+        place = _place(connection)
+        grant = self._kept.get(place)
+        if grant is None:
+            grant = await self._read(connection)
+            lasts = serves_for(grant)
+            if lasts <= 0:
+                return (await self._newer(connection, grant.version))[1]
+            self._kept.put(place, grant, most=lasts)
+        return await self._opened(grant)
 
     async def refused(self, connection: Connection, version: int) -> Access:
         """The token to use after a 401 for that version: a newer one, by a refresh if need be."""
@@ -118,7 +126,8 @@ class Refresher:
     async def _newer(self, connection: Connection, version: int) -> tuple[Grant, Access]:
         """A grant beyond this version, and its token. All who ask for one share the look, the
         refresh and the opening."""
-        place = (connection.environment, connection.tenant, connection.access_grant)
+        place = _place(connection)
+        self._kept.drop(place)
         while True:
             task = joined = self._under_way.get(place)
             if task is None:
@@ -333,6 +342,10 @@ class Refresher:
 
     def _count(self, page: Provider, grant: Grant, outcome: str) -> None:
         self._measures.count(TOKEN_REFRESHES, grant.environment, page.slug, outcome)
+
+
+def _place(connection: Connection) -> tuple[str, str, str]:
+    return connection.environment, connection.tenant, connection.access_grant
 
 
 def _late(intent: Intent, window: timedelta) -> bool:

@@ -17,12 +17,18 @@ NEVER_ENDS = timedelta(days=36_500)
 
 def serves(grant: Grant) -> bool:
     """Whether its access token is valid for the length of a call, by the database's clock."""
+    return serves_for(grant) > 0
+
+
+def serves_for(grant: Grant) -> float:
+    """For how many seconds from its reading on that is so; 0 or less: it is not."""
     if grant.access is None or grant.state != "live":
-        return False
+        return 0.0
     if grant.expires_at is None:
-        return True
+        return float("inf")
     lives = grant.expires_at - (grant.refreshed_at or grant.created_at)
-    return grant.expires_at - grant.now > min(_MARGIN, lives / 10)
+    spare = grant.expires_at - grant.now - min(_MARGIN, lives / 10)
+    return spare / timedelta(seconds=1)
 
 
 def refresh_at(grant: Grant, auth: Auth) -> datetime | None:
