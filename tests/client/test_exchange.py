@@ -35,8 +35,8 @@ URLS = [
 
 
 @asynccontextmanager
-async def exchanging(**more: float) -> AsyncIterator[Exchange]:
-    exchange = Exchange(Guard(["127.0.0.0/8"]), **more)
+async def exchanging(timeout: float = 30.0) -> AsyncIterator[Exchange]:
+    exchange = Exchange(Guard(["127.0.0.0/8"]), timeout=timeout)
     yield exchange
     await exchange.close()
 

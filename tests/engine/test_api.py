@@ -10,7 +10,8 @@ import pytest
 
 from landbridge import ids
 from landbridge.app.bridge import Landbridge
-from landbridge.errors import InvalidInput, OutcomeUnknown, Refused
+from landbridge.client.http import KEPT
+from landbridge.errors import InvalidInput, OutcomeUnknown, ReconnectRequired, Refused
 from landbridge.models.payments import Customer, Refund
 from landbridge.store.connections import Connection
 from landbridge.testing.control import Control
@@ -152,3 +153,51 @@ async def test_after_a_kill_the_same_intent_sends_the_same_key(
     made = {str(one["id"]) for one in named(stripe, "Ada")}
     assert made == {ada.id, other.id}
     assert ada.id != other.id
+
+
+async def test_a_connection_that_is_made_again_elsewhere_goes_on_with_its_new_key(
+    bridge: Landbridge, shop: Connection, stripe: Control, database_url: str
+) -> None:
+    api = bridge.api(shop)
+    await api.get("/v1/customers")
+    stripe.post("keys", accept=["sk_test_newer"])
+    async with bridge_on(database_url) as elsewhere:
+        await elsewhere.connect(
+            "stripe",
+            tenant="acme",
+            credentials={"key": "sk_test_newer"},
+            settings={"base": stripe.url},
+            every=None,
+        )
+    assert (await api.get("/v1/customers")).status == 200
+    stripe.post("keys", accept=["sk_test_another"])
+    with pytest.raises(ReconnectRequired, match="no longer accepts"):
+        await api.get("/v1/customers")
+
+
+async def test_what_is_disconnected_elsewhere_is_called_for_a_moment_at_most(
+    bridge: Landbridge, shop: Connection, database_url: str
+) -> None:
+    api = bridge.api(shop)
+    await api.get("/v1/customers")
+    async with bridge_on(database_url) as elsewhere:
+        await elsewhere.disconnect(shop)
+    refused = None
+    for _ in range(100):
+        try:
+            await api.get("/v1/customers")
+        except ReconnectRequired as error:
+            refused = error
+            break
+        await asyncio.sleep(KEPT / 20)
+    assert "were forgotten" in str(refused)
+
+
+async def test_what_is_disconnected_here_is_not_called_any_more(
+    bridge: Landbridge, shop: Connection
+) -> None:
+    api = bridge.api(shop)
+    await api.get("/v1/customers")
+    await bridge.disconnect(shop)
+    with pytest.raises(ReconnectRequired, match="were forgotten"):
+        await api.get("/v1/customers")

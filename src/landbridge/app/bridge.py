@@ -320,10 +320,15 @@ class Landbridge(Handling, Consenting):
 
     async def disconnect(self, connection: Connection) -> Disconnected:
         """Ends a connection: revokes its tokens at the provider, forgets its credentials, cancels
-        what waits for it. Records stay. `.provider` says what the provider did."""
+        what waits for it. Records stay. `.provider` says what the provider did.
+
+        Other processes may call for two seconds more, with what they read before."""
         page = self.provider(connection.provider)
         ask = partial(withdraw, self.db, self._open.vault, self.client, page)
-        return await disconnect(self.db, connection, withdraw=ask)
+        ended = await disconnect(self.db, connection, withdraw=ask)
+        self.client.forget(connection)
+        self._open.refresher.forget(connection)
+        return ended
 
     async def revoke_all(
         self,

@@ -175,7 +175,7 @@ async def _open_samples(db: Database, vault: Vault, environment: str) -> int:
         if connection is None:
             continue
         opened += bool(await connection_secrets(vault, connection))
-        envelope = await connections.grant_secret(db, connection)
+        envelope = await connections.grant_secret(db, environment, tenant, connection.access_grant)
         if envelope is not None:
             await vault.open(
                 Kind.CREDENTIAL,

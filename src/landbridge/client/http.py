@@ -17,7 +17,7 @@ from landbridge.client.guard import Guard
 from landbridge.client.kept import Kept
 from landbridge.client.seams import AccessTokens, Governor, Lane, Recorder
 from landbridge.client.sign_in import SignIn
-from landbridge.client.signed import Signed
+from landbridge.client.signed import Signed, place_of
 from landbridge.client.telling import Telling
 from landbridge.clock import Clock
 from landbridge.resilience import Budget
@@ -81,7 +81,7 @@ class Client:
         self.sleep = sleep
         self.rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._budgets: dict[str, Budget] = {}
-        self.envelopes: Kept[bytes] = Kept(KEPT, monotonic)
+        self.envelopes: Kept[tuple[str, bytes]] = Kept(KEPT, monotonic)
         self._exchange = Exchange(guard, tls=tls, timeout=timeout)
 
     async def close(self) -> None:
@@ -89,6 +89,10 @@ class Client:
         if self.calls is not None:
             await self.calls.close()
         await self._exchange.close()
+
+    def forget(self, connection: Connection) -> None:
+        """Reads what was typed in anew for the next call."""
+        self.envelopes.drop(place_of(connection))
 
     def signed(
         self, provider: Provider, sign_in: SignIn, *, lane: Lane = Lane.INTERACTIVE

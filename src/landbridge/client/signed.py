@@ -44,10 +44,12 @@ _FIELDS = msgspec.json.Decoder(dict[str, str])
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Signature:
-    """What one call is signed with, and which version of the grant it is of (None: typed in)."""
+    """What one call is signed with: of which version of the grant, or by which envelope of what
+    was typed in; neither for credentials that are being tried."""
 
     credentials: Mapping[str, str] = field(repr=False)
     version: int | None = None
+    envelope: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,9 +126,10 @@ class Signed:
             tried = await self._try(request, signature, idempotency, ends, attempt)
             outcome, response = tried.outcome, tried.response
             if outcome.credentials_dead and response is not None:
-                if signature.version is None or renewed:
+                newer = None if renewed else await self._newer(signature)
+                if newer is None:
                     raise self._not_accepted(response)
-                signature, renewed = await self._renewed(signature.version), True
+                signature, renewed = newer, True
                 continue
             if not outcome.transient:
                 if response is None:
@@ -222,7 +225,7 @@ class Signed:
         connection = self._connection
         assert connection is not None
         if isinstance(self._provider.auth, ApiKey | Basic):
-            return _Signature(credentials=await self._typed_in(connection))
+            return await self._typed_in(connection)
         if self._client.tokens is None:
             raise SettingsError(
                 f"this client has no access tokens for {self._provider.name}; use the one of an"
@@ -231,34 +234,52 @@ class Signed:
         access = await self._client.tokens.access(connection)
         return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
 
-    async def _renewed(self, version: int) -> _Signature:
+    async def _newer(self, signature: _Signature) -> _Signature | None:
+        """What to sign with after this was not accepted; None: there is nothing newer."""
         tokens, connection = self._client.tokens, self._connection
-        assert tokens is not None
-        assert connection is not None
-        access = await tokens.refused(connection, version)
-        return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
+        if connection is None:
+            return None
+        if signature.version is not None:
+            assert tokens is not None
+            access = await tokens.refused(connection, signature.version)
+            return _Signature(credentials={ACCESS_TOKEN: access.token}, version=access.version)
+        self._client.envelopes.drop(place_of(connection))
+        typed = await self._typed_in(connection)
+        return None if typed.envelope == signature.envelope else typed
 
-    async def _typed_in(self, connection: Connection) -> Mapping[str, str]:
-        place = (connection.environment, connection.tenant, connection.id)
-        envelope = self._client.envelopes.get(place)
+    async def _typed_in(self, connection: Connection) -> _Signature:
+        envelopes, place = self._client.envelopes, place_of(connection)
+        kept = envelopes.get(place)
+        if kept is None:
+            kept = await self._read(connection)
+            envelopes.put(place, kept)
+        grant, envelope = kept
+        opened = await self._client.vault.open(
+            Kind.CREDENTIAL,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            place=f"grant/{grant}/secret",
+            envelope=envelope,
+        )
+        return _Signature(credentials=_FIELDS.decode(opened), envelope=envelope)
+
+    async def _read(self, connection: Connection) -> tuple[str, bytes]:
+        """The connection's grant and its envelope, also if it was connected again meanwhile."""
+        db, whose = self._client.db, (connection.environment, connection.tenant)
+        grant = connection.access_grant
+        envelope = await connections.grant_secret(db, *whose, grant)
         if envelope is None:
-            envelope = await connections.grant_secret(self._client.db, connection)
-            if envelope is not None:
-                self._client.envelopes.put(place, envelope)
+            now = await connections.one(db, environment=whose[0], tenant=whose[1], id=connection.id)
+            if now is not None and now.access_grant != grant:
+                grant = now.access_grant
+                envelope = await connections.grant_secret(db, *whose, grant)
         if envelope is None:
             raise ReconnectRequired(
                 f"the credentials of connection {connection.id} were forgotten; reconnect it",
                 connection=connection.id,
                 reason="forgotten",
             )
-        opened = await self._client.vault.open(
-            Kind.CREDENTIAL,
-            environment=connection.environment,
-            tenant=connection.tenant,
-            place=f"grant/{connection.access_grant}/secret",
-            envelope=envelope,
-        )
-        return _FIELDS.decode(opened)
+        return grant, envelope
 
     def _pause(self, outcome: Outcome, attempt: int) -> float:
         """Seconds until the next try: not before the provider wants it, and jittered."""
@@ -287,3 +308,8 @@ class Signed:
             f"{self._provider.name} at {host} did not answer a write ({reason}): it may have"
             " happened, and is read back before anything else is sent"
         )
+
+
+def place_of(connection: Connection) -> tuple[str, str, str]:
+    """What the envelope of a connection is kept by."""
+    return connection.environment, connection.tenant, connection.id

@@ -118,6 +118,10 @@ class Refresher:
         """The grant with newer tokens than it was read with. Errors as in `access`."""
         return (await self._newer(connection, grant.version))[0]
 
+    def forget(self, connection: Connection) -> None:
+        """Reads the grant anew for the next call."""
+        self._kept.drop(_place(connection))
+
     async def close(self, within: float = 10.0) -> None:
         """Waits for the posts that are under way: what they bring may be the only valid tokens."""
         if tasks := list(self._under_way.values()):

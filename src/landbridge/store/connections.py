@@ -229,14 +229,9 @@ async def save_grant(
     )
 
 
-async def grant_secret(db: Database, connection: Connection) -> bytes | None:
-    """The sealed secret of the connection's grant; None when it was forgotten."""
-    row = await db.row(
-        _GRANT_SECRET,
-        environment=connection.environment,
-        tenant=connection.tenant,
-        id=connection.access_grant,
-    )
+async def grant_secret(db: Database, environment: str, tenant: str, grant: str) -> bytes | None:
+    """The sealed secret of a grant; None when it was forgotten."""
+    row = await db.row(_GRANT_SECRET, environment=environment, tenant=tenant, id=grant)
     return row["secret"] if row else None
 
 
