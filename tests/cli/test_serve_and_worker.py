@@ -94,11 +94,13 @@ def test_webhooks_come_in_are_sorted_and_have_their_records_read(cli: Cli, shop:
         first = until(lambda: cli.ok(*name).json["records"])[0]["key"]
         run(shop, "PATCH", f"objects/customers/{first}", {"set": {"name": "Ada by webhook"}})
         until(lambda: cli.ok(*name).json["records"][0]["unified"]["name"] == "Ada by webhook")
-        (event,) = [
-            each
-            for each in cli.ok("inbox", "list", "--json").json["events"]
-            if each["key"] == first
-        ]
+        (event,) = until(  # a pull may have brought the change before its webhook did
+            lambda: [
+                each
+                for each in cli.ok("inbox", "list", "--json").json["events"]
+                if each["key"] == first
+            ]
+        )
         assert (event["tenant"], event["resource"]) == ("acme", "customer")
         shown = cli.ok("inbox", "show", event["id"], "--json").json
         assert "Ada by webhook" in shown["came"]["body"]

@@ -127,7 +127,7 @@ STRICT = {
 async def test_a_malformed_answer_is_refused_and_its_connection_with_it(
     kind: Kind, answer: bytes
 ) -> None:
-    async with listening(closing(answer)) as listener, kind(LOCAL, deadline=1) as sender:
+    async with listening(closing(answer)) as listener, kind(LOCAL, deadline=10) as sender:
         for _ in range(2):
             with pytest.raises(Unreachable, match=r"^127\.0\.0\.1: its answer cannot be read"):
                 await sender.post(f"{listener.url}/canary", {}, b"canary")
@@ -152,7 +152,7 @@ async def test_the_lean_one_is_strict(answer: bytes) -> None:
     ],
 )
 async def test_an_answer_that_ends_half_way_is_none(kind: Kind, answer: bytes) -> None:
-    async with listening(closing(answer)) as listener, kind(LOCAL, deadline=1) as sender:
+    async with listening(closing(answer)) as listener, kind(LOCAL, deadline=10) as sender:
         with pytest.raises(Unreachable, match="its answer cannot be read"):
             await sender.post(listener.url, {}, b"")
 

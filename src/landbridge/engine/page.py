@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import msgspec
 
 from landbridge.engine.missing import order_missing
+from landbridge.engine.orders import fetch_job
 from landbridge.errors import RecordError, UnmappedCode
 from landbridge.formats import canonical
-from landbridge.protocols import Fetched, Page
+from landbridge.protocols import Fetched, Page, Unreadable
 from landbridge.spec import Resource, find
-from landbridge.store import parked, records, syncs
+from landbridge.store import due, parked, records, syncs
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
@@ -21,9 +23,11 @@ from landbridge.store.syncs import Stream
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What a page did. `missing` were held by us and not met by a full listing: they get asked
-    for one by one, and only an answer that they are gone deletes them. `wanted` answers a page
-    that lists members: those that we hold in another version or not at all."""
+    """What a page did. `missing` are asked for one by one afterwards: what a full listing did not
+    meet, which only an answer that it is gone deletes, and what somebody else read and stored
+    while this page was read. `wanted` answers a page that lists members: those that we hold in
+    another version or not at all. `at` is when it was stored: the next page is read from then on.
+    """
 
     seen: int = 0
     changed: int = 0
@@ -31,6 +35,7 @@ class Applied:
     parked: int = 0
     missing: tuple[str, ...] = ()
     wanted: frozenset[str] | None = None
+    at: datetime | None = None
 
 
 async def apply_page(
@@ -40,13 +45,20 @@ async def apply_page(
     page: Page,
     *,
     run: str,
+    began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
 ) -> Applied:
-    """Stores a page in one transaction; the same page twice changes nothing the second time."""
+    """Stores a page in one transaction; the same page twice changes nothing the second time.
+
+    `began` is an instant before its first request, by the database's clock. Which of two answers
+    is the newer one nobody can tell when the reads overlapped: a record that was stored or parked
+    since then, and came otherwise now, is read again by itself.
+    """
     async with db.transaction() as tx:
         await hold(tx)
-        applied = await _records(tx, stream, resource, page)
-        missing: tuple[str, ...] = ()
+        applied = await _records(tx, stream, resource, page, began)
+        await due.put(tx, [fetch_job(stream, key) for key in applied.missing])
+        missing = applied.missing
         same: list[str] = []
         if page.members is not None:
             held = await records.versions(tx, stream, scope=page.scope)
@@ -58,9 +70,9 @@ async def apply_page(
             if met:
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
-                missing = await order_missing(tx, stream, page)
+                missing += await order_missing(tx, stream, page)
         await syncs.move(tx, stream, cursor=page.cursor, run=run)
-        await syncs.count(
+        at = await syncs.count(
             tx,
             stream,
             run,
@@ -70,7 +82,7 @@ async def apply_page(
             parked=applied.parked,
         )
     wanted = None if page.members is None else frozenset(page.members).difference(same)
-    return replace(applied, missing=missing, wanted=wanted)
+    return replace(applied, missing=missing, wanted=wanted, at=at)
 
 
 async def apply_one(
@@ -80,47 +92,61 @@ async def apply_one(
     key: str,
     fetched: Fetched | None,
     *,
+    began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
 ) -> Applied:
-    """Stores a record that was read by itself; None means that the provider has it no more."""
+    """Stores a record that was read by itself; None means that the provider has it no more.
+
+    `began` as for a page; where nobody can tell which answer is the newer one, nothing is stored
+    and the key is in `missing`.
+    """
     async with db.transaction() as tx:
         await hold(tx)
         scope = ""
-        held = await records.one(tx, stream, key)
-        if held is not None:
-            scope = held.scope
+        stored = await records.one(tx, stream, key)
+        if stored is not None:
+            scope = stored.scope
         page = Page(
             records=(fetched,) if fetched else (),
             gone=() if fetched else (key,),
             cursor={},
             scope=scope or (fetched.scope if fetched else ""),
         )
-        return await _records(tx, stream, resource, page)
+        applied = await _records(tx, stream, resource, page, began)
+        if not applied.changed and not applied.missing:
+            await records.confirm(tx, stream, key)
+        return applied
 
 
-async def _records(tx: Tx, stream: Stream, resource: Resource, page: Page) -> Applied:
+async def _records(
+    tx: Tx, stream: Stream, resource: Resource, page: Page, began: datetime
+) -> Applied:
     await records.turn(tx, stream)
     latest = {fetched.key: fetched for fetched in page.records}
-    present = [fetched for fetched in latest.values() if not fetched.deleted]
     gone = [fetched.key for fetched in latest.values() if fetched.deleted]
     gone += [key for key in page.gone if key not in latest]
-    known = await records.digests(tx, stream, [fetched.key for fetched in present])
+    unreadable = [_stop(each) for each in page.unreadable]
+    held = await records.held(tx, stream, [*latest, *gone, *(stop.key for stop in unreadable)])
+    since = {key for key, one in held.items() if one.read_at > began}
+    again = {key for key in gone if key in since and held[key].digest is not None}
+    again.update(stop.key for stop in unreadable if stop.key in since)
+    stops = [stop for stop in unreadable if stop.key not in again]
+    gone = [key for key in gone if key not in again]
     incoming: list[Incoming] = []
     touched: dict[str, str | None] = {}
-    stops = [
-        Stop(
-            key=unreadable.key or f"digest:{canonical.digest(unreadable.raw).hex()}",
-            reason=unreadable.reason,
-            field=unreadable.field,
-            raw=unreadable.raw,
-        )
-        for unreadable in page.unreadable
-    ]
-    for fetched in present:
+    same: list[str] = []
+    for fetched in latest.values():
+        if fetched.deleted:
+            continue
         digest = canonical.digest(fetched.value)
-        if known.get(fetched.key) == digest:
+        known = held.get(fetched.key)
+        if known is not None and known.digest == digest:
+            same.append(fetched.key)
             if resource.version and fetched.version is not None:
                 touched[fetched.key] = fetched.version
+            continue
+        if fetched.key in since:
+            again.add(fetched.key)
             continue
         read = read_record(resource, fetched, digest)
         if isinstance(read, Stop):
@@ -139,6 +165,7 @@ async def _records(tx: Tx, stream: Stream, resource: Resource, page: Page) -> Ap
         "resource": stream.resource,
     }
     readable = [record.key for record in incoming] + gone
+    readable += [key for key in same if key not in since]
     if readable:
         await parked.clear(tx, readable, **of_stream)
     await parked.park(tx, stops, **of_stream)
@@ -147,6 +174,16 @@ async def _records(tx: Tx, stream: Stream, resource: Resource, page: Page) -> Ap
         changed=changed,
         gone=deleted,
         parked=len(stops),
+        missing=tuple(sorted(again)),
+    )
+
+
+def _stop(unreadable: Unreadable) -> Stop:
+    return Stop(
+        key=unreadable.key or f"digest:{canonical.digest(unreadable.raw).hex()}",
+        reason=unreadable.reason,
+        field=unreadable.field,
+        raw=unreadable.raw,
     )
 
 

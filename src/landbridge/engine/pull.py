@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
 from landbridge.engine.page import Applied, apply_one, apply_page
-from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired
+from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
 from landbridge.spec import Provider, Resource
-from landbridge.store import connections, parked, syncs
+from landbridge.store import connections, moment, parked, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
@@ -22,6 +23,9 @@ from landbridge.store.syncs import Stream
 from landbridge.wire import Request, Response
 
 _STOPPED = "it was stopped; the next run goes on from its last page"
+
+READS = 5
+"""How often a record is read again at once, when others stored it while it was read."""
 
 Hold = Callable[[Tx], Awaitable[None]]
 """Fences a transaction: raises when the work was taken over by another process."""
@@ -37,7 +41,7 @@ class Totals:
     gone: int = 0
     parked: int = 0
     missing: tuple[str, ...] = ()
-    """Keys that a full listing did not meet; each is asked for before it is deleted."""
+    """Keys that are asked for by themselves afterwards: see `engine.page.Applied`."""
 
     def plus(self, page: Applied) -> Totals:
         """These and one page more."""
@@ -49,6 +53,13 @@ class Totals:
             parked=self.parked + page.parked,
             missing=self.missing + page.missing,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    stream: Stream
+    run: str
+    began: datetime
 
 
 def _unwatched(_totals: Totals) -> None:
@@ -96,9 +107,10 @@ class Puller:
         provider = self._provider(connection.provider)
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
-        run = await syncs.start(self._db, stream)
+        run, began = await syncs.start(self._db, stream)
+        reading = _Reading(stream=stream, run=run, began=began)
         try:
-            totals = await self._pages(connection, provider, resource, stream, run, hold, on_page)
+            totals = await self._pages(connection, provider, resource, reading, hold, on_page)
         except ReconnectRequired as error:
             await reauth.refused(self._db, connection, str(error), error.reason)
             await syncs.end(self._db, stream, run, state="failed", reason=str(error))
@@ -121,11 +133,11 @@ class Puller:
         connection: Connection,
         provider: Provider,
         resource: Resource,
-        stream: Stream,
-        run: str,
+        reading: _Reading,
         hold: Hold,
         on_page: Callable[[Totals], None],
     ) -> Totals:
+        stream, began = reading.stream, reading.began
         cursor = await syncs.cursor(self._db, stream)
         totals = Totals()
         lane = Lane.BACKFILL if cursor is None or "listing" in cursor else Lane.INCREMENTAL
@@ -142,7 +154,10 @@ class Puller:
             if isinstance(step, Request):
                 reply = await signed.send(step)
                 continue
-            applied = await apply_page(self._db, stream, resource, step, run=run, hold=hold)
+            applied = await apply_page(
+                self._db, stream, resource, step, run=reading.run, began=began, hold=hold
+            )
+            began = applied.at or began
             if self._seen is not None:
                 await self._seen(connection, resource, step.records)
             reply = applied.wanted
@@ -158,11 +173,21 @@ class Puller:
         provider = self._provider(connection.provider)
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
-        fetched = await self.fetch(connection, provider, resource, key)
-        applied = await apply_one(self._db, stream, resource, key, fetched, hold=hold)
-        if self._seen is not None and fetched is not None:
-            await self._seen(connection, resource, (fetched,))
-        return applied
+        for _ in range(READS):
+            began = await moment.now(self._db)
+            fetched = await self.fetch(connection, provider, resource, key)
+            applied = await apply_one(
+                self._db, stream, resource, key, fetched, began=began, hold=hold
+            )
+            if applied.missing:
+                continue
+            if self._seen is not None and fetched is not None:
+                await self._seen(connection, resource, (fetched,))
+            return applied
+        raise Unreachable(
+            f"{provider.name}: others stored {resource.name} {key} whenever it was read; it is"
+            " read again later"
+        )
 
     async def fetch(
         self, connection: Connection, provider: Provider, resource: Resource, key: str

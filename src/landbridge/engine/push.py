@@ -11,8 +11,9 @@ import msgspec
 from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.engine.held import Holding, holding, present
+from landbridge.engine.orders import fetch_job
 from landbridge.engine.page import apply_one
-from landbridge.engine.pull import Hold, stream_of
+from landbridge.engine.pull import READS, Hold, stream_of
 from landbridge.errors import (
     Conflict,
     InvalidInput,
@@ -26,7 +27,7 @@ from landbridge.formats import codec
 from landbridge.models import Model, read_json
 from landbridge.protocols import Fetched, Place, Written, fetch, write
 from landbridge.spec import Provider, Resource, find
-from landbridge.store import connections, intents, records
+from landbridge.store import connections, due, intents, moment, records
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.intents import Intent
@@ -238,11 +239,18 @@ class Pusher:
         hold: Hold,
     ) -> None:
         key = written.key or intent.key or ""
-        fetched = None
-        if intent.action != "delete":
-            fetched = await self._fetch(connection, provider, resource, key)
         stream = stream_of(connection, resource.name)
-        await apply_one(self._db, stream, resource, key, fetched, hold=hold)
+        for _ in range(READS):
+            began = await moment.now(self._db)
+            fetched = None
+            if intent.action != "delete":
+                fetched = await self._fetch(connection, provider, resource, key)
+            applied = await apply_one(
+                self._db, stream, resource, key, fetched, began=began, hold=hold
+            )
+            if not applied.missing:
+                return
+        await due.put(self._db, [fetch_job(stream, key)])
 
     def _place(self, provider: Provider, connection: Connection) -> Place:
         return Place(base=self._base(provider, connection), settings=dict(connection.settings))

@@ -32,6 +32,15 @@ class Incoming:
     subject: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a key has here: the digest of its content (None: it is deleted, or only parked), and
+    when the last read of it ended whose answer was stored or parked."""
+
+    digest: bytes | None
+    read_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """A record as it stands in the database."""
@@ -50,12 +59,30 @@ class Stored:
     changed_at: datetime
 
 
-_DIGESTS = Sql(
-    "records.digests",
+_HELD = Sql(
+    "records.held",
     """
-    SELECT key, digest FROM lb.record
+    SELECT wanted.key, CASE WHEN record.deleted_at IS NULL THEN record.digest END AS digest,
+        greatest(record.read_at, parked.created_at) AS read_at
+    FROM unnest(:keys::text[]) AS wanted (key)
+    LEFT JOIN lb.record AS record
+        ON record.environment = :environment AND record.tenant = :tenant
+       AND record.connection = :connection AND record.resource = :resource
+       AND record.key = wanted.key
+    LEFT JOIN lb.parked AS parked
+        ON parked.environment = :environment AND parked.tenant = :tenant
+       AND parked.what = 'record' AND parked.place = :connection
+       AND parked.resource = :resource AND parked.key = wanted.key
+    WHERE record.key IS NOT NULL OR parked.key IS NOT NULL
+    """,
+)
+
+_CONFIRM = Sql(
+    "records.confirm",
+    """
+    UPDATE lb.record SET read_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
-      AND resource = :resource AND key = ANY(:keys::text[]) AND deleted_at IS NULL
+      AND resource = :resource AND key = :key
     """,
 )
 
@@ -90,7 +117,8 @@ _APPLY = Sql(
         ON CONFLICT (environment, tenant, connection, resource, key) DO UPDATE
         SET raw = excluded.raw, digest = excluded.digest, version = excluded.version,
             scope = excluded.scope, kind = excluded.kind, unified = excluded.unified,
-            subject = excluded.subject, deleted_at = NULL, changed_at = lb.now()
+            subject = excluded.subject, deleted_at = NULL, changed_at = lb.now(),
+            read_at = lb.now()
     ), changed AS (
         INSERT INTO lb.change (environment, tenant, id, connection, resource, key, kind, before,
             after, subject)
@@ -137,7 +165,8 @@ _DELETE = Sql(
         ORDER BY record.key
         FOR UPDATE OF record
     ), marked AS (
-        UPDATE lb.record AS record SET deleted_at = lb.now(), changed_at = lb.now()
+        UPDATE lb.record AS record
+        SET deleted_at = lb.now(), changed_at = lb.now(), read_at = lb.now()
         FROM doomed
         WHERE record.environment = :environment AND record.tenant = :tenant
           AND record.connection = :connection AND record.resource = :resource
@@ -229,10 +258,15 @@ async def turn(tx: Tx, stream: Stream) -> None:
     await tx.run(_TURN, stream=f"lb.record/{'/'.join(stream.binds().values())}")
 
 
-async def digests(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, bytes]:
-    """The content digests of those of the keys that are stored and not deleted."""
-    rows = await tx.fetch(_DIGESTS, **stream.binds(), keys=list(keys))
-    return {row["key"]: row["digest"] for row in rows}
+async def held(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, Held]:
+    """What is there of these keys: stored, deleted or parked."""
+    rows = await tx.fetch(_HELD, **stream.binds(), keys=list(keys))
+    return {row["key"]: Held(digest=row["digest"], read_at=row["read_at"]) for row in rows}
+
+
+async def confirm(tx: Tx, stream: Stream, key: str) -> None:
+    """Notes that a record was read by itself and is as it stands here."""
+    await tx.run(_CONFIRM, **stream.binds(), key=key)
 
 
 async def apply(tx: Tx, stream: Stream, records: Sequence[Incoming], *, scope: str = "") -> int:

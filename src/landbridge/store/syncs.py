@@ -85,6 +85,7 @@ _START = Sql(
     """
     INSERT INTO lb.run (environment, tenant, id, connection, resource, state)
     VALUES (:environment, :tenant, :id, :connection, :resource, 'running')
+    RETURNING lb.now()
     """,
 )
 
@@ -94,6 +95,7 @@ _COUNT = Sql(
     UPDATE lb.run SET pages = pages + 1, seen = seen + :seen, changed = changed + :changed,
         gone = gone + :gone, parked = parked + :parked
     WHERE environment = :environment AND tenant = :tenant AND id = :id
+    RETURNING lb.now()
     """,
 )
 
@@ -207,20 +209,20 @@ async def finished(db: Database, stream: Stream) -> None:
     await db.run(_FINISHED, **stream.binds())
 
 
-async def start(db: Database, stream: Stream) -> str:
-    """Opens a run and gives its id; a run that never ended is marked as failed."""
+async def start(db: Database, stream: Stream) -> tuple[str, datetime]:
+    """Opens a run and gives its id and the present; a run that never ended is marked as failed."""
     run = ids.new("run")
     async with db.transaction() as tx:
         await tx.run(_ABANDONED, **stream.binds())
-        await tx.run(_START, **stream.binds(), id=run)
-    return run
+        began: datetime = await tx.value(_START, **stream.binds(), id=run)
+    return run, began
 
 
 async def count(
     tx: Tx, stream: Stream, run: str, *, seen: int, changed: int, gone: int, parked: int
-) -> None:
-    """Adds a page to what a run did."""
-    await tx.run(
+) -> datetime:
+    """Adds a page to what a run did; gives the present."""
+    now: datetime = await tx.value(
         _COUNT,
         environment=stream.environment,
         tenant=stream.tenant,
@@ -230,6 +232,7 @@ async def count(
         gone=gone,
         parked=parked,
     )
+    return now
 
 
 async def end(db: Database, stream: Stream, run: str, *, state: str, reason: str = "") -> None:

@@ -163,11 +163,12 @@ CREATE TABLE lb.record (
     subject     text,
     deleted_at  timestamptz,
     changed_at  timestamptz NOT NULL DEFAULT lb.now(),
+    read_at     timestamptz NOT NULL DEFAULT lb.now(),
     PRIMARY KEY (environment, tenant, connection, resource, key)
 ) WITH (fillfactor = 85)
 
 COMMENT ON TABLE lb.record IS
-'The mirror of one remote record: raw as it was sent, and its unified form where the resource is mapped.'
+'The mirror of one remote record: raw as it was sent, and its unified form where the resource is mapped. read_at: when the read ended that brought it, or that found it so when it was read by itself.'
 
 CREATE INDEX record_by_subject ON lb.record (environment, tenant, subject) WHERE subject IS NOT NULL
 
