@@ -111,7 +111,7 @@ def test_webhooks_come_in_are_sorted_and_have_their_records_read(cli: Cli, shop:
         refused = until(lambda: cli.ok("inbox", "refused", "--json").json["refused"])
         assert (refused[0]["why"], refused[0]["provider"]) == ("forged", "stripe")
         told = [json.loads(line) for line in ended(working, signal.SIGTERM).splitlines()]
-        first, *last = [each["event"] for each in told]
+        first, *last = [each["event"] for each in told if each["event"] != "call"]
         assert (first, sorted(last)) == ("worker.started", ["courier.stopped", "worker.stopped"])
         assert ended(serving, signal.SIGINT) == ""
 
