@@ -19,11 +19,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _SECONDS = 120
+_AT_ONCE = 2
 _FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,})(?P<words>.*)$")
 _EXIT = re.compile(r"\(exit (\d+)\)")
 
@@ -181,10 +184,10 @@ def main(pages: Sequence[str]) -> int:
         *sorted((_ROOT / "docs").rglob("*.md")),
     ]
     total, problems = 0, list[str]()
-    for page in paths:
-        ran, wrong = run_page(page, environment=_environment())
-        total += ran
-        problems += wrong
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for ran, wrong in pool.map(partial(run_page, environment=_environment()), paths):
+            total += ran
+            problems += wrong
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"Documentation: {total} pieces ran, {len(problems)} are not as the pages say")
