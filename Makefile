@@ -32,7 +32,7 @@ demo: .venv/.demo  ## run the whole story on this machine (ARGS="--json")
 	@$(BIN)/landbridge demo $(ARGS)
 
 test: .venv/.test  ## run the tests (ARGS="-k pull")
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: .venv/.check  ## format, lint, types, import contracts, documentation that runs
 	@$(BIN)/ruff format --check .

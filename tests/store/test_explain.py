@@ -125,6 +125,7 @@ async def _binds(connection: asyncpg.Connection, statement: Sql) -> dict[str, An
     return binds
 
 
+@pytest.mark.xdist_group("explain")  # it takes half a minute to fill its database
 @pytest.mark.parametrize("statement", EVERY, ids=lambda each: each.name)
 async def test_no_big_table_is_read_whole(statement: Sql, many: asyncpg.Connection) -> None:
     plan = await explain(many, statement, await _binds(many, statement))
