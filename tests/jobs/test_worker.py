@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import structlog
 
-from landbridge.errors import DatabaseUnavailable, Refused, Throttled
+from landbridge.errors import CircuitOpen, DatabaseUnavailable, Refused, Throttled
 from landbridge.jobs import (
     Cancel,
     Done,
@@ -165,8 +165,17 @@ async def test_of_any_other_failure_only_the_type_is_told(stage: _Stage) -> None
 
 async def test_a_provider_that_says_when_is_believed(stage: _Stage) -> None:
     at = datetime(2100, 1, 1, tzinfo=UTC)
-    row = await stage.row_after(Throttled("over quota", retry_at=at))
+    row = await stage.row_after(Throttled("over quota", retry_at=at, status=429))
     assert (row["attempt"], row["due_at"]) == (1, at)
+
+
+@pytest.mark.parametrize("kind", [CircuitOpen, Throttled])
+async def test_a_call_that_was_not_made_spends_no_attempt(
+    stage: _Stage, kind: type[CircuitOpen | Throttled]
+) -> None:
+    at = datetime(2100, 1, 1, tzinfo=UTC)
+    row = await stage.row_after(kind("left alone", retry_at=at))
+    assert (row["attempt"], row["due_at"], row["error"]) == (0, at, "left alone")
 
 
 async def test_the_wait_grows_by_chance_within_bounds(stage: _Stage) -> None:

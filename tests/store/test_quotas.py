@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -79,13 +80,23 @@ async def test_lanes_further_back_stop_earlier(db: Database) -> None:
         for _ in range(60):
             wanted = tuple(100 if each == lane else 0 for each in range(4))
             taken[lane] += sum((await take(db, asking(DAY, wanted=wanted))).given)
-    assert taken == [20, 30, 50, 900]
+    assert taken == [50, 50, 150, 750]
 
 
-async def test_a_backfill_spreads_its_calls_over_a_rolling_period(db: Database) -> None:
-    quota = Quota(limit=2100, per="day")
-    given = [sum((await take(db, asking(quota, wanted=(0, 0, 0, 500)))).given) for _ in range(30)]
-    assert sum(given) == 90 == Rule.of(quota).pace
+async def test_a_backfill_spreads_its_calls_over_a_minute(db: Database) -> None:
+    quota = Quota(limit=2100, per="minute")
+    steps: Counter[int] = Counter()
+    for _ in range(40):
+        chunk = await take(db, asking(quota, wanted=(0, 0, 0, 500)))
+        steps[chunk.tick] += sum(chunk.given)
+    assert max(steps.values()) == 90 == Rule.of(quota).pace
+
+
+async def test_a_backfill_takes_its_part_of_a_day_as_fast_as_it_can(db: Database) -> None:
+    quota = Quota(limit=2000, per="day")
+    given = [sum((await take(db, asking(quota, wanted=(0, 0, 0, 500)))).given) for _ in range(40)]
+    assert sum(given) == 1500
+    assert sum((await take(db, asking(quota, wanted=(0, 0, 9, 0)))).given) == 9
 
 
 async def test_what_is_given_back_can_be_taken_again(db: Database) -> None:
@@ -169,13 +180,22 @@ async def test_nobody_is_given_anything_while_the_provider_wants_no_calls(db: Da
 async def test_places_are_shared_among_those_who_want_some(db: Database) -> None:
     assert (await places(db, crowd(9), "first")).given == 5
     assert (await places(db, crowd(9), "second")).given == 0
-    # It uses four, wants nine, and has to leave some when one is free.
-    assert (await places(db, crowd(9, 4), "first")).given == 4
+    # It uses four, and begins no other call until it uses three.
+    assert (await places(db, crowd(9, 4), "first")).given == 3
     assert (await places(db, crowd(9), "second")).given == 1
     assert (await places(db, crowd(9, 0), "first")).given == 3
     assert (await places(db, crowd(9, 1), "second")).given == 2
     assert (await places(db, crowd(0), "first")).given == 0
     assert (await places(db, crowd(9, 2), "second")).given == 5
+
+
+async def test_a_share_that_others_do_not_want_is_used(db: Database) -> None:
+    assert (await places(db, crowd(1), "first")).given == 1
+    assert (await places(db, crowd(9), "second")).given == 4
+    assert (await places(db, crowd(2, 1), "first")).given == 1
+    assert (await places(db, crowd(9, 4), "second")).given == 3
+    assert (await places(db, crowd(9, 3), "second")).given == 3
+    assert (await places(db, crowd(2, 1), "first")).given == 2
 
 
 async def test_background_leaves_a_place(db: Database) -> None:

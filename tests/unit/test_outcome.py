@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from landbridge.errors import DatabaseUnavailable, InvalidInput, Throttled, Unreachable
+from landbridge.errors import (
+    CircuitOpen,
+    DatabaseUnavailable,
+    InvalidInput,
+    Throttled,
+    Unreachable,
+)
 from landbridge.jobs import Retry, Snooze, full_jitter, new_owner
 from landbridge.jobs.outcome import of_exception, sentence, where
 
@@ -31,13 +37,21 @@ def test_who_failed_together_comes_back_apart() -> None:
 
 def test_what_an_exception_means() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    assert of_exception(Throttled("over quota", retry_at=at)) == Retry(error="over quota", at=at)
+    told = Throttled("over quota", retry_at=at, status=429)
+    assert of_exception(told) == Retry(error="over quota", at=at)
+    assert of_exception(Throttled("over quota")) == Retry(error="over quota")
     assert of_exception(Unreachable("no answer")) == Retry(error="no answer")
     assert of_exception(InvalidInput("amount: wrong")) == Retry(error="amount: wrong")
     assert of_exception(ValueError("a secret")) == Retry(error="ValueError")
     away = of_exception(DatabaseUnavailable("away"))
     assert isinstance(away, Snooze)
     assert away.after > timedelta()
+
+
+def test_a_call_that_was_not_made_spends_no_attempt() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for error in (CircuitOpen("left alone", retry_at=at), Throttled("left alone", retry_at=at)):
+        assert of_exception(error) == Snooze(error="left alone", at=at)
 
 
 def test_a_sentence_is_one_short_line() -> None:

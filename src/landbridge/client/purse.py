@@ -10,9 +10,9 @@ from landbridge.store.quotas import Ask, Chunk, Crowd, Key, Places
 LANES = 4
 _AHEAD = 256
 """Calls at most that a chunk holds beyond those that wait."""
-_LINGER = 0.25
+_LINGER = 0.1
 """Seconds for which a place that nobody uses is kept for the next call."""
-_ANEW = 1.0
+_ANEW = 0.25
 """Seconds after which a process that uses places asks again, so that others get their share."""
 
 
@@ -22,6 +22,7 @@ class Purse:
     __slots__ = (
         "again",
         "asked_at",
+        "asked_for",
         "block",
         "blocked_until",
         "changed_at",
@@ -73,6 +74,8 @@ class Purse:
         self.held = 0
         self.using = 0
         self.asked_at = 0.0
+        self.asked_for = LANES
+        """The most urgent lane that waited when places were asked for."""
         self.changed_at = 0.0
 
     def ready(self, lane: int, cost: int, now: float) -> bool:
@@ -211,8 +214,11 @@ class Purse:
 
     def crowd(self, now: float) -> Crowd:
         """What it wants of a limit of calls at once."""
-        waits = [lane for lane in range(LANES) if self.waiting[lane]]
+        self.asked_for = min((lane for lane in range(LANES) if self.waiting[lane]), default=LANES)
         spare = self.held - self.using if now < self.changed_at + _LINGER else 0
+        need = self.using
+        for lane in reversed(range(LANES)):
+            need = max(need, min(need + self.waiting[lane], self.rule.rooms[lane]))
         # Until the answer is there, no more calls begin than those that are told of.
         self.held = self.using
         environment, place, name = self.key
@@ -221,8 +227,8 @@ class Purse:
             place=place,
             name=name,
             limit=self.rule.quota.limit,
-            most=self.rule.rooms[waits[0]] if waits else self.rule.quota.limit,
-            need=self.using + max(sum(self.waiting), spare),
+            most=self.rule.rooms[self.asked_for % LANES],
+            need=max(need, self.using + spare),
             using=self.using,
             blocked=max(0.0, self.block - now),
         )
@@ -230,12 +236,17 @@ class Purse:
         return crowd
 
     def placed(self, places: Places, asked_at: float, pause: float) -> None:
-        """Takes the places that it has from now on; who waits in vain asks again after `pause`."""
+        """Takes the places that it has from now on, be they fewer than it uses: then no call begins
+        until some have ended. Who waits in vain asks again after `pause`; a call of a lane before
+        theirs does not wait for that."""
         self.held = places.given
         self.asked_at = asked_at
         self.blocked_until = max(self.blocked_until, asked_at + places.blocked)
+        lane = self.asked_for
+        if lane < LANES and places.given >= self.rule.rooms[lane]:
+            pause = _ANEW  # it has all that it may have
         again = asked_at + max(places.blocked, pause)
-        self.opens_at = [again] * LANES
+        self.opens_at[lane:] = [again] * (LANES - lane)
 
     def opening(self, lane: int) -> float:
         """When a call of that lane may find room, as far as is known."""

@@ -18,7 +18,7 @@ from landbridge.engine.pull import stream_of
 from landbridge.engine.push import Pusher, promise
 from landbridge.errors import Conflict, InvalidInput, OutcomeUnknown, Refused
 from landbridge.jobs import new_owner
-from landbridge.jobs.outcome import of_exception
+from landbridge.jobs.outcome import Retry, of_exception
 from landbridge.models import Model, read_json
 from landbridge.protocols import Page, Place, pull
 from landbridge.resilience import expect
@@ -189,7 +189,7 @@ class Api:
             failed = of_exception(error)
             again = due.Again(
                 claim=claim,
-                attempt=claim.attempt + 1,
+                attempt=claim.attempt + isinstance(failed, Retry),
                 at=failed.at,
                 after=_SOON,
                 error=failed.error,

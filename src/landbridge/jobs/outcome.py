@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from landbridge.errors import DatabaseUnavailable, LandbridgeError, ProviderError
+from landbridge.errors import (
+    CircuitOpen,
+    DatabaseUnavailable,
+    LandbridgeError,
+    ProviderError,
+    Throttled,
+)
 from landbridge.store.due import Claimed
 
 _LONGEST_ERROR = 500
@@ -75,14 +81,18 @@ def full_jitter(
 
 
 def of_exception(error: BaseException) -> Retry | Snooze:
-    """What an exception means: try again, when the provider wants it; no attempt is spent while
-    the database is away.
+    """What an exception means: try again, when the provider wants it.
+
+    No attempt is spent while the database is away, nor on a call that was not made: the breaker is
+    open, or a quota leaves no room. Such a job waits for `.retry_at`.
 
     Our own errors' messages hold no secret and are kept; of any other only the type's name is,
     since nobody knows what its message repeats.
     """
     if isinstance(error, DatabaseUnavailable):
         return Snooze(after=_AWAY, error=sentence(str(error)))
+    if isinstance(error, CircuitOpen | Throttled) and error.status is None and error.retry_at:
+        return Snooze(at=error.retry_at, error=sentence(str(error)))
     if isinstance(error, ProviderError):
         return Retry(error=sentence(str(error)), at=error.retry_at)
     if isinstance(error, LandbridgeError):

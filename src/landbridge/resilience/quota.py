@@ -3,7 +3,8 @@
 A window is counted in steps of its period, the newest first. A rolling period is cut into `STEPS`
 and one more is looked at, so that no period of that length, wherever it begins, holds more calls
 than the limit. A fixed period is one step, by the UTC clock. Calls in lanes further back leave
-room for those before them; the last lane also spreads its calls over the period.
+room for those before them. In periods up to a minute the last lane also spreads its calls; of a
+longer one it may take its part as fast as it can, and leaves more.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from landbridge.wire import Headers
 
 STEPS = 20
 """Steps that a rolling period is cut into: a twentieth of it is the price of exact counting."""
-STEPS_OF_A_SECOND = 4
+STEPS_OF_A_SECOND = 10
 """Those of a second: a shorter step would be over before a leased chunk has come."""
 SHARES = (1.0, 0.98, 0.95, 0.9)
 """How much of a quota may be in use for a call of each lane to be let through, the first lane
 first: the last tenth is never taken by a backfill."""
+LONG_SHARES = (1.0, 0.95, 0.9, 0.75)
+"""The same for periods longer than a minute, and for calls at once. A backfill may spend its part
+in the first hour of a day: the last quarter has to do for all others until the evening."""
+_LONG = 60.0
 PERIODS: Mapping[str, float] = {
     "second": 1.0,
     "minute": 60.0,
@@ -57,13 +62,16 @@ class Rule:
     def of(cls, quota: Quota) -> Rule:
         """The numbers of a page's quota."""
         period = PERIODS[quota.per]
-        rooms = [max(1, math.floor(quota.limit * share)) for share in SHARES]
+        shares = SHARES if 0 < period <= _LONG else LONG_SHARES
+        rooms = [max(1, math.floor(quota.limit * share)) for share in shares]
+        pace = quota.limit
         if not period or quota.window == "fixed":
-            step, span, pace = period, 1, quota.limit
+            step, span = period, 1
         else:
             steps = STEPS if period > 1 else STEPS_OF_A_SECOND
             step, span = period / steps, steps + 1
-            pace = math.ceil(rooms[-1] / span)
+            if period <= _LONG:
+                pace = math.ceil(rooms[-1] / span)
         return cls(
             quota=quota,
             period=period,

@@ -77,7 +77,8 @@ class Crowd:
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """The places that the process holds now, all together, and for how long nobody may call."""
+    """The places that the process has from now on, all together, and for how long nobody may call.
+    Where it uses more, those count until it asks again."""
 
     given: int
     blocked: float
@@ -225,12 +226,15 @@ _OCCUPY = Sql(
     ),
     given AS MATERIALIZED (
         SELECT h.*, others.live,
-               greatest(h.using_now, CASE WHEN h.until IS NULL THEN least(
+               CASE WHEN h.until IS NULL THEN greatest(0, least(
                    h.need, h.most - others.taken,
-                   ceil(h.cap::float8 / (others.sharers + 1))::int) ELSE 0 END) AS calls
+                   greatest(ceil(h.cap::float8 / (others.sharers + 1))::int,
+                            h.cap - others.wanted))) ELSE 0 END AS calls
         FROM held AS h,
              LATERAL (
                  SELECT coalesce(sum((o.value ->> 0)::int), 0)::int AS taken,
+                        coalesce(sum(greatest((o.value ->> 0)::int, (o.value ->> 2)::int)), 0)::int
+                            AS wanted,
                         count(*)::int AS sharers,
                         coalesce(jsonb_object_agg(o.key, o.value), '{}') AS live
                  FROM jsonb_each(h.holders) AS o
@@ -240,8 +244,11 @@ _OCCUPY = Sql(
     kept AS (
         UPDATE lb.quota AS q
         SET holders = g.live || CASE WHEN g.calls > 0 OR g.need > 0 THEN jsonb_build_object(
-                :holder::text, jsonb_build_array(g.calls, g.epoch + extract(epoch FROM
-                    CASE WHEN g.calls > 0 THEN :held::interval ELSE :queued::interval END)))
+                :holder::text, jsonb_build_array(greatest(g.calls, g.using_now),
+                    g.epoch + extract(epoch FROM
+                        CASE WHEN g.calls > 0 OR g.using_now > 0 THEN :held::interval
+                             ELSE :queued::interval END),
+                    g.need))
                 ELSE '{}' END,
             blocked_until = g.until, updated_at = g.now
         FROM given AS g
@@ -331,8 +338,8 @@ async def lease(db: Database, asks: Sequence[Ask]) -> dict[Key, Chunk]:
 
 
 async def occupy(db: Database, crowds: Sequence[Crowd], *, holder: str) -> dict[Key, Places]:
-    """The places that `holder` has from now on, for `HELD`: as many as it needs, up to its share
-    where others want some as well, and never fewer than it uses."""
+    """The places that `holder` has from now on, for `HELD`: as many as it needs and others do not
+    want, or its share of all."""
     ordered = sorted(crowds, key=_key)
     rows = await db.fetch(
         _OCCUPY,
