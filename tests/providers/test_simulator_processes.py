@@ -119,6 +119,20 @@ def test_radicale_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert radicale.missing() is None
 
 
+def test_radicale_takes_another_port_where_a_server_was_quicker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with radicale.running(events=0, seed=0) as first:
+        taken, free = int(first.url.rsplit(":", 1)[1]), radicale._free_port()
+        ports = iter([taken, free])
+        monkeypatch.setattr(radicale, "_free_port", lambda: next(ports))
+        second = radicale.start(tmp_path, items=[])
+        try:
+            assert second.url.endswith(f":{free}")
+        finally:
+            second.stop()
+
+
 def test_radicale_runs_from_the_command_line_until_its_input_ends() -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "landbridge.testing.radicale", "--events", "5"],

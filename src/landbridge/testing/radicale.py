@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -37,6 +38,8 @@ from landbridge.testing.caldav.events import events as make_items
 USER, PASSWORD, CALENDAR = "user", "password", "calendar"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
+_PORTS = 3
+"""How many ports are tried: a free one may be taken before the server has it."""
 _RUN = """import os, runpy, threading
 def end():
     os.read(0, 1)
@@ -50,6 +53,7 @@ _CONFIG = """[server]
 hosts = 127.0.0.1:{port}
 [auth]
 type = htpasswd
+realm = {realm}
 htpasswd_filename = {folder}/users
 htpasswd_encryption = plain
 delay = 0
@@ -163,13 +167,22 @@ def start(folder: Path, *, items: list[Item], max_sync_token_age: int = 2_592_00
     for item in items:
         (collection / item.name).write_bytes(item.text.encode())
     (folder / "users").write_text(f"{USER}:{PASSWORD}\n", encoding="utf-8")
-    port = _free_port()
+    for _ in range(_PORTS):
+        server = _started(folder, max_sync_token_age)
+        if server is not None:
+            return server
+    raise SettingsError(f"Radicale did not start: {_last_line(folder / 'log')}")
+
+
+def _started(folder: Path, max_sync_token_age: int) -> Radicale | None:
+    """The server on a port of its own; None if it ended, as when the port was taken meanwhile."""
+    port, realm = _free_port(), secrets.token_hex(8)
     config = folder / "config"
     config.write_text(
-        _CONFIG.format(port=port, folder=folder, age=max_sync_token_age), encoding="utf-8"
+        _CONFIG.format(port=port, folder=folder, age=max_sync_token_age, realm=realm),
+        encoding="utf-8",
     )
-    log = folder / "log"
-    with log.open("ab") as errors:
+    with (folder / "log").open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 - a module of this environment
             [sys.executable, "-c", _RUN, "--config", str(config)],
             stdin=subprocess.PIPE,
@@ -179,8 +192,22 @@ def start(folder: Path, *, items: list[Item], max_sync_token_age: int = 2_592_00
     url = f"http://127.0.0.1:{port}"
     http = httpx2.Client(base_url=url, auth=(USER, PASSWORD), timeout=60.0, trust_env=False)
     server = Radicale(url=url, folder=folder, process=process, _http=http)
-    _await_start(server, http, log)
-    return server
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(url, realm):
+            return server
+        time.sleep(0.05)
+    server.stop()
+    return None
+
+
+def _answers(url: str, realm: str) -> bool:
+    """Whether it is this server that answers there, and not another that was quicker."""
+    try:
+        asked = httpx2.get(f"{url}/{USER}/", trust_env=False, timeout=5.0)
+    except httpx2.TransportError:
+        return False
+    return realm in asked.headers.get("www-authenticate", "")
 
 
 def _fast_folder() -> str | None:
@@ -200,19 +227,9 @@ def _free_port() -> int:
         return port
 
 
-def _await_start(server: Radicale, http: httpx2.Client, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and server.process.poll() is None:
-        try:
-            http.request("OPTIONS", "/")
-        except httpx2.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    server.stop()
+def _last_line(log: Path) -> str:
     written = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last = written[-1] if written else "it wrote nothing"
-    raise SettingsError(f"Radicale did not start: {last}")
+    return written[-1] if written else "it wrote nothing"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
