@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.bench.spread import percentile, spread
-from tests.faults.refresh_stage import Stage, stage
+from tests.faults.refresh_stage import Stage, ground, stage
 from tests.faults.refreshing import expire
 from tests.rows import RowResult, Trial, row
 
@@ -25,7 +25,7 @@ async def refresh(trial: Trial) -> RowResult:
     which is made to take a fifth of a second."""
     rounds = 5 if trial.size.judges_time else 1
     more: list[float] = []
-    async with stage(lease=10.0) as on:
+    async with ground() as earth, stage(earth, lease=10.0) as on:
         on.gate.delay = lambda: _EXCHANGE
         for number in range(rounds):
             alone = await _waits(on, workers=1, waiters=1)

@@ -7,7 +7,8 @@ from collections import Counter
 
 from landbridge.engine.refresh import Refresher
 from landbridge.store.connections import Connection
-from tests.faults.refresh_stage import Stage, crew, stage, stopped, wake
+from tests.faults.refresh_crew import stopped, wake
+from tests.faults.refresh_stage import Stage, ground, stage
 from tests.faults.refreshing import expire
 from tests.rows import RowResult, Trial, row
 
@@ -36,19 +37,20 @@ async def refresh_stampede(trial: Trial) -> RowResult:
     full = trial.size.pick(small=40, medium=1_000)
     further = trial.size.pick(small=0, medium=9_000)
     rounds = trial.size.pick(small=1, medium=20)
-    async with stage(lease=_LEASE) as on:
-        found = await _contend(on, trial, crowd, tasks, full)
-        if further:
-            found += await _contend(on, trial, crowd, 4, further)
-        stops = await _stop(on, rounds)
-        kills = await _kill(on, rounds)
-        on.gate.delay = lambda: 2 * _LEASE
-        revoked = await asyncio.gather(*(_weaker(on, rule) for rule in _LOCKS))
-        on.gate.delay = lambda: 0.0
-        fence = await _stop(on, 1, "fence")
-        calm = await _calm(on)
-    async with stage(window=30, lease=_LEASE) as on:
-        kept = await _kill(on, rounds)
+    async with ground() as earth:
+        async with stage(earth, lease=_LEASE) as on:
+            found = await _contend(on, trial, crowd, tasks, full)
+            if further:
+                found += await _contend(on, trial, crowd, 4, further)
+            stops = await _stop(on, rounds)
+            kills = await _kill(on, rounds)
+            on.gate.delay = lambda: 2 * _LEASE
+            revoked = await asyncio.gather(*(_weaker(on, rule) for rule in _LOCKS))
+            on.gate.delay = lambda: 0.0
+            fence = await _stop(on, 1, "fence")
+            calm = await _calm(on)
+        async with stage(earth, window=30, lease=_LEASE) as on:
+            kept = await _kill(on, rounds)
     expiries = full + further
     points = len(POINTS) * rounds
     held = (
@@ -99,7 +101,7 @@ async def _contend(
     found: Counter[str] = Counter()
     waits: list[float] = []
     times = min(10, max(1, expiries // 10))
-    async with crew(on, processes, lease=_LONG) as all_:
+    async with on.crew(processes, lease=_LONG) as all_:
         left = expiries
         while left:
             number = min(10, max(1, left // times))
@@ -122,7 +124,7 @@ async def _contend(
 async def _stop(on: Stage, rounds: int, rule: str = "ours") -> Counter[str]:
     """What comes of it when the holder is stopped at each point of its post, past its lease."""
     found: Counter[str] = Counter()
-    async with crew(on, 1, rule=rule) as alone:
+    async with on.crew(1, rule=rule) as alone:
         (process,) = alone.processes
         for point in POINTS * rounds:
             (connection,) = await on.connect(1)
@@ -147,13 +149,13 @@ async def _kill(on: Stage, rounds: int) -> Counter[str]:
     """What comes of it when the holder is killed at each point of its post."""
     found: Counter[str] = Counter()
     for _ in range(rounds):
-        async with crew(on, len(POINTS), signal="kill") as some:
+        async with on.crew(len(POINTS), signal="kill") as some:
             connections = await on.connect(len(POINTS))
             before, posts = await on.server.counts(), on.gate.posts
             on.gate.delay = lambda: 0.3
             for point, one, process in zip(POINTS, connections, some.processes, strict=True):
                 some.order(process, [one], point=point)
-            await asyncio.gather(*(process.wait() for process in some.processes))
+            await asyncio.gather(*(process.ended() for process in some.processes))
             await asyncio.sleep(0.3)  # what was posted is answered
         on.gate.delay = lambda: 0.0
         for connection in connections:

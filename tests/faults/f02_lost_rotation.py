@@ -8,7 +8,7 @@ from collections import Counter
 from landbridge.engine.disconnect import disconnect
 from landbridge.store.connections import Connection
 from tests.faults.f01_refresh_stampede import POINTS, wants
-from tests.faults.refresh_stage import Stage, crew, stage
+from tests.faults.refresh_stage import Stage, ground, stage
 from tests.rows import RowResult, Trial, row
 
 _LEASE = 0.3
@@ -29,16 +29,17 @@ async def lost_rotation(trial: Trial) -> RowResult:
     Authlib with a retry window. What all processes logged is searched for tokens. The control posts
     without an intent: after the kill the next one posts the used token."""
     rounds = trial.size.pick(small=1, medium=25)
-    async with stage(lease=_LEASE) as on:
-        strict = await _kill(on, rounds)
-        strict += await _cut_off(on, rounds)
-        beside = await _beside(on)
-        control = await _kill(on, 1, "without intent")
-        leaked = await _leaked(on)
-    async with stage(window=30, lease=_LEASE) as on:
-        window = await _kill(on, rounds)
-        window += await _cut_off(on, rounds)
-        leaked += await _leaked(on)
+    async with ground() as earth:
+        async with stage(earth, lease=_LEASE) as on:
+            strict = await _kill(on, rounds)
+            strict += await _cut_off(on, rounds)
+            beside = await _beside(on)
+            control = await _kill(on, 1, "without intent")
+            leaked = await _leaked(on)
+        async with stage(earth, window=30, lease=_LEASE) as on:
+            window = await _kill(on, rounds)
+            window += await _cut_off(on, rounds)
+            leaked += await _leaked(on)
     tried = 5 * rounds
     held = (
         strict == Counter({"tried": tried, "ambiguous": 4 * rounds, "kept": rounds})
@@ -68,12 +69,12 @@ async def _kill(on: Stage, rounds: int, rule: str = "ours") -> Counter[str]:
     """What the next one finds after the holder was killed at each point."""
     found: Counter[str] = Counter()
     for _ in range(rounds):
-        async with crew(on, len(_POINTS), rule=rule, signal="kill") as some:
+        async with on.crew(len(_POINTS), rule=rule, signal="kill") as some:
             connections = await on.connect(len(_POINTS))
             on.gate.delay = lambda: 0.3
             for point, one, process in zip(_POINTS, connections, some.processes, strict=True):
                 some.order(process, [one], point=point)
-            await asyncio.gather(*(process.wait() for process in some.processes))
+            await asyncio.gather(*(process.ended() for process in some.processes))
             await asyncio.sleep(0.3)
             on.gate.delay = lambda: 0.0
         for connection in connections:
@@ -133,5 +134,5 @@ async def _beside(on: Stage) -> Counter[str]:
 
 async def _leaked(on: Stage) -> int:
     """The tokens that stand in what the processes logged."""
-    said = b"".join(on.said)
+    said = on.nursery.log.read_bytes()
     return sum(token.encode() in said for token in [*on.minted, *on.gate.seen])

@@ -1,17 +1,12 @@
-"""What F01 and F02 stand on: grants at a real server, a gate before it, processes that refresh."""
+"""What F01 and F02 stand on: grants at a real server, and a gate before it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import secrets
-import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -24,13 +19,33 @@ from landbridge.store import apps, connections, grants
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Kind, LocalKey, Vault, new_key
+from tests.faults.refresh_crew import Crew, Nursery, crew, nursery
 from tests.faults.refreshing import Spec, page, refresher
 from tests.oauth.gate import Gate, gate
 from tests.oauth.oidc import CLIENT_ID, CLIENT_SECRET, Oidc, oidc_server
 from tests.oauth.windowed import Windowed, windowed_server
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
-_READY = 60.0
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all stages of a row share: a server of databases, and where processes come from."""
+
+    dsn: str
+    template: str
+    nursery: Nursery
+
+
+@asynccontextmanager
+async def ground() -> AsyncIterator[Ground]:
+    """Until the end of the block; its parts start side by side."""
+
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(nursery()))
+        run = shared_server(secrets.token_hex(4))
+        server = await asyncio.to_thread(stack.enter_context, run)
+        made = await asyncio.to_thread(migrated_template, server.dsn)
+        yield Ground(dsn=server.dsn, template=made, nursery=await starting)
 
 
 @dataclass
@@ -42,9 +57,8 @@ class Stage:
     server: Oidc | Windowed
     gate: Gate
     vault: Vault
+    nursery: Nursery
     app: str = ""
-    said: list[bytes] = field(default_factory=list)
-    """What the processes wrote to their logs."""
     minted: list[str] = field(default_factory=list)
 
     async def connect(self, number: int) -> list[Connection]:
@@ -64,6 +78,10 @@ class Stage:
         )
         assert grant is not None
         return (await open_credential(self.vault, grant))["refresh_token"]
+
+    def crew(self, number: int, **more: Any) -> AbstractAsyncContextManager[Crew]:
+        """So many processes that refresh, until the end of the block."""
+        return crew(self.nursery, [replace(self.spec, **more)] * number)
 
     def inside(self, **more: Any) -> Refresher:
         """What refreshes in this process."""
@@ -109,11 +127,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, window: float = 0.0, lease: float = 1.0) -> AsyncIterator[Stage]:
+async def stage(on: Ground, *, window: float = 0.0, lease: float = 1.0) -> AsyncIterator[Stage]:
     """A stage before oidc-provider; with a `window` before a server that has one."""
     async with AsyncExitStack() as stack:
-        server = stack.enter_context(shared_server(secrets.token_hex(4)))
-        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
+        url = stack.enter_context(fresh_database(on.dsn, on.template))
         peer: Oidc | Windowed
         if window:
             peer = await stack.enter_async_context(windowed_server(window))
@@ -129,6 +146,7 @@ async def stage(*, window: float = 0.0, lease: float = 1.0) -> AsyncIterator[Sta
             server=peer,
             gate=before,
             vault=Vault(db, LocalKey.from_text(key)),
+            nursery=on.nursery,
         )
         app = await set_client(
             db,
@@ -141,100 +159,3 @@ async def stage(*, window: float = 0.0, lease: float = 1.0) -> AsyncIterator[Sta
         )
         made.app = app.id
         yield made
-
-
-class Crew:
-    """Processes that refresh, all by one spec."""
-
-    def __init__(self, on: Stage, processes: Sequence[asyncio.subprocess.Process]):
-        self._stage = on
-        self.processes = processes
-
-    async def expire(
-        self, some: Sequence[Connection], *, tasks: int = 1, first: int = 1, times: int = 1
-    ) -> list[dict[str, Any]]:
-        """What the processes say, all asked at once; one that died says nothing."""
-        for process in self.processes:
-            self.order(process, some, tasks=tasks, first=first, times=times)
-        return [told for told in await asyncio.gather(*map(self.hear, self.processes)) if told]
-
-    def order(
-        self,
-        process: asyncio.subprocess.Process,
-        some: Sequence[Connection],
-        *,
-        tasks: int = 1,
-        first: int = 1,
-        times: int = 1,
-        point: str = "",
-    ) -> None:
-        """Gives one of them its work."""
-        asked = {
-            "connections": [each.id for each in some],
-            "tasks": tasks,
-            "first": first,
-            "times": times,
-            "point": point,
-        }
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(asked).encode() + b"\n")
-
-    async def hear(self, process: asyncio.subprocess.Process) -> dict[str, Any] | None:
-        """Its next answer."""
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        return json.loads(line) if line else None
-
-
-@asynccontextmanager
-async def crew(on: Stage, number: int, **more: Any) -> AsyncIterator[Crew]:
-    """So many processes that are ready, until the end of the block."""
-    spec = json.dumps(asdict(replace(on.spec, **more)))
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.faults.refreshing",
-            spec,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        for _ in range(number)
-    ]
-    made = Crew(on, processes)
-    try:
-        async with asyncio.timeout(_READY):
-            for process in processes:
-                if await made.hear(process) is None:
-                    assert process.stderr is not None
-                    raise RuntimeError((await process.stderr.read()).decode())
-        yield made
-    finally:
-        for process in processes:
-            if process.returncode is None:
-                process.kill()
-            assert process.stderr is not None
-            on.said.append(await process.stderr.read())
-            await process.wait()
-
-
-async def stopped(process: asyncio.subprocess.Process) -> None:
-    """Returns once the process stands still by SIGSTOP, or has ended."""
-    async with asyncio.timeout(_READY):
-        while process.returncode is None:
-            if _state(process.pid) in "TZX":
-                return
-            await asyncio.sleep(0.01)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return "X"
-
-
-def wake(process: asyncio.subprocess.Process) -> None:
-    """Lets a stopped process go on."""
-    os.kill(process.pid, signal.SIGCONT)

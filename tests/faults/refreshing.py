@@ -1,8 +1,9 @@
-"""A process that refreshes: `python -m tests.faults.refreshing SPEC` (JSON).
+"""Processes that refresh: `python -m tests.faults.refreshing SOCKET LOG` forks one per connection.
 
-For each line `{"connections": [...], "first": v, "times": n, "tasks": t, "point": ""}` its tasks
-find the access token of each connection refused, version after version, and it says what they were
-given. At a `point` (`before`, `in` or `after` its post, or `stored`) it stops or dies, once.
+The first line is a process's spec (JSON), which it answers with its id. For each further line
+`{"connections": [...], "first": v, "times": n, "tasks": t, "point": ""}` its tasks find the access
+token of each connection refused, version after version, and it says what they were given. At a
+`point` (`before`, `in` or `after` its post, or `stored`) it stops or dies, once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -155,11 +157,10 @@ def _stored(process: Refresher) -> None:
 
 async def main(spec: Spec) -> None:
     """Answers each line of standard input with a line of JSON."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     db = await Database.open(spec.database, budget=4)
     process = refresher(db, spec)
     loop = asyncio.get_running_loop()
-    print(json.dumps("ready"), flush=True)
+    print(os.getpid(), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         asked: dict[str, Any] = json.loads(line)
         found = [
@@ -191,5 +192,36 @@ async def main(spec: Spec) -> None:
     await db.close()
 
 
+def _serve(path: str, log: str) -> None:
+    """Forks a process for each connection; it has all modules and starts in no time."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _child(connection)
+            connection.close()
+
+
+def _child(connection: socket.socket) -> None:
+    """Runs in the process that was forked, which ends here."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (0, 1):
+            os.dup2(connection.fileno(), number)
+        connection.close()
+        asyncio.run(main(Spec(**json.loads(sys.stdin.readline()))))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise
+    finally:
+        os._exit(0)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Spec(**json.loads(sys.argv[1]))))
+    _serve(*sys.argv[1:])
