@@ -12,11 +12,12 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -96,7 +97,7 @@ def main(command: str, *, package: str | None = None) -> NoReturn:
             "command": command,
             "size": size.name,
             "seed": seed,
-            "rows": [asdict(line) for line in lines],
+            "rows": msgspec.to_builtins(lines),
             "passed": len(lines) - failed,
             "failed": failed,
         }

@@ -16,13 +16,14 @@ from tests.rows import Comparison, Size, pairs
 _ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 _ROWS = """
+from collections import Counter
 from tests.rows import RowResult, Trial, row
 
 @row("A01", title="holds", goal="0 lost")
 async def holds(trial: Trial) -> RowResult:
     tried = trial.size.pick(small=3, medium=30)
     trial.step(tried, tried)
-    return RowResult(value=f"0 lost of {tried}", holds=True, detail={"tried": tried})
+    return RowResult(value=f"0 lost of {tried}", holds=True, detail=Counter(tried=tried))
 
 @row("A02", title="falls short", goal="0 lost")
 def falls_short(trial: Trial) -> RowResult:
