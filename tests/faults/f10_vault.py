@@ -25,6 +25,7 @@ from landbridge.store.database import Database
 from landbridge.store.sealed import TABLES, Mark
 from landbridge.vault import KeyRing, Kind, LocalKey, Vault, new_key
 from landbridge.vault._envelope import NONCE, head_of
+from tests.faults.f10_revocation import revoke_many
 from tests.rows import RowResult, Trial, row
 from tests.store.databases import fresh_database, migrated_template, shared_server
 
@@ -73,14 +74,19 @@ class _Cbc:
 
 @row(
     "F10",
-    title="vault: rotation under load, dump without keys, swaps, bit flips, nonces, canaries, SSRF",
+    title="vault: rotation under load, dump without keys, swaps, bit flips, nonces, canaries, SSRF;"
+    " revocation of all grants",
     goal="no refresh lost by a rotation that is cut off and resumed beside up to 500/s; nothing"
-    " opens without the key, elsewhere or damaged; no nonce twice; no canary in any output",
+    " opens without the key, elsewhere or damaged; no nonce twice; no canary in any output; each"
+    " grant reported as revoked, failed or unsupported, and as it is; none forgotten unconfirmed",
 )
 async def vault_attacked(trial: Trial) -> RowResult:
     """Keys are rotated, cut off and resumed while grants are refreshed. Then the database is read
     without the key, envelopes are swapped between tenants and damaged, and every output is searched
-    for secrets. The control seals by CBC with one IV per process."""
+    for secrets. The control seals by CBC with one IV per process.
+
+    Then all grants of a provider are revoked by processes that are killed at every point, while the
+    provider fails for a fifth of them. The control forgets tokens whatever the provider did."""
     size = trial.size.pick(small=300, medium=10_000)
     old, new = new_key(), new_key()
     printed = io.StringIO()
@@ -111,6 +117,7 @@ async def vault_attacked(trial: Trial) -> RowResult:
     printed.write(repr(logs))
     shown = printed.getvalue().count(_CANARY)
     control = _control()
+    revocations = await revoke_many(trial)
     holds = (
         cut_off
         and resumed.resumed
@@ -119,11 +126,13 @@ async def vault_attacked(trial: Trial) -> RowResult:
         and not any(attacks.values())
         and not shown
         and all(control.values())
+        and revocations.holds
     )
     return RowResult(
         value=f"{load.done} refreshes at {load.rate:.0f}/s beside the rotation, {lost} lost;"
         f" {sum(attacks.values())} attacks succeed, {nonces} nonces, all different; {shown}"
-        f" canaries shown; the control falls to {', '.join(name for name in control)}",
+        f" canaries shown; the control falls to {', '.join(name for name in control)};"
+        f" {revocations}",
         holds=holds,
         detail={
             **attacks,
@@ -133,6 +142,11 @@ async def vault_attacked(trial: Trial) -> RowResult:
             "lost": lost,
             "shown": shown,
             "control": dict(control),
+            "kills": revocations.kills,
+            "outcomes": dict(revocations.outcomes),
+            "wrong": dict(revocations.wrong),
+            "revocation_control": dict(revocations.control),
+            "revocation_calm": dict(revocations.calm),
         },
     )
 

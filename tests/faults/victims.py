@@ -27,6 +27,7 @@ from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
 from landbridge.vault import LocalKey, Vault
+from tests.faults.revoking import drill, forgetting
 from tests.faults.senders import SENDERS
 from tests.faults.traps import Posting, Trap, Trapped
 from tests.faults.weaker import Deletes, Torn
@@ -182,4 +183,10 @@ class _Torn(_Parts):
         return Step(put=part.matched, next_at=place.now + timedelta(seconds=0.1))
 
 
-ROLES = {"emitter": emitter, "worker": worker, "replayer": replayer}
+ROLES = {
+    "emitter": emitter,
+    "worker": worker,
+    "replayer": replayer,
+    "drill": drill,
+    "forgetting": forgetting,
+}

@@ -232,6 +232,8 @@ def test_a_revocation_says_what_the_provider_did() -> None:
     assert done.state == "revoked"
     _, done = lead(revoke(page(), CLIENT, "RT"), told(400, error="invalid_token"))
     assert done.state == "unknown_token"
+    _, done = lead(revoke(page(), CLIENT, "RT"), told(400, error="unsupported_token_type"))
+    assert (done.state, "no refresh token" in done.detail) == ("no_way", True)
     with pytest.raises(TokenRefused):
         lead(revoke(page(), CLIENT, "RT"), told(401, error="invalid_client"))
     with pytest.raises(Unreachable):

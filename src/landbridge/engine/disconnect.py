@@ -10,7 +10,7 @@ from landbridge.engine.withdraw import Withdrawn
 from landbridge.errors import InvalidInput
 from landbridge.store import connections, workload
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database
+from landbridge.store.database import Database, Tx
 
 _ENDED = "the connection was disconnected before this was sent"
 
@@ -64,7 +64,8 @@ async def disconnect(
     it granted, and then its credentials are forgotten, whatever the provider did.
 
     Its records, changes and inbox stay. Connecting the same account again revives the connection.
-    Emits `connection.revoked`. Twice is once; after a crash in between, once more ends it.
+    Emits `connection.revoked`. Twice is once; after a crash while `withdraw` asks, once more ends
+    it; without `withdraw` it is one transaction.
     """
     async with db.transaction() as tx:
         now = await connections.locked(
@@ -75,16 +76,24 @@ async def disconnect(
             await notices.revoked(tx, now, "disconnected")
         reads = await workload.cancel_reads(tx, connection)
         pushes = await workload.refuse_pushes(tx, connection, _ENDED)
-    current = now or connection
-    told = None if withdraw is None else await withdraw(current)
-    async with db.transaction() as tx:
-        await connections.drop_grant(
-            tx,
-            environment=current.environment,
-            tenant=current.tenant,
-            id=current.access_grant,
-        )
+        current = now or connection
+        if withdraw is None:
+            await _forget(tx, current)
+    told = None
+    if withdraw is not None:
+        told = await withdraw(current)
+        async with db.transaction() as tx:
+            await _forget(tx, current)
     return Disconnected(reads=reads, pushes=pushes, provider=told)
+
+
+async def _forget(tx: Tx, connection: Connection) -> None:
+    await connections.drop_grant(
+        tx,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        id=connection.access_grant,
+    )
 
 
 def _check_alive(connection: Connection, verb: str) -> None:

@@ -86,6 +86,12 @@ def revoke(
     code = _code_of(_body(response))
     if response.status < 500 and code in _NOT_VALID_ANY_MORE:
         return Revocation(state="unknown_token", detail=f"it was not valid any more ({code})")
+    if response.status < 500 and code == "unsupported_token_type":  # RFC 7009 section 2.2.1
+        return Revocation(
+            state="no_way",
+            detail=f"the provider revokes no {hint.replace('_', ' ')}; the customer can take the"
+            " access back",
+        )
     raise _failure(request, response, code, dead=(), uses_up=False)
 
 
