@@ -114,7 +114,10 @@ class QuotaGovernor:
         """
         purses = self._purses_of(provider, connection)
         place, now = _ORDER[lane], self._monotonic()
-        if all(each.ready(place, cost, now) and not each.ahead(place) for each in purses):
+        for each in purses:
+            if each.ahead(place) or not each.ready(place, cost, now):
+                break
+        else:
             for each in purses:
                 each.take(place, cost, now)
             return

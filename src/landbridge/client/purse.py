@@ -8,7 +8,7 @@ from landbridge.resilience.quota import Rule
 from landbridge.store.quotas import Ask, Chunk, Crowd, Key, Places
 
 LANES = 4
-_AHEAD = 256
+_AHEAD = 1024
 """Calls at most that a chunk holds beyond those that wait."""
 _LINGER = 0.1
 """Seconds for which a place that nobody uses is kept for the next call."""
@@ -84,7 +84,10 @@ class Purse:
             return False
         if self.rule.at_once:
             return self.using < min(self.held, self.rule.rooms[lane])
-        return now < self.ends_at and sum(self.tokens[lane:]) >= min(cost, self.rule.rooms[lane])
+        if now >= self.ends_at:
+            return False
+        needs, tokens = min(cost, self.rule.rooms[lane]), self.tokens
+        return tokens[lane] >= needs or sum(tokens[lane:]) >= needs
 
     def ahead(self, lane: int) -> bool:
         """Whether calls wait that go before a call of that lane, or beside it."""
@@ -97,11 +100,13 @@ class Purse:
             self.changed_at = now
             return
         self.made[lane] += cost
-        left = min(cost, self.rule.rooms[lane])
+        left, tokens = min(cost, self.rule.rooms[lane]), self.tokens
         for place in range(LANES - 1, lane - 1, -1):
-            some = min(left, self.tokens[place])
-            self.tokens[place] -= some
-            left -= some
+            if tokens[place] >= left:
+                tokens[place] -= left
+                return
+            left -= tokens[place]
+            tokens[place] = 0
 
     def end(self, now: float) -> None:
         """A call's turn is over."""
