@@ -124,12 +124,12 @@ async def _connected(bridge: Landbridge, vault: Vault, page: Provider, url: str)
             app=app.id,
             kind="typed" if typed else "oauth",
             secret=await vault.seal(
-                Kind.CREDENTIAL, **whose, place=f"grant/{grant}/secret", secret=secret
+                Kind.CREDENTIAL, **whose, place=f"grant/{grant}/secret/1", secret=secret
             ),
             access=None
             if typed
             else await vault.seal(
-                Kind.ACCESS, **whose, place=f"grant/{grant}/access", secret=TOKEN.encode()
+                Kind.ACCESS, **whose, place=f"grant/{grant}/access/1", secret=TOKEN.encode()
             ),
             expires_at=None,
         )

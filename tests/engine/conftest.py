@@ -109,7 +109,7 @@ class Scene:
                 id=grant,
                 app=self.app.id,
                 kind="typed",
-                secret=b"sealed",
+                access=b"sealed",
             )
             connection, _ = await connections.save(
                 tx,

@@ -81,12 +81,14 @@ async def fill(db: Database, vault: Vault, *, tenants: int = 4, each: int = 5) -
                 )
 
 
-async def sealed_token(vault: Vault, tenant: str, grant: str, column: str) -> bytes:
+async def sealed_token(
+    vault: Vault, tenant: str, grant: str, column: str, version: int = 1
+) -> bytes:
     return await vault.seal(
         Kind.CREDENTIAL if column == "secret" else Kind.ACCESS,
         environment="test",
         tenant=tenant,
-        place=f"grant/{grant}/{column}",
+        place=f"grant/{grant}/{column}/{version}",
         secret=grant.encode(),
     )
 
@@ -204,8 +206,8 @@ async def test_a_rotation_while_refreshes_go_on_loses_none(db: Database) -> None
                 version = await grants.swap(
                     tx,
                     grant,
-                    secret=await sealed_token(old, tenant, id, "secret"),
-                    access=await sealed_token(old, tenant, id, "access"),
+                    secret=await sealed_token(old, tenant, id, "secret", grant.version + 1),
+                    access=await sealed_token(old, tenant, id, "access", grant.version + 1),
                     expires_at=None,
                     refresh_expires_at=None,
                     scopes=(),
@@ -237,5 +239,5 @@ async def test_what_no_key_opens_is_named_and_the_rest_goes_on(db: Database) -> 
             "UPDATE landbridge.access_grant SET secret = $1 WHERE id = 'grt_t2_1'", b"\x04broken"
         )
     done = await rekey(db, Vault(db, local(NEW, OLD)), environment="test", everything=True)
-    assert list(done.unreadable) == ["grant/grt_t2_1/secret"]
+    assert list(done.unreadable) == ["grant/grt_t2_1/secret/1"]
     assert done.left == 1

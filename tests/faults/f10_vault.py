@@ -22,6 +22,7 @@ from landbridge.engine.rekey import rekey
 from landbridge.errors import Forbidden, InvalidInput, LandbridgeError, Sealed, WrongKey
 from landbridge.store import grants, sealed
 from landbridge.store.database import Database
+from landbridge.store.grants import access_place, secret_place
 from landbridge.store.sealed import TABLES, Mark
 from landbridge.vault import KeyRing, Kind, LocalKey, Vault, new_key
 from landbridge.vault._envelope import NONCE, head_of
@@ -177,7 +178,7 @@ async def _seal(vault: Vault, tenant: str, grant: str, column: str, version: int
         Kind.CREDENTIAL if column == "secret" else Kind.ACCESS,
         environment="test",
         tenant=tenant,
-        place=f"grant/{grant}/{column}",
+        place=(secret_place if column == "secret" else access_place)(grant, version),
         secret=_secret(grant, version),
     )
 
@@ -233,7 +234,7 @@ class _Load:
             grant = await grants.one(self.db, environment="test", tenant=tenant, id=name)
             assert grant is not None
             assert grant.secret is not None
-            await _open(self.vault, tenant, name, "secret", grant.secret)
+            await _open(self.vault, tenant, secret_place(name, grant.version), grant.secret)
             version = grant.version + 1
             secret = await _seal(self.vault, tenant, name, "secret", version)
             access = await _seal(self.vault, tenant, name, "access", version)
@@ -265,16 +266,17 @@ class _Load:
             assert grant is not None
             assert grant.secret is not None
             wanted = _secret(name, self.stored.get(number, 1))
-            lost += await _open(vault, tenant, name, "secret", grant.secret) != wanted
+            place = secret_place(name, grant.version)
+            lost += await _open(vault, tenant, place, grant.secret) != wanted
         return lost
 
 
-async def _open(vault: Vault, tenant: str, grant: str, column: str, envelope: bytes) -> bytes:
+async def _open(vault: Vault, tenant: str, place: str, envelope: bytes) -> bytes:
     return await vault.open(
-        Kind.CREDENTIAL if column == "secret" else Kind.ACCESS,
+        Kind.CREDENTIAL if "/secret/" in place else Kind.ACCESS,
         environment="test",
         tenant=tenant,
-        place=f"grant/{grant}/{column}",
+        place=place,
         envelope=envelope,
     )
 
@@ -299,11 +301,15 @@ async def _attack(
         other = chance.choice([each for each in values if each.tenant != value.tenant])
         damaged = bytearray(value.envelope)
         damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
-        tries = {"swapped": other.envelope, "damaged": bytes(damaged)}
+        earlier = int(value.place.rpartition("/")[2]) - 1
+        tries = {
+            "swapped": other.envelope,
+            "damaged": bytes(damaged),
+            "put back": await _seal(vault, value.tenant, value.id, value.column, earlier),
+        }
         for name, envelope in tries.items():
-            grant, column = value.id, value.column
             try:
-                await _open(vault, value.tenant, grant, column, envelope)
+                await _open(vault, value.tenant, value.place, envelope)
                 won[name] += 1
             except WrongKey as error:
                 printed.write("".join(traceback.format_exception(error)) + repr((vault, value)))
@@ -327,7 +333,7 @@ async def _read_without_key(db: Database, values: list[sealed.Sealed], won: Coun
     stranger = Vault(db, LocalKey.from_text(new_key()))
     for value in values[:50]:
         try:
-            await _open(stranger, value.tenant, value.id, value.column, value.envelope)
+            await _open(stranger, value.tenant, value.place, value.envelope)
             won["opened without the key"] += 1
         except WrongKey:
             continue

@@ -155,7 +155,7 @@ async def connect_account(db: Database, app: App) -> Connection:
     grant = ids.new("grt")
     whose = {"environment": "test", "tenant": "acme", "app": app.id}
     async with db.transaction() as tx:
-        await connections.save_grant(tx, **whose, id=grant, kind="typed", secret=b"sealed")
+        await connections.save_grant(tx, **whose, id=grant, kind="typed", access=b"sealed")
         connection, _ = await connections.save(
             tx,
             **whose,

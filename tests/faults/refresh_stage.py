@@ -102,7 +102,7 @@ class Stage:
         secret = await self.vault.seal(
             Kind.CREDENTIAL,
             **whose,
-            place=f"grant/{grant}/secret",
+            place=f"grant/{grant}/secret/1",
             secret=msgspec.json.encode({"refresh_token": token}),
         )
         async with self.db.transaction() as tx:

@@ -133,6 +133,7 @@ class Peer:
     broken: str = ""
     """A path whose answers are 500 from now on."""
     lives: int = 1800
+    rotates: bool = True
     clients: dict[str, Client] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
     tokens: list[Token] = field(default_factory=list)
@@ -181,7 +182,10 @@ def _register(server: AuthorizationServer, peer: Peer) -> None:
 def _by_refresh(peer: Peer) -> type:
     class ByRefresh(grants.RefreshTokenGrant):  # type: ignore[misc]
         TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
-        INCLUDE_NEW_REFRESH_TOKEN = True
+
+        @property
+        def INCLUDE_NEW_REFRESH_TOKEN(self) -> bool:  # noqa: N802 - Authlib's name
+            return peer.rotates
 
         def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
             for token in peer.live():
@@ -193,7 +197,7 @@ def _by_refresh(peer: Peer) -> type:
             return "ann"
 
         def revoke_old_credential(self, refresh_token: Token) -> None:
-            refresh_token.rotated = True
+            refresh_token.rotated = peer.rotates
 
     return ByRefresh
 

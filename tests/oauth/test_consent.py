@@ -58,10 +58,10 @@ async def opened(world: World, grant: Grant) -> tuple[dict[str, str], str]:
     assert grant.secret is not None
     assert grant.access is not None
     secret = await world.vault.open(
-        Kind.CREDENTIAL, **whose, place=f"grant/{grant.id}/secret", envelope=grant.secret
+        Kind.CREDENTIAL, **whose, place=f"grant/{grant.id}/secret/1", envelope=grant.secret
     )
     access = await world.vault.open(
-        Kind.ACCESS, **whose, place=f"grant/{grant.id}/access", envelope=grant.access
+        Kind.ACCESS, **whose, place=f"grant/{grant.id}/access/1", envelope=grant.access
     )
     return msgspec.json.decode(secret), access.decode()
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from landbridge.errors import (
     ReconnectRequired,
     TokenRefused,
     Unreachable,
+    WrongKey,
 )
 from landbridge.measures import TOKEN_REFRESHES, Measures
 from landbridge.store import connections, grants, refreshes
@@ -130,6 +132,35 @@ async def test_the_new_refresh_token_is_used_next(ledger: Ledger) -> None:
     second = await process.refused(ledger.connection, first.version)
     assert (first.version, second.version) == (2, 3)
     assert ledger.outcomes() == {"stored": 2}
+
+
+@pytest.mark.parametrize("column", ["secret", "access"])
+async def test_an_envelope_of_an_older_version_that_is_put_back_does_not_open(
+    ledger: Ledger, column: str
+) -> None:
+    """Whoever may write to the database has no token used again that was replaced."""
+    before = await ledger.grant()
+    await ledger.process().access(ledger.connection)
+    async with ledger.db.transaction() as tx:
+        await tx.execute(
+            f"UPDATE landbridge.access_grant SET {column} = $1 WHERE id = $2",
+            getattr(before, column),
+            before.id,
+        )
+    process = ledger.process()
+    asked = process.access if column == "access" else partial(process.refused, version=2)
+    with pytest.raises(WrongKey, match=r"for another place|moved to another"):
+        await asked(ledger.connection)
+
+
+async def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one(
+    ledger: Ledger, world: World
+) -> None:
+    world.peer.rotates = False
+    process = ledger.process()
+    for version in (2, 3):
+        assert (await process.refused(ledger.connection, version - 1)).version == version
+    assert (await ledger.grant()).secret_version == 1
 
 
 async def test_a_401_for_an_older_version_gets_the_newer_one_without_a_post(

@@ -36,6 +36,7 @@ def _grant(**more: object) -> Grant:
         app="app_1",
         kind="oauth",
         version=1,
+        secret_version=1,
         secret=b"sealed",
         access=b"sealed",
         scopes=(),

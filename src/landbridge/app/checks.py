@@ -17,12 +17,13 @@ from landbridge.client.guard import Guard
 from landbridge.clock import Clock
 from landbridge.engine.connect import base_of
 from landbridge.engine.receive import app_secrets, connection_secrets
+from landbridge.engine.token_seals import open_access, open_credential
 from landbridge.errors import Forbidden, LandbridgeError
 from landbridge.spec import Provider
-from landbridge.store import apps, condition, connections, due, migrate, upkeep
+from landbridge.store import apps, condition, connections, due, grants, migrate, upkeep
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
 from landbridge.wire import Request
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -175,15 +176,13 @@ async def _open_samples(db: Database, vault: Vault, environment: str) -> int:
         if connection is None:
             continue
         opened += bool(await connection_secrets(vault, connection))
-        envelope = await connections.grant_secret(db, environment, tenant, connection.access_grant)
-        if envelope is not None:
-            await vault.open(
-                Kind.CREDENTIAL,
-                environment=environment,
-                tenant=tenant,
-                place=f"grant/{connection.access_grant}/secret",
-                envelope=envelope,
-            )
+        grant = await grants.one(
+            db, environment=environment, tenant=tenant, id=connection.access_grant
+        )
+        if grant is not None:
+            await open_credential(vault, grant)
+            if grant.access is not None:
+                await open_access(vault, grant)
             opened += 1
     return opened
 

@@ -31,6 +31,7 @@ from landbridge.resilience import READS, Broken, Outcome, Reply, Retry, Unknown,
 from landbridge.spec import ApiKey, Basic, Provider
 from landbridge.store import connections
 from landbridge.store.connections import Connection
+from landbridge.store.grants import access_place
 from landbridge.vault import Kind
 from landbridge.wire import Request, Response
 
@@ -248,38 +249,39 @@ class Signed:
         return None if typed.envelope == signature.envelope else typed
 
     async def _typed_in(self, connection: Connection) -> _Signature:
-        envelopes, place = self._client.envelopes, place_of(connection)
-        kept = envelopes.get(place)
+        envelopes, whose = self._client.envelopes, place_of(connection)
+        kept = envelopes.get(whose)
         if kept is None:
             kept = await self._read(connection)
-            envelopes.put(place, kept)
-        grant, envelope = kept
+            envelopes.put(whose, kept)
+        place, envelope = kept
         opened = await self._client.vault.open(
-            Kind.CREDENTIAL,
+            Kind.ACCESS,
             environment=connection.environment,
             tenant=connection.tenant,
-            place=f"grant/{grant}/secret",
+            place=place,
             envelope=envelope,
         )
         return _Signature(credentials=_FIELDS.decode(opened), envelope=envelope)
 
     async def _read(self, connection: Connection) -> tuple[str, bytes]:
-        """The connection's grant and its envelope, also if it was connected again meanwhile."""
+        """What was typed in, sealed, and its place; also if it was connected again meanwhile."""
         db, whose = self._client.db, (connection.environment, connection.tenant)
         grant = connection.access_grant
-        envelope = await connections.grant_secret(db, *whose, grant)
-        if envelope is None:
+        found = await connections.typed_in(db, *whose, grant)
+        if found is None:
             now = await connections.one(db, environment=whose[0], tenant=whose[1], id=connection.id)
             if now is not None and now.access_grant != grant:
                 grant = now.access_grant
-                envelope = await connections.grant_secret(db, *whose, grant)
-        if envelope is None:
+                found = await connections.typed_in(db, *whose, grant)
+        if found is None:
             raise ReconnectRequired(
                 f"the credentials of connection {connection.id} were forgotten; reconnect it",
                 connection=connection.id,
                 reason="forgotten",
             )
-        return grant, envelope
+        envelope, version = found
+        return access_place(grant, version), envelope
 
     def _pause(self, outcome: Outcome, attempt: int) -> float:
         """Seconds until the next try: not before the provider wants it, and jittered."""

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.client.asking import ask
@@ -81,15 +83,16 @@ async def connect(
         )
     app = await apps.ensure(db, environment=environment, provider=provider.slug)
     grant = ids.new("grt")
-    whose = {"environment": environment, "tenant": tenant}
-    secret = await seal_credential(vault, **whose, grant=grant, credential=credentials)
-    access = None
+    whose: dict[str, Any] = {"environment": environment, "tenant": tenant}
+    secret = None
     if tokens is not None:
-        access = await seal_access(vault, **whose, grant=grant, token=tokens.access)
-    row: dict[str, Any] = {**whose, "id": grant, "app": app.id}
+        secret = await seal_credential(vault, **whose, grant=grant, credential=credentials)
+    carried = tokens.access if tokens else msgspec.json.encode(dict(credentials)).decode()
+    access = await seal_access(vault, **whose, grant=grant, token=carried)
+    row = {**whose, "id": grant, "app": app.id}
     async with db.transaction() as tx:
         if tokens is None:
-            await connections.save_grant(tx, **row, kind="typed", secret=secret)
+            await connections.save_grant(tx, **row, kind="typed", access=access)
         else:
             await grants.save_tokens(
                 tx,

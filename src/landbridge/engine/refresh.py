@@ -309,9 +309,9 @@ class Refresher:
                     tenant=grant.tenant,
                     grant=grant.id,
                     tokens=tokens,
+                    version=grant.version + 1,
                 )
                 assert access is not None  # an answer without one is no answer
-                secret = secret or grant.secret  # where no new refresh token came
                 if not await self._ends.stored(grant, page, intent, tokens, secret, access):
                     await self._superseded(connection, grant, page, tokens)
                 return await self._read(connection)

@@ -54,7 +54,7 @@ _SEALED = Sql(
     SELECT c.environment, c.tenant, c.id FROM lb.connection AS c
     JOIN lb.access_grant AS g
       ON g.environment = c.environment AND g.tenant = c.tenant AND g.id = c.access_grant
-    WHERE g.secret IS NOT NULL AND c.environment = :environment
+    WHERE coalesce(g.secret, g.access) IS NOT NULL AND c.environment = :environment
     ORDER BY g.id DESC LIMIT :most
     """,
     across="The check of the key opens samples of any tenant and shows none of them.",

@@ -41,15 +41,15 @@ _COLUMNS = """environment, tenant, id, app, access_grant, provider, account, acc
 _SAVE_GRANT = Sql(
     "grants.save",
     """
-    INSERT INTO lb.access_grant (environment, tenant, id, app, kind, secret, scopes)
-    VALUES (:environment, :tenant, :id, :app, :kind, :secret, :scopes)
+    INSERT INTO lb.access_grant (environment, tenant, id, app, kind, access, scopes)
+    VALUES (:environment, :tenant, :id, :app, :kind, :access, :scopes)
     """,
 )
 
-_GRANT_SECRET = Sql(
-    "grants.secret",
+_TYPED_IN = Sql(
+    "grants.typed_in",
     """
-    SELECT secret, version FROM lb.access_grant
+    SELECT access, version FROM lb.access_grant
     WHERE environment = :environment AND tenant = :tenant AND id = :id
     """,
 )
@@ -213,10 +213,10 @@ async def save_grant(
     id: str,
     app: str,
     kind: str,
-    secret: bytes,
+    access: bytes,
     scopes: Sequence[str] = (),
 ) -> None:
-    """Stores a new grant with its sealed secret."""
+    """Stores a new grant with the sealed keys that its calls carry."""
     await tx.run(
         _SAVE_GRANT,
         environment=environment,
@@ -224,15 +224,18 @@ async def save_grant(
         id=id,
         app=app,
         kind=kind,
-        secret=secret,
+        access=access,
         scopes=list(scopes),
     )
 
 
-async def grant_secret(db: Database, environment: str, tenant: str, grant: str) -> bytes | None:
-    """The sealed secret of a grant; None when it was forgotten."""
-    row = await db.row(_GRANT_SECRET, environment=environment, tenant=tenant, id=grant)
-    return row["secret"] if row else None
+async def typed_in(
+    db: Database, environment: str, tenant: str, grant: str
+) -> tuple[bytes, int] | None:
+    """The sealed keys of a grant that were typed in, and its version; None when it was
+    forgotten."""
+    row = await db.row(_TYPED_IN, environment=environment, tenant=tenant, id=grant)
+    return (row["access"], row["version"]) if row and row["access"] is not None else None
 
 
 async def drop_grant(tx: Tx, *, environment: str, tenant: str, id: str) -> None:

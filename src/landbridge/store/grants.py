@@ -15,10 +15,11 @@ from landbridge.store.sql import Sql
 class Grant:
     """One consent and its tokens, sealed. `version` rises by one with each stored set of tokens.
 
-    `secret` is the credential at `grant/{id}/secret`: a refresh token, or what was typed in.
-    `access` is the access token at `grant/{id}/access`; None: there was none yet. `state` is live
-    or dead, then with a `reason`: refused, ambiguous, revoked or expired. `now` is when it was
-    read.
+    `secret` is the credential that the key provider is asked to open: a refresh token, or what was
+    typed in to get tokens by; it came with the version `secret_version`. `access` is what calls
+    carry: the access token of this version, or typed keys as JSON; None: there was none yet.
+    `state` is live or dead, then with a `reason`: refused, ambiguous, revoked or expired. `now` is
+    when it was read.
     """
 
     environment: str
@@ -27,6 +28,7 @@ class Grant:
     app: str
     kind: str
     version: int
+    secret_version: int
     secret: bytes | None = field(repr=False)
     access: bytes | None = field(repr=False)
     scopes: tuple[str, ...]
@@ -39,11 +41,21 @@ class Grant:
     now: datetime = field(compare=False)
 
 
+def secret_place(id: str, version: int) -> str:
+    """Where in the vault the credential of a grant is, that came with this version."""
+    return f"grant/{id}/secret/{version}"
+
+
+def access_place(id: str, version: int) -> str:
+    """Where in the vault the access token of a grant's version is, or its typed keys."""
+    return f"grant/{id}/access/{version}"
+
+
 _ONE = Sql(
     "grants.one",
     """
-    SELECT environment, tenant, id, app, kind, version, secret, access, scopes, expires_at,
-           refresh_expires_at, refreshed_at, state, reason, created_at, lb.now() AS now
+    SELECT environment, tenant, id, app, kind, version, secret_version, secret, access, scopes,
+           expires_at, refresh_expires_at, refreshed_at, state, reason, created_at, lb.now() AS now
     FROM lb.access_grant
     WHERE environment = :environment AND tenant = :tenant AND id = :id
     """,
@@ -52,17 +64,10 @@ _ONE = Sql(
 _SAVE_TOKENS = Sql(
     "grants.save_tokens",
     """
-    INSERT INTO lb.access_grant AS g (environment, tenant, id, app, kind, secret, access,
+    INSERT INTO lb.access_grant (environment, tenant, id, app, kind, secret, access,
         expires_at, refresh_expires_at, scopes, refreshed_at)
     VALUES (:environment, :tenant, :id, :app, :kind, :secret, :access,
         :expires_at, :refresh_expires_at, :scopes, lb.now())
-    ON CONFLICT (environment, tenant, id) DO UPDATE
-    SET app = excluded.app, kind = excluded.kind, secret = excluded.secret,
-        access = excluded.access, expires_at = excluded.expires_at,
-        refresh_expires_at = excluded.refresh_expires_at, scopes = excluded.scopes,
-        refreshed_at = excluded.refreshed_at, state = 'live', reason = '',
-        version = g.version + 1, updated_at = lb.now()
-    RETURNING version
     """,
 )
 
@@ -70,7 +75,9 @@ _SWAP = Sql(
     "grants.swap",
     """
     UPDATE lb.access_grant
-    SET secret = :secret, access = :access, expires_at = :expires_at,
+    SET secret = coalesce(:secret::bytea, secret), access = :access,
+        secret_version = CASE WHEN :secret::bytea IS NULL THEN secret_version ELSE version + 1 END,
+        expires_at = :expires_at,
         refresh_expires_at = :refresh_expires_at, scopes = :scopes, refreshed_at = lb.now(),
         state = 'live', reason = '', version = version + 1, updated_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id AND version = :version
@@ -116,13 +123,13 @@ async def save_tokens(
     refresh_expires_at: datetime | None = None,
     scopes: Sequence[str] = (),
     kind: str = "oauth",
-) -> int:
-    """Stores the tokens of a consent, and orders their refreshes; the grant's version.
+) -> None:
+    """Stores the tokens of a consent as version 1 of a new grant, and orders their refreshes.
 
-    `secret` and `access` are sealed; None: there is no refresh token, or no access token yet. A
-    grant with this id is replaced and lives again.
+    `secret` and `access` are sealed for that version; None: there is no refresh token, or no access
+    token yet.
     """
-    version: int = await tx.value(
+    await tx.run(
         _SAVE_TOKENS,
         environment=environment,
         tenant=tenant,
@@ -136,7 +143,6 @@ async def save_tokens(
         scopes=list(scopes),
     )
     await order(tx, environment=environment, tenant=tenant, id=id)
-    return version
 
 
 async def order(tx: Database | Tx, *, environment: str, tenant: str, id: str) -> None:
@@ -168,6 +174,7 @@ async def swap(
 ) -> int | None:
     """The new version, if the grant still has the version that was read; None otherwise.
 
+    `secret` and `access` are sealed for the next version; without a secret the present one stays.
     A grant that was declared dead at that version lives again: the tokens prove it.
     """
     version: int | None = await tx.value(

@@ -12,6 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from landbridge.store.database import Database, Row
+from landbridge.store.grants import access_place, secret_place
 from landbridge.store.sql import Sql
 
 _ALL = "The operator's rotation of keys seals every tenant's secrets again, and reads none."
@@ -64,7 +65,7 @@ _ENVIRONMENTS = Sql(
 _GRANTS = Sql(
     "sealed.grants",
     """
-    SELECT tenant, id, secret, access FROM lb.access_grant
+    SELECT tenant, id, secret, access, secret_version, version FROM lb.access_grant
     WHERE environment = :environment AND (tenant, id) > (:tenant, :id)
     ORDER BY tenant, id LIMIT :most
     """,
@@ -260,6 +261,10 @@ async def wrap(db: Database, key: WrappedKey, *, fresh: bytes, wrapped_by: str) 
 def _sealed(table: str, column: str, environment: str, row: Row, kind: str, name: str) -> Sealed:
     # An app's webhook secrets are the installation's own, also those of a tenant's app.
     tenant = "" if (table, column) == ("app", "secrets") else row["tenant"] or ""
+    place = f"{name}/{row['id']}/{column}"
+    if table == "access_grant":
+        of = {"secret": secret_place, "access": access_place}[column]
+        place = of(row["id"], row["secret_version" if column == "secret" else "version"])
     return Sealed(
         environment=environment,
         tenant=tenant,
@@ -267,6 +272,6 @@ def _sealed(table: str, column: str, environment: str, row: Row, kind: str, name
         column=column,
         id=row["id"],
         kind=kind,
-        place=f"{name}/{row['id']}/{column}",
+        place=place,
         envelope=row[column],
     )

@@ -8,6 +8,7 @@ ALTER TABLE lb.app
 
 ALTER TABLE lb.access_grant
     ADD COLUMN access bytea,
+    ADD COLUMN secret_version bigint NOT NULL DEFAULT 1,
     ADD COLUMN refresh_expires_at timestamptz,
     ADD COLUMN refreshed_at timestamptz,
     ADD COLUMN state text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'dead')),
