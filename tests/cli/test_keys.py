@@ -127,7 +127,7 @@ def test_a_move_to_openbao_and_back(cli: Cli, shop: Shop, tmp_path: Path) -> Non
         assert moved[0]["sealed"] > 0
         alone = {"LANDBRIDGE_KEY_ALSO": "", "LANDBRIDGE_KEY": ""}
         held = cli.ok("keys", "status", "--json", **alone).json["keys"]
-        assert {row["key"] for row in held} == {"transit/landbridge/1"}
+        assert {row["key"] for row in held} == {"transit/landbridge/1", "the newest data key"}
         cli.ok("doctor", "--offline", **alone)
         cli.ok("keys", "move", "--to", "local")
     cli.ok("doctor", "--offline", LANDBRIDGE_KEY_PROVIDER="local", LANDBRIDGE_KEY_ALSO="")

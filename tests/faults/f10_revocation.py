@@ -20,6 +20,7 @@ from landbridge.engine.token_seals import open_credential
 from landbridge.errors import LandbridgeError
 from landbridge.store import apps, connections, grants
 from landbridge.store.database import Database
+from landbridge.store.grants import secret_place
 from landbridge.vault import Kind, LocalKey, Vault, new_key
 from tests.faults.nursery import Nursery
 from tests.faults.revoking import BREACHED, POINTS
@@ -273,7 +274,7 @@ async def _fill(on: Scene, address: str, size: int) -> None:
         secret = await on.vault.seal(
             Kind.CREDENTIAL,
             **whose,
-            place=f"grant/{grant}/secret",
+            place=secret_place(grant, 1),
             secret=msgspec.json.encode({"refresh_token": token}),
         )
         async with on.db.transaction() as tx:

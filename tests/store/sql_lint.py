@@ -33,7 +33,7 @@ _NOW_NAMES = {"now", "clock_timestamp", "statement_timestamp", "transaction_time
 _PARAMETER = re.compile(r"\$(\d+)")
 _TABLE = re.compile(r"CREATE TABLE lb\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
 _COLUMN = re.compile(r"^ {4}([a-z_]+) +[a-z]", re.MULTILINE)
-_CHANGED = re.compile(r"ALTER TABLE lb\.(\w+)\s(.*?)\n\n", re.DOTALL)
+_CHANGED = re.compile(r"ALTER TABLE lb\.(\w+)\s(.*?)(?:\n\n|\Z)", re.DOTALL)
 _ADDED = re.compile(r"ADD COLUMN ([a-z_]+)")
 
 
