@@ -66,7 +66,7 @@ class Caller:
 
     async def _people(self, app: App) -> None:
         while True:
-            await asyncio.sleep(self._chance.uniform(0.1, 0.7))
+            await asyncio.sleep(self._chance.uniform(0.3, 1.7))
             begun = time.monotonic()
             if begun >= self._ends:
                 return

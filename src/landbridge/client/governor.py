@@ -55,7 +55,7 @@ PATIENCE: Mapping[Lane, float] = {
 """Seconds that a call waits at most, by its lane; what takes longer is for a later job."""
 
 _ORDER: Mapping[Lane, int] = {lane: place for place, lane in enumerate(Lane)}
-_LONGEST_CHUNK = 5.0
+_LONGEST_CHUNK = 2.0
 """Seconds for which a chunk is kept at most, so that a refusal elsewhere is soon known here."""
 _RETRY = (0.02, 0.08)
 """Seconds, from and to, after which a process without a place asks for one again."""
