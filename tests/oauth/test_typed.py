@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,9 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from landbridge.engine.connect import connect
 from landbridge.engine.establish import Connected
+from landbridge.engine.refresh import Refresher
 from landbridge.errors import InvalidInput, ReconnectRequired
+from landbridge.measures import Measures
 from landbridge.spec import Accounts, ClientCredentials, Field, JwtBearer
 from landbridge.store import connections
+from landbridge.store.database import Database
+from tests.engine.ailing import At
 from tests.oauth.authlib_server import CLIENT_ID, CLIENT_SECRET, Client
 from tests.oauth.conftest import World
 from tests.oauth.test_consent import grant_of, opened
@@ -120,3 +126,66 @@ async def test_a_provider_with_consents_takes_nothing_typed(world: World) -> Non
             credentials={},
             settings={},
         )
+
+
+def refreshing(world: World, db: Database) -> Refresher:
+    return Refresher(
+        db,
+        world.vault,
+        world.client,
+        provider=lambda _slug: world.page,
+        clock=world.client.clock,
+        measures=Measures(),
+    )
+
+
+async def signed(world: World) -> Connected:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    world.peer.clients["signer"] = Client("signer", "", (), public.decode())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    return await type_in(world, SIGNED, client_id="signer", user="ann", private_key=pem)
+
+
+async def own(world: World) -> Connected:
+    return await type_in(world, OWN, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
+
+
+@pytest.mark.parametrize("joined", [own, signed], ids=["client credentials", "signed assertion"])
+async def test_a_token_is_used_to_its_end_and_then_got_anew(
+    world: World, at: At, joined: Callable[[World], Awaitable[Connected]]
+) -> None:
+    """There is no refresh token: what was typed in gets the next token, as often as needed."""
+    connection = (await joined(world)).connection
+    first = await refreshing(world, world.db).access(connection)
+    again = await refreshing(world, world.db).access(connection)
+    assert (first.version, again) == (1, first)
+    assert world.peer.counted("/token") == 1
+    later = await at("2 hours")
+    processes = [refreshing(world, later) for _ in range(3)]
+    got = await asyncio.gather(*(each.access(connection) for each in processes * 5))
+    assert {each.version for each in got} == {2}
+    assert {each.token for each in got} == {world.peer.tokens[-1].access_token}
+    assert first.token != got[0].token
+    renewed = await processes[0].refused(connection, 2)
+    assert renewed.version == 3
+    assert world.peer.counted("/token") == 3
+    held = await grant_of(world, connection)
+    assert (held.state, held.secret_version) == ("live", 1)
+
+
+async def test_typed_credentials_that_are_withdrawn_need_a_new_connection(
+    world: World, at: At
+) -> None:
+    connection = (await own(world)).connection
+    world.peer.clients[CLIENT_ID] = Client(CLIENT_ID, "another")
+    process = refreshing(world, await at("2 hours"))
+    with pytest.raises(ReconnectRequired, match="or what was typed in") as caught:
+        await process.access(connection)
+    assert caught.value.reason == "refused"

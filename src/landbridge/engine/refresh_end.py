@@ -18,7 +18,7 @@ from landbridge.store.grants import Grant
 from landbridge.store.refreshes import Intent
 
 _SENTENCES = {
-    "refused": "the provider no longer accepts the refresh token",
+    "refused": "the provider no longer accepts its refresh token, or what was typed in",
     "ambiguous": "the answer to a refresh was lost, so that the provider may have replaced the"
     " refresh token",
     "expired": "the tokens have expired",

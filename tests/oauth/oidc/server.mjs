@@ -3,6 +3,7 @@
 //
 // POST /mint {"grants": n} gives n refresh tokens, as if n people had consented.
 // GET /counts gives what was exchanged, refused, and how many families were ended.
+// GET /whoami says whose an access token is.
 // GET /alive?token=... says whether a refresh token would be taken.
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
@@ -94,6 +95,11 @@ async function answer(request) {
   if (url.pathname === '/mint') {
     const { grants } = await body(request);
     return Promise.all(Array.from({ length: grants }, minted));
+  }
+  if (url.pathname === '/whoami') {
+    const bearer = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+    const token = await provider.AccessToken.find(bearer);
+    return token?.isValid ? { id: token.accountId, name: 'Ann' } : { error: 'invalid_token' };
   }
   if (url.pathname === '/alive') {
     const token = await provider.RefreshToken.find(url.searchParams.get('token'));
