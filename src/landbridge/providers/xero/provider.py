@@ -7,7 +7,7 @@ list is asked for in the order of its ids, which no change moves: the default is
 from datetime import timedelta
 from functools import partial
 
-from landbridge.providers.xero import mapping
+from landbridge.providers.xero import blank, mapping
 from landbridge.spec import (
     Accounts,
     Errors,
@@ -123,6 +123,7 @@ contacts = listed(
     idempotency=KEY,
     needs=frozenset({"accounting.contacts.read"}),
     maps=mapping.contact,
+    blank=blank.CONTACT,
 )
 
 # Stock moves without an UpdatedDateUTC (unsure), and one answer holds them all.
@@ -166,6 +167,7 @@ invoices = listed(
     idempotency=KEY,
     needs=INVOICES,
     maps=mapping.invoice,
+    blank=blank.INVOICE,
 )
 
 credit_notes = listed(
@@ -210,6 +212,7 @@ payments = listed(
     idempotency=KEY,
     needs=frozenset({"accounting.payments.read"}),
     maps=mapping.payment,
+    blank=blank.PAYMENT,
 )
 
 bank_transactions = listed(

@@ -1,0 +1,66 @@
+"""What Xero's new records look like before anything is written into them.
+
+A shadow answers a creation with these. They hold what Xero's answers always have and the mappings
+read, and are checked against its OpenAPI file; amounts are nothing: Xero reckons them.
+"""
+
+from typing import Any, Final
+
+_NONE: Final = "00000000-0000-0000-0000-000000000000"
+_BEGIN: Final = "/Date(0+0000)/"
+_ALL: Final = {"HasValidationErrors": False, "UpdatedDateUTC": _BEGIN}
+
+CONTACT: Final[dict[str, Any]] = {
+    **_ALL,
+    "ContactID": _NONE,
+    "ContactStatus": "ACTIVE",
+    "Name": "",
+    "FirstName": "",
+    "LastName": "",
+    "EmailAddress": "",
+    "BankAccountDetails": "",
+    "Addresses": [],
+    "Phones": [],
+    "IsSupplier": False,
+    "IsCustomer": False,
+    "HasAttachments": False,
+}
+
+INVOICE: Final[dict[str, Any]] = {
+    "UpdatedDateUTC": _BEGIN,
+    "Type": "ACCREC",
+    "InvoiceID": _NONE,
+    "InvoiceNumber": "",
+    "Reference": "",
+    "Contact": {"ContactID": _NONE},
+    "Status": "DRAFT",
+    "LineAmountTypes": "Exclusive",
+    "LineItems": [],
+    "Date": _BEGIN,
+    "SubTotal": 0,
+    "TotalTax": 0,
+    "Total": 0,
+    "AmountDue": 0,
+    "AmountPaid": 0,
+    "AmountCredited": 0,
+    "CurrencyRate": 1,
+    "Payments": [],
+    "CreditNotes": [],
+    "HasAttachments": False,
+    "HasErrors": False,
+    "SentToContact": False,
+}
+
+PAYMENT: Final[dict[str, Any]] = {
+    **_ALL,
+    "PaymentID": _NONE,
+    "PaymentType": "ACCRECPAYMENT",
+    "Status": "AUTHORISED",
+    "Date": _BEGIN,
+    "Amount": 0,
+    "CurrencyRate": 1,
+    "IsReconciled": False,
+    "HasAccount": True,
+    "Account": {"AccountID": _NONE},
+    "Invoice": {"InvoiceID": _NONE},
+}
