@@ -54,7 +54,7 @@ async def test_writes_to_xero_are_answered_and_sent_later(
             tax="OUTPUT2",
         )
         made = Invoice(
-            contact=contact.key,
+            contact=contact.key or "",
             direction=Direction.SALE,
             status=DocumentStatus.OPEN,
             currency="NZD",

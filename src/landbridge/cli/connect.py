@@ -50,10 +50,18 @@ def connect(
     schedule: Annotated[
         bool, typer.Option(help="Pull every five minutes from now on; else only when told.")
     ] = True,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait until the account is connected in the browser."),
+    ] = False,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """Connect a tenant's account: check its credentials, seal them and order the first pull.
+
+    Where the provider asks its customer in a browser, print the address to open there: it is good
+    for half an hour and for this tenant and provider alone, and `landbridge serve` answers there.
+    With --wait the command ends when the account is connected.
 
     The fields that the provider's page declares are asked for, secret ones unseen. Without a
     terminal they come from LANDBRIDGE_CONNECT_<FIELD>, or with --stdin from standard input
@@ -63,6 +71,7 @@ def connect(
     from landbridge.cli.output import print_facts
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import find_provider
+    from landbridge.spec import OAuth2
 
     if stdin and webhook_secret_stdin:
         raise WrongUsage(
@@ -70,6 +79,24 @@ def connect(
             f" as a line {WEBHOOK_SECRET}=..."
         )
     page = find_provider(provider)
+    if isinstance(page.auth, OAuth2):
+        from landbridge.cli.connect_browser import connect_in_a_browser
+
+        if given or url or stdin or webhook_secret_stdin:
+            raise WrongUsage(
+                f"{page.name} asks its customer itself: --set, --url, --stdin and"
+                " --webhook-secret-stdin are not for it"
+            )
+        connect_in_a_browser(
+            page,
+            tenant=tenant,
+            label=label,
+            owner=owner,
+            wait=wait,
+            environment=environment,
+            as_json=as_json,
+        )
+        return
     settings, lines = sort_given(page, given or [], url), read_lines(page) if stdin else {}
     known = {**lines, **{name: settings.pop(name) for name in field_names(page) & set(settings)}}
     webhook_secret = lines.get(WEBHOOK_SECRET) or _webhook_secret(asked=webhook_secret_stdin)

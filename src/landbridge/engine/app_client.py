@@ -90,16 +90,31 @@ async def of(db: Database, *, environment: str, id: str) -> App:
     return app
 
 
+async def with_client(db: Database, *, environment: str, provider: str, tenant: str) -> App:
+    """The app by which a tenant's consents at a provider go: its own, or the installation's.
+
+    SettingsError when it has no OAuth client.
+    """
+    app = await apps.for_tenant(db, environment=environment, provider=provider, tenant=tenant)
+    if app is None or not app.client_id:
+        raise _no_client(provider, environment)
+    return app
+
+
+def _no_client(provider: str, environment: str) -> SettingsError:
+    return SettingsError(
+        f"{provider} has no OAuth client in the environment {environment!r}, by which consents are"
+        f" asked for and tokens live; set it with: landbridge apps set {provider} --client-id ..."
+    )
+
+
 async def open_client(vault: Vault, app: App) -> AppClient:
     """The OAuth client of an app; the key provider is asked for its secret.
 
     SettingsError when the app has none.
     """
     if not app.client_id:
-        raise SettingsError(
-            f"{app.provider} has no OAuth client in the environment {app.environment!r}; set it"
-            f" with: landbridge apps set {app.provider} --client-id ..."
-        )
+        raise _no_client(app.provider, app.environment)
     if app.client_secret is None:
         return AppClient(id=app.client_id)
     secret = await vault.open(

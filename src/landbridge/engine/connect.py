@@ -66,8 +66,8 @@ async def connect(
     check_tenant(tenant)
     if isinstance(provider.auth, OAuth2):
         raise InvalidInput(
-            f"provider: {provider.name} is connected in a browser; begin with"
-            " bridge.begin_consent(...)"
+            f"provider: {provider.name} is connected in a browser; open a session for it with"
+            " bridge.connect_session(...), or begin with bridge.begin_consent(...)"
         )
     credentials, settings = parted_fields(provider, credentials, settings)
     place = Place(base=base_of(provider, settings), settings=dict(settings))

@@ -19,17 +19,17 @@ import msgspec
 
 from landbridge.client import Client
 from landbridge.client.asking import ask
-from landbridge.engine.app_client import of, open_client
+from landbridge.engine.app_client import of, open_client, with_client
 from landbridge.engine.connect import base_of
 from landbridge.engine.consent_input import checked_settings
 from landbridge.engine.establish import Connected, begin, check_environment
 from landbridge.engine.granting import Granted, accounts_of, keep, keep_again
 from landbridge.engine.tenants import check_tenant
-from landbridge.errors import ConsentRefused, InvalidInput, SettingsError, TokenRefused
+from landbridge.errors import ConsentRefused, InvalidInput, TokenRefused
 from landbridge.oauth import authorize_url, exchange, make_pkce
 from landbridge.protocols import Place
 from landbridge.spec import Asked, OAuth2, Provider, asked
-from landbridge.store import apps, connections, consents, grants
+from landbridge.store import connections, consents, grants
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.consents import Begun
@@ -295,15 +295,9 @@ class Consents:
     ) -> App:
         if connection is not None:
             return await of(self._db, environment=environment, id=connection.app)
-        app = await apps.for_tenant(
+        return await with_client(
             self._db, environment=environment, provider=page.slug, tenant=tenant
         )
-        if app is None or not app.client_id:
-            raise SettingsError(
-                f"{page.name} has no OAuth client in the environment {environment!r}; set it with:"
-                f" landbridge apps set {page.slug} --client-id ..."
-            )
-        return app
 
     async def _scopes(
         self, auth: OAuth2, needed: Sequence[str], connection: Connection | None

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 
 from landbridge.client import Client
 from landbridge.client.asking import ask
-from landbridge.engine.app_client import open_client
+from landbridge.engine.app_client import open_client, with_client
 from landbridge.engine.connect import base_of
 from landbridge.engine.consent_input import checked_settings
 from landbridge.engine.establish import check_environment
 from landbridge.engine.granting import Granted, accounts_of, keep
 from landbridge.engine.importing_rows import Row, read_row
-from landbridge.errors import InvalidInput, LandbridgeError, SettingsError
+from landbridge.errors import InvalidInput, LandbridgeError
 from landbridge.oauth import Tokens, refresh
 from landbridge.protocols import Account, Place
 from landbridge.spec import OAuth2, Provider
-from landbridge.store import apps, connections
+from landbridge.store import connections
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -79,15 +79,9 @@ class Importer:
         page = self.provider(row.provider)
         if not isinstance(page.auth, OAuth2):
             raise InvalidInput(f"provider: {page.name} is connected without tokens of a consent")
-        app = await apps.for_tenant(
+        app = await with_client(
             self.db, environment=self.environment, provider=page.slug, tenant=row.tenant
         )
-        if app is None or not app.client_id:
-            raise SettingsError(
-                f"{page.slug} has no OAuth client in the environment {self.environment!r}: tokens"
-                f" live by the client that they were granted to; set that one with: landbridge apps"
-                f" set {page.slug} --client-id ..."
-            )
         known = {field.name for field in page.auth.fields}
         given = {name: text for name, text in row.settings.items() if name in known | _PLACES}
         settings = checked_settings(page, given, {})
