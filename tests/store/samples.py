@@ -99,6 +99,7 @@ CELLS: dict[str, Any] = {
     "run.state": "running",
     "deleted_at": None,
     "settled_at": None,
+    "tried_at": None,
     "ended_at": None,
     "repeat": None,
 }

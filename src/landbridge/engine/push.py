@@ -25,7 +25,7 @@ from landbridge.errors import (
 )
 from landbridge.formats import codec
 from landbridge.models import Model, read_json
-from landbridge.protocols import Fetched, Place, Written, fetch, write
+from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, write
 from landbridge.spec import Provider, Resource, find
 from landbridge.store import connections, due, intents, moment, records
 from landbridge.store.connections import Connection
@@ -176,7 +176,7 @@ class Pusher:
         except (RecordError, UnmappedCode, InvalidInput) as error:
             return await self._settle(intent, "refused", str(error))
         except OutcomeUnknown as error:
-            if intent.action != "create" or _repeatable(resource):
+            if intent.action != "create" or _repeatable(resource) or resource.marked:
                 raise
             return await self._settle(intent, "unknown", str(error))
         if held.calls:
@@ -208,6 +208,11 @@ class Pusher:
             if intent.action == "update" and not changes:
                 return Written(key=intent.key or "", raw=base_raw, version=None)
         signed = self._client.signed(provider, SignIn(connection=connection))
+        if intent.action == "create" and not _repeatable(resource):
+            made = await self._made_before(intent, connection, provider, resource)
+            if made is not None:
+                return made
+            await intents.note_try(self._db, intent)
         return await signed.converse(
             write(
                 provider,
@@ -220,6 +225,35 @@ class Pusher:
                 intent.id,
             )
         )
+
+    async def _made_before(
+        self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
+    ) -> Written | None:
+        """What an earlier try made, found by the intent's marker; None: it made nothing.
+
+        OutcomeUnknown while nobody can know: the page has no marker, or the provider's list may
+        not show it yet.
+        """
+        if intent.tried_at is None:
+            return None
+        if resource.marked is None:
+            raise OutcomeUnknown(
+                f"{provider.name} may have made this {resource.name} in a try that was cut off, and"
+                " nothing finds it again: look there before it is sent once more"
+            )
+        signed = self._client.signed(provider, SignIn(connection=connection))
+        place = self._place(provider, connection)
+        found = await signed.converse(find_marked(provider, resource, place, intent.id))
+        if found is not None:
+            return Written(key=found.key, raw=found.raw, version=found.version)
+        shown = intent.tried_at + resource.marked.within
+        if intent.now < shown:
+            raise OutcomeUnknown(
+                f"{provider.name} does not show the {resource.name} of a try that was cut off; its"
+                " list may be late, it is looked for again before it is sent once more",
+                retry_at=shown,
+            )
+        return None
 
     async def _fetch(
         self, connection: Connection, provider: Provider, resource: Resource, key: str

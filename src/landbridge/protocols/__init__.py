@@ -39,6 +39,14 @@ def fetch(
     return rest.fetch(provider, resource, place, key)
 
 
+def find_marked(
+    provider: Provider, resource: Resource, place: Place, intent: str
+) -> Generator[Request, Response, Fetched | None]:
+    """The record that an intent made, found by its marker (`Resource.marked`); None: none is
+    shown."""
+    return rest.find_marked(provider, resource, place, intent)
+
+
 def write(
     provider: Provider,
     resource: Resource,
@@ -75,6 +83,7 @@ __all__ = [
     "Unreadable",
     "Written",
     "fetch",
+    "find_marked",
     "identify",
     "identify_all",
     "pull",

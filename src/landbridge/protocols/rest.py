@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from landbridge.errors import InvalidInput, Refused
 from landbridge.formats import codec
-from landbridge.protocols._answers import pluck, single, text_at
+from landbridge.protocols._answers import pluck, records, single, text_at
 from landbridge.protocols._calls import call, fetch
 from landbridge.protocols._following import (
     follow_created,
@@ -30,12 +30,13 @@ from landbridge.spec import (
     Resource,
     SinceHeader,
     Write,
+    find,
     gathered,
     nested_at,
 )
 from landbridge.wire import Request, Response
 
-__all__ = ["fetch", "identify", "pull", "write"]
+__all__ = ["fetch", "find_marked", "identify", "pull", "write"]
 
 
 def pull(
@@ -106,6 +107,22 @@ def write(
         _demand_taken(provider, request, response, told)
         return Written(key=told.key, raw=told.raw, version=told.version)
     return Written(key=key, raw=None)
+
+
+def find_marked(
+    provider: Provider, resource: Resource, place: Place, intent: str
+) -> Generator[Request, Response, Fetched | None]:
+    """The record that carries an intent's marker, as far as the list shows it; None: none does."""
+    assert resource.marked is not None
+    narrowed = {
+        name: value.replace("{intent}", intent) for name, value in resource.marked.query.items()
+    }
+    query = {**resource.query, **narrowed}
+    request = call(provider, place, "GET", resource.path, query=[*query.items()])
+    response = yield request
+    expect(provider, request, response)
+    found, _ = records(provider, resource, response, resource.records)
+    return next((one for one in found if find(one.value, resource.marker) == intent), None)
 
 
 def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:

@@ -30,6 +30,7 @@ __all__ = [
     "EventFeed",
     "Format",
     "Incremental",
+    "Marked",
     "Provider",
     "Quota",
     "Resource",
@@ -247,6 +248,23 @@ class Write:
 
 
 @fact
+class Marked:
+    """How the list finds the record that an intent made, where the marker says so.
+
+    `query` are its parameters: `{intent}` in a value is the intent's id. `within` is how late the
+    list may show a new record; until then a record that is not there may exist all the same.
+    """
+
+    query: Mapping[str, str]
+    within: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        """Refuses a query that finds everything."""
+        if not any("{intent}" in value for value in self.query.values()):
+            raise SpecError("Marked, query: no value has the hole {intent}")
+
+
+@fact
 class Resource:
     """One remote collection: how it is listed, followed, read one by one, and written.
 
@@ -294,6 +312,9 @@ class Resource:
     """Header that makes a repeated write harmless; empty: the provider has none."""
     marker: Path = ""
     """Path of the field that carries our intent's id, for reading back; empty: none."""
+    marked: Marked | None = None
+    """How a record is found by its marker, so that a creation whose answer was lost is not done
+    twice where there is no `idempotency`."""
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
     blank: Mapping[str, Any] = field(default_factory=dict)
@@ -322,6 +343,8 @@ class Resource:
             yield "deleted_words: there is no `deleted` where they would stand"
         if self.blank and not isinstance(find(self.blank, self.key), str | int):
             yield f"blank: nothing at {self.key}; give a key such as the vendor's"
+        if self.marked and not self.marker:
+            yield "marked: there is no `marker` to find it by"
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
         yield from self._unclear_words()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,11 +31,14 @@ class Intent:
     problems: dict[str, str] | None
     subject: str | None
     shadow: str | None
+    tried_at: datetime | None
+    """When it was first sent, where sending it twice would make two."""
     created_at: datetime
+    now: datetime = field(compare=False)
 
 
 _COLUMNS = """environment, tenant, id, connection, resource, action, key, document, state, reason,
-    problems, subject, shadow, created_at"""
+    problems, subject, shadow, tried_at, created_at, lb.now() AS now"""
 
 ADD = Sql(
     "intents.add",
@@ -64,6 +67,14 @@ _ONE = Sql(
     """,
 )
 
+_TRY = Sql(
+    "intents.try",
+    """
+    UPDATE lb.intent SET tried_at = coalesce(tried_at, lb.now())
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
 _SETTLE = Sql(
     "intents.settle",
     """
@@ -78,6 +89,11 @@ async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> I
     """The intent with this id."""
     row = await db.row(_ONE, environment=environment, tenant=tenant, id=id)
     return _intent(row) if row else None
+
+
+async def note_try(db: Database, intent: Intent) -> None:
+    """Writes down, before it is sent, that an intent may have happened from now on."""
+    await db.run(_TRY, environment=intent.environment, tenant=intent.tenant, id=intent.id)
 
 
 async def settle(

@@ -132,6 +132,7 @@ COMMENT ON TABLE lb.quota IS
 'What is used of a provider''s quotas, by remote account or app: counts by steps of the period, the newest first, in chunks that processes lease; or who holds how many calls at once, and until when.'
 
 ALTER TABLE lb.intent
+    ADD COLUMN tried_at timestamptz,
     ADD COLUMN shadow text COLLATE "C",
     DROP CONSTRAINT intent_state_check,
     ADD CONSTRAINT intent_state_check
