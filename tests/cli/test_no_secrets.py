@@ -291,7 +291,7 @@ asyncio.run(main())
     "damage",
     [
         "ALTER TABLE landbridge.access_grant DROP COLUMN scopes",
-        "ALTER TABLE landbridge.access_grant ADD CHECK (secret IS NULL)",
+        "ALTER TABLE landbridge.access_grant ADD CHECK (access IS NULL)",
         "DROP TABLE landbridge.connection",
         "ALTER TABLE landbridge.connection ADD CHECK (secrets IS NULL)",
     ],

@@ -72,9 +72,9 @@ def revoke(
 
 @contextmanager
 def _bar(*, as_json: bool) -> Iterator[Callable[[int, int], None]]:
-    from landbridge.cli.output import is_terminal
+    from landbridge.cli.output import watched
 
-    if as_json or not is_terminal():
+    if not watched(as_json=as_json):
         yield lambda _done, _total: None
         return
     from rich.console import Console

@@ -123,17 +123,18 @@ async def _awaited(bridge: Landbridge, found: Erasure) -> Erasure:
 
     from rich.console import Console
 
+    from landbridge.cli.output import watched
     from landbridge.cli.signals import stop_on_signals
 
-    watched = sys.stderr.isatty()
+    seen = watched()
     console = Console(stderr=True)
-    status: Any = console.status(f"{found.id}: waiting for a worker") if watched else nullcontext()
+    status: Any = console.status(f"{found.id}: waiting for a worker") if seen else nullcontext()
     with status as shown, stop_on_signals() as stop:
         while found.state != "done" and not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 0.3)
             found = await bridge.erasures.get(found.id)
-            if watched and found.report:
+            if seen and found.report:
                 shown.update(f"{found.id}: {sum(found.report.values()):,} rows erased")
     return found
 

@@ -143,7 +143,9 @@ def _pretty(body: bytes) -> str:
 @contextmanager
 def counting(total: int, *, as_json: bool) -> Iterator[Callable[[Replayed], None]]:
     """Shows how far a replay is, on a terminal."""
-    if as_json or not sys.stderr.isatty():
+    from landbridge.cli.output import watched
+
+    if not watched(as_json=as_json):
         yield lambda _so_far: None
         return
     from rich.console import Console

@@ -123,9 +123,9 @@ def _rekey(*, to: str, as_json: bool) -> None:
 
 @contextmanager
 def _bar(*, as_json: bool) -> Iterator[Callable[[str, int], None]]:
-    from landbridge.cli.output import is_terminal
+    from landbridge.cli.output import watched
 
-    if as_json or not is_terminal():
+    if not watched(as_json=as_json):
         yield lambda _environment, _done: None
         return
     from rich.console import Console

@@ -51,6 +51,12 @@ def print_facts(facts: Row, *, as_json: bool) -> None:
         typer.echo(f"{_words(name):{width}}  {text}".rstrip())
 
 
+def watched(*, as_json: bool = False) -> bool:
+    """Whether somebody sees how far a command is: progress goes to standard error, beside JSON none
+    does."""
+    return not as_json and sys.stderr.isatty()
+
+
 def is_terminal() -> bool:
     """Whether a person watches standard output."""
     return sys.stdout.isatty()

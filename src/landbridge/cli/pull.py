@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -166,7 +165,9 @@ async def _pull_one(
 @contextmanager
 def _watching(*, as_json: bool) -> Iterator[Watch]:
     """Shows pages as they come, on a terminal."""
-    if as_json or not sys.stderr.isatty():
+    from landbridge.cli.output import watched
+
+    if not watched(as_json=as_json):
         yield lambda _resource, _totals: None
         return
     from rich.console import Console

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -189,9 +188,11 @@ async def _followed(bridge: Landbridge, replay: Replay) -> Replay:
 def _bar(replay: Replay) -> Any:
     from contextlib import contextmanager
 
+    from landbridge.cli.output import watched
+
     @contextmanager
     def shown() -> Any:
-        if not sys.stderr.isatty():
+        if not watched():
             yield lambda _replay: None
             return
         from rich.console import Console
