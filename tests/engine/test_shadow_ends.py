@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,9 @@ from landbridge.providers import get
 from landbridge.spec import Provider, map_to, one_of, read_only, text
 from landbridge.store import due, ordering, shadow_calls
 from landbridge.store.database import Database, Tx
+from landbridge.store.shadow_ends import RealId
 from landbridge.store.sql import Sql
+from landbridge.store.upkeep import Retention, keep_up
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
@@ -230,6 +232,85 @@ async def test_a_person_is_erased_from_what_was_kept(
     assert await db.value(LEFT, subject=known) == 0
     report = (await bridge.erasures.get(order)).report
     assert (report["shadow_call"], report["shadow_sample"]) == (1, 1)
+
+
+async def erased(bridge: Landbridge, db: Database, subject: str | None) -> dict[str, int]:
+    order = await bridge.erase(tenant="acme", subject=subject)
+    claim, lease = await Past(db=db).take("erase", order)
+    await Erasing(db).run(claim, lease)
+    return dict((await bridge.erasures.get(order)).report)
+
+
+async def sent(shop: Shop, *names: str) -> tuple[str, Sequence[RealId]]:
+    """A shadow in which customers were made up that exist now."""
+    shadow = await shop.bridge.shadow(shop.connection)
+    for name in names:
+        await shop.push(Customer(name=name))
+    assert await shop.bridge.shadows.real_ids(shadow.id) == []
+    await shop.bridge.shadows.promote(shadow.id)
+    assert (await shop.bridge.shadows.replay(shadow.id)).sent == len(names)
+    return shadow.id, await shop.bridge.shadows.real_ids(shadow.id)
+
+
+async def test_the_provider_s_ids_are_told_for_those_that_were_made_up(
+    shop: Shop, bridge: Landbridge, stripe: Control
+) -> None:
+    shadow, told = await sent(shop, "Ada", "Bob")
+    remote = {one["name"]: one["id"] for one in stripe.get("objects/customers")["objects"]}
+    assert [each.real for each in told] == [remote["Ada"], remote["Bob"]]
+    assert {each.resource for each in told} == {"customer"}
+    ada, bob = told
+    assert ada.made_up not in remote.values()
+    assert await bridge.shadows.real_ids(shadow, [bob.made_up, "cus_unknown"]) == [bob]
+    assert await bridge.shadows.real_ids(shadow, []) == []
+    assert await bridge.shadows.real_ids(shadow, after=ada.id) == [bob]
+    assert await bridge.shadows.real_ids(shadow, most=1) == [ada]
+    with pytest.raises(NotFound, match="'shd_none' is no shadow"):
+        await bridge.shadows.real_ids("shd_none")
+
+
+async def test_a_person_who_was_made_up_is_erased_by_the_provider_s_id(
+    shop: Shop, bridge: Landbridge, db: Database
+) -> None:
+    shadow, (ada, bob) = await sent(shop, "Ada", "Bob")
+    assert await db.value(LEFT, subject=ada.made_up) == 0
+    report = await erased(bridge, db, ada.real)
+    assert report["shadow_call"] == 1
+    assert await bridge.shadows.real_ids(shadow) == [bob]
+
+
+async def test_a_tenant_is_erased_from_what_was_kept(
+    shop: Shop, bridge: Landbridge, db: Database
+) -> None:
+    shadow, _ = await sent(shop, "Ada")
+    report = await erased(bridge, db, None)
+    assert (report["shadow"], report["shadow_call"]) == (1, 1)
+    assert await shadow_calls.page(db, environment="test", shadow=shadow) == []
+
+
+async def test_what_was_kept_ends_its_days_after_the_shadow(
+    shop: Shop, bridge: Landbridge, at: At, db: Database
+) -> None:
+    over, _ = await sent(shop, "Ada")
+    holding = await bridge.shadow(shop.connection, candidate="stripe-next", auto=False)
+    await bridge.pull(shop.connection, ["customer"])
+    await shop.push(Customer(name="Bob"))
+    keep = Retention(shadows=10)
+    early = await keep_up(await at("9 days"), keep=keep)
+    assert not [table for table in early.removed if table.startswith("shadow")]
+    late = await keep_up(await at("11 days"), keep=keep)
+    assert (late.removed["shadow"], late.removed["shadow_call"]) == (1, 1)
+    with pytest.raises(NotFound):
+        await bridge.shadows.report(over)
+    kept = await bridge.shadows.report(holding.id)  # it has not ended, however old it is
+    assert len(kept.calls) == 1
+    assert kept.fields[0].compared
+    await bridge.shadows.stop(holding.id)
+    later = await keep_up(await at("12 days"), keep=keep)
+    assert later.removed["shadow_call"] == 1
+    assert later.removed["shadow_sample"] >= 4
+    assert later.removed["shadow_field"] >= 1
+    assert await shadow_calls.page(db, environment="test", shadow=holding.id) == []
 
 
 async def test_two_workers_at_the_end_judge_once(shop: Shop, bridge: Landbridge) -> None:

@@ -31,7 +31,10 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_pending", "account": "pending", "token": "pending", "state": "pending"},
     ],
     "endpoint_health": [{"endpoint": "any_unnoticed", "noticed_at": None}],
-    "shadow_call": [{"id": "any_sending", "state": "sending", "idempotency": ""}],
+    "shadow_call": [
+        {"id": "any_sending", "state": "sending", "idempotency": ""},
+        {"id": "any_sent", "state": "sent", "idempotency": "", "action": "create", "sent_key": "k"},
+    ],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
 

@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     reference_limit: int = Field(10_000_000, ge=1024, le=100_000_000)
     """Bytes that a body may have which receivers fetch by its address (`by_reference`)."""
     retention_days: int = Field(30, ge=7)
-    """Days for which events, webhooks that came in, attempts and changes are kept."""
+    """Days for which events, webhooks that came in, attempts and changes are kept, and from the day
+    on which a shadow ended what it kept."""
     events_retention_days: int | None = Field(None, ge=7)
     """Days for events, their attachments and attempts; longer where retries take longer. Empty:
     retention_days."""
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
             inbox=self.inbox_retention_days or self.retention_days,
             changes=self.changes_retention_days or self.retention_days,
             calls=self.calls_retention_days,
+            shadows=self.retention_days,
         )
 
     @field_validator("proxy")

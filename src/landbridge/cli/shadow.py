@@ -155,6 +155,24 @@ def replay(
     print_facts(on_bridge(work, environment=environment, app=app), as_json=as_json)
 
 
+@shadow.command("ids")
+def ids_(
+    id: Id, limit: Limit = 1000, environment: Environment = None, as_json: AsJson = False
+) -> None:
+    """Show the provider's ids for those that were made up, once `replay` sent the records."""
+    from dataclasses import asdict
+
+    from landbridge.cli.output import print_rows
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
+        return [asdict(each) for each in await bridge.shadows.real_ids(id, most=limit)]
+
+    rows = on_bridge(work, environment=environment)
+    columns = ["made_up", "real", "resource", "connection", "tenant"]
+    print_rows("ids", rows, columns, as_json=as_json, none="nothing that was made up was sent yet")
+
+
 @shadow.command()
 def discard(
     id: Id,

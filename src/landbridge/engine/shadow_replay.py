@@ -12,7 +12,7 @@ from landbridge.engine.pull import Puller
 from landbridge.errors import Conflict, LandbridgeError, NotFound, OutcomeUnknown, Refused
 from landbridge.resilience import expect
 from landbridge.spec import Format, Provider, find
-from landbridge.store import connections, intents, shadow_calls, shadows
+from landbridge.store import connections, intents, shadow_calls, shadow_ends, shadows
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.shadow_calls import Kept
@@ -116,6 +116,8 @@ class ShadowReplay:
     async def _settle(self, call: Kept, state: str, *, error: str = "", key: str = "") -> str:
         async with self._db.transaction() as tx:
             await shadow_calls.settle(tx, call, state, error=error, sent_key=key or None)
+            if key and call.key and key != call.key:
+                await shadow_ends.rename_subject(tx, call, key)
             if call.intent and state != "recorded":
                 intent = await intents.one(
                     tx, environment=call.environment, tenant=call.tenant, id=call.intent

@@ -14,9 +14,10 @@ from landbridge.engine.pull import Puller
 from landbridge.engine.shadow_replay import Replayed, ShadowReplay
 from landbridge.errors import InvalidInput, NotFound
 from landbridge.spec import Provider
-from landbridge.store import connections, due, shadow_calls, shadow_fields, shadows
+from landbridge.store import connections, due, shadow_calls, shadow_ends, shadow_fields, shadows
 from landbridge.store.database import Database
 from landbridge.store.shadow_calls import Kept
+from landbridge.store.shadow_ends import RealId
 from landbridge.store.shadow_fields import Divergence
 from landbridge.store.shadows import EVERYONE, Rule, Shadow
 
@@ -207,6 +208,30 @@ class Shadows:
                 f"shadow: {id} keeps writes back yet; first: landbridge shadow promote {id}"
             )
         return await self._replay.run(shadow)
+
+    async def real_ids(
+        self,
+        id: str,
+        made_up: Sequence[str] | None = None,
+        *,
+        after: str = "",
+        most: int = 1000,
+    ) -> Sequence[RealId]:
+        """The provider's ids for those that the shadow made up, of what `replay` sent so far.
+
+        In the order of the writes, all of them or those for `made_up`: for tables of your own in
+        which a made-up id was stored. An id that is missing was not sent. Read on with `after`, the
+        last one's `id`.
+        """
+        shadow = await self.get(id)
+        return await shadow_ends.real_ids(
+            self._db,
+            environment=shadow.environment,
+            shadow=shadow.id,
+            made_up=made_up,
+            after=after,
+            most=most,
+        )
 
 
 def _check(kind: str, hours: float, tenant: str, rule: Rule) -> None:

@@ -13,14 +13,23 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from landbridge import ids
-from landbridge.store import breakers, consents, erasures, outbox, quotas, replays, sessions
+from landbridge.store import (
+    breakers,
+    consents,
+    erasures,
+    outbox,
+    quotas,
+    replays,
+    sessions,
+    shadow_ends,
+)
 from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 
@@ -177,13 +186,15 @@ class Retention:
     """For how many days each kind of thing is kept; 7 at least.
 
     `events` with their attachments and attempts, `inbox` with the raw webhooks, parked ones too,
-    `changes` with their numbers, `calls` to providers, which are kept a day at least.
+    `changes` with their numbers, `calls` to providers, which are kept a day at least, `shadows`
+    with what they kept, from the day on which they ended.
     """
 
     events: int = 30
     inbox: int = 30
     changes: int = 30
     calls: int = 7
+    shadows: int = 30
 
     def of(self, table: str) -> int:
         """The days of a partitioned table; the longest for one that has no rule yet."""
@@ -229,13 +240,13 @@ async def keep_up(
     of a statement that reads both, each waiting for the other. `retention_days` holds for
     everything where `keep` is not given.
     """
-    wanted = keep or Retention(events=retention_days, inbox=retention_days, changes=retention_days)
-    wanted = Retention(
-        events=max(wanted.events, await _longest_retry(db)),
-        inbox=wanted.inbox,
-        changes=wanted.changes,
-        calls=wanted.calls,
+    wanted = keep or Retention(
+        events=retention_days,
+        inbox=retention_days,
+        changes=retention_days,
+        shadows=retention_days,
     )
+    wanted = replace(wanted, events=max(wanted.events, await _longest_retry(db)))
     today: date = await db.value(_TODAY)
     partitions = _Partitions(db, patience=patience, tries=tries, sleep=sleep)
     removed: dict[str, int] = {}
@@ -260,6 +271,7 @@ async def keep_up(
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
     removed["breaker"] = await breakers.forget(db, keep=_QUIET, limit=_BATCH)
     removed["quota"] = await quotas.forget(db)
+    removed |= await shadow_ends.forget(db, keep=timedelta(days=wanted.shadows), limit=_BATCH)
     removed["erasure"] = await erasures.forget(db, keep=PROOF_KEPT, limit=_BATCH)
     return Upkeep(
         made=partitions.made,
