@@ -44,6 +44,9 @@ def test_what_is_kept_is_shown_then_sent(cli: Cli, shop: Shop) -> None:
     assert f"landbridge shadow promote {shadow}" in refused.err
     assert cli.ok("shadow", "promote", shadow, "--json").json["state"] == "promoted"
     assert cli.ok("shadow", "replay", shadow, "--json").json["sent"] == 1
+    (told,) = cli.ok("shadow", "ids", shadow, "--json").json["ids"]
+    assert (told["made_up"], told["resource"]) == (write["key"], "customer")
+    assert told["real"] in {each["id"] for each in run(shop, "GET", "objects/customers")["objects"]}
     names = [each["name"] for each in run(shop, "GET", "objects/customers")["objects"]]
     assert names.count("Ada\x1b[31m") == 1
     listed = cli.ok("shadow", "list", "--json").json["shadows"]

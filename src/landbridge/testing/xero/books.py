@@ -169,7 +169,8 @@ class Books:
         if not made.get("InvoiceNumber"):
             self.numbers += 1
             made["InvoiceNumber"] = f"INV-{self.numbers:04}"
-        made["LineItems"] = [self._line(line) for line in made["LineItems"]]
+        mode = made["LineAmountTypes"]
+        made["LineItems"] = [self._line(line, mode) for line in made["LineItems"]]
         return reckoned(made)
 
     def _named_contact(self, made: Obj) -> Obj:
@@ -179,7 +180,7 @@ class Books:
             raise Invalid("A Contact must be specified for this type of transaction")
         return {"ContactID": contact["ContactID"], "Name": contact["Name"]}
 
-    def _line(self, sent: Obj) -> Obj:
+    def _line(self, sent: Obj, mode: str = "Exclusive") -> Obj:
         line = without_nulls({"Quantity": 1, "UnitAmount": 0, "Tracking": [], **sent})
         code = line.get("AccountCode")
         if code and all(one.get("Code") != code for one in self.kept["Accounts"].values()):
@@ -188,8 +189,9 @@ class Books:
         amount = cents(price * (100 - exact(line.get("DiscountRate", 0))) / 100)
         if "LineAmount" in sent and not obj_equal(sent["LineAmount"], amount):
             raise Invalid("The line total does not match the expected line total")
-        rate = self.kept["TaxRates"].get(line.get("TaxType", "NONE"), {})
-        tax = cents(amount * exact(rate.get("EffectiveRate", 0)) / 100)
+        rate = exact(self.kept["TaxRates"].get(line.get("TaxType", ""), {}).get("EffectiveRate", 0))
+        parts = {"Exclusive": rate / 100, "Inclusive": rate / (100 + rate), "NoTax": Decimal(0)}
+        tax = cents(amount * parts[mode])
         line["LineItemID"] = line.get("LineItemID") or guid(self.rng)
         return {**line, "LineAmount": float(amount), "TaxAmount": float(tax)}
 
