@@ -10,7 +10,15 @@ import pytest
 
 from landbridge import Landbridge
 from landbridge.engine.made_up import wrapped
-from landbridge.models.accounting import Contact, Direction, DocumentStatus, Invoice, Line
+from landbridge.models.accounting import (
+    Contact,
+    Direction,
+    DocumentStatus,
+    Invoice,
+    Line,
+    Payment,
+    PaymentStatus,
+)
 from landbridge.providers import get
 from landbridge.store import shadow_calls
 from landbridge.testing.pytest_plugin import XeroSimulator
@@ -67,17 +75,34 @@ async def test_writes_to_xero_are_answered_and_sent_later(
         seen = await shop.call("GET", f"/Invoices/{invoice.key}")
         assert document.xero().misanswered("GET", "/Invoices/{InvoiceID}", 200, seen.body) == []
         assert seen.json()["Invoices"][0]["Contact"]["ContactID"] == contact.key
+        bank = next(
+            key
+            for key, one in remote(sim, "Accounts", demo.account).items()
+            if one["Type"] == "BANK"
+        )
+        paid = Payment(
+            invoice=invoice.key or "",
+            account=bank,
+            status=PaymentStatus.ACTIVE,
+            currency="NZD",
+            amount=10000,
+            paid_on=date(2026, 11, 23),
+        )
+        payment, _ = await shop.push(paid)
+        assert payment.state == "shadowed", payment.reason
+        seen = await shop.call("GET", f"/Payments/{payment.key}")
+        assert document.xero().misanswered("GET", "/Payments/{PaymentID}", 200, seen.body) == []
         assert _written(sim) == written
 
         kept = await shadow_calls.page(bridge.db, environment="test", shadow=shadow.id)
-        assert [each.resource for each in kept] == ["Contacts", "Invoices"]
+        assert [each.resource for each in kept] == ["Contacts", "Invoices", "Payments"]
         await _sent(bridge, sim, shadow.id, demo.account)
 
 
 async def _sent(bridge: Landbridge, sim: XeroSimulator, shadow: str, tenant: str) -> None:
     await bridge.shadows.promote(shadow)
     replayed = await bridge.shadows.replay(shadow)
-    assert (replayed.sent, replayed.refused, replayed.unknown) == (2, 0, 0)
+    assert (replayed.sent, replayed.refused, replayed.unknown) == (3, 0, 0)
     (theirs,) = (
         one for one in remote(sim, "Contacts", tenant).values() if one["Name"] == "Shadowed Ltd"
     )
@@ -86,7 +111,11 @@ async def _sent(bridge: Landbridge, sim: XeroSimulator, shadow: str, tenant: str
         for one in remote(sim, "Invoices", tenant).values()
         if one["Contact"]["ContactID"] == theirs["ContactID"]
     )
-    assert bill["Total"] == 229.99
+    assert (bill["Total"], bill["AmountPaid"]) == (229.99, 100)
+    told = {each.resource: each.real for each in await bridge.shadows.real_ids(shadow)}
+    assert told["Contacts"] == theirs["ContactID"]
+    assert told["Invoices"] == bill["InvoiceID"]
+    assert told["Payments"] in remote(sim, "Payments", tenant)
 
 
 def _written(sim: XeroSimulator) -> int:
