@@ -19,6 +19,7 @@ from landbridge.store import apps, connections, grants
 from landbridge.store.database import Database
 from landbridge.store.grants import Grant
 from landbridge.store.sql import Sql
+from landbridge.store.upkeep import keep_up
 from landbridge.vault import Kind
 from tests.engine.ailing import At
 from tests.oauth.authlib_server import CLIENT_ID, CLIENT_SECRET, Client
@@ -289,6 +290,27 @@ async def test_of_several_accounts_some_are_chosen(world: World) -> None:
     assert len(await world.db.fetch(DUE)) == 2
     with pytest.raises(ConsentRefused):
         await world.consents.choose(finished.choice, browser, [offered[1].id])
+
+
+async def test_accounts_that_nobody_chose_are_forgotten_and_never_refreshed(
+    world: World, at: At
+) -> None:
+    """One of two consents is chosen from; the accounts of the other wait for an hour."""
+    world.peer.accounts.append({"id": "org-2", "name": "Beta", "type": "ORGANISATION"})
+    first = await world.begin(choose=True)
+    finished = await world.finish(first)
+    chosen = finished.connected[0].connection
+    await world.consents.choose(finished.choice, first.browser_token, [chosen.id])
+    await world.finish(await world.begin("other", choose=True))
+    assert "accounts that nobody chose" not in (await keep_up(world.db)).removed
+    later = await at("2 hours")
+    assert (await keep_up(later)).removed["accounts that nobody chose"] == 2
+    left = await connections.every(later, environment="test")
+    assert [(one.tenant, one.account) for one in left] == [("acme", chosen.account)]
+    async with later.transaction() as tx:
+        held = await tx.execute("SELECT id FROM landbridge.access_grant")
+    assert [row["id"] for row in held] == [chosen.access_grant]
+    assert "accounts that nobody chose" not in (await keep_up(later)).removed
 
 
 async def test_a_choice_is_no_consent_and_a_consent_no_choice(world: World) -> None:

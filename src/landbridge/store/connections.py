@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -91,6 +91,29 @@ _FORGET = Sql(
     DELETE FROM lb.connection
     WHERE environment = :environment AND tenant = :tenant AND id = :id AND state = 'pending'
     """,
+)
+
+_FORGET_OFFERED = Sql(
+    "connections.forget_offered",
+    """
+    WITH gone AS (
+        DELETE FROM lb.connection WHERE ctid = ANY (ARRAY(
+            SELECT o.ctid FROM lb.connection AS o
+            WHERE o.state = 'pending' AND o.updated_at < (SELECT lb.now()) - :after::interval
+            ORDER BY o.updated_at LIMIT :most))
+        RETURNING environment, tenant, access_grant
+    ), grants AS (
+        DELETE FROM lb.access_grant AS g USING (SELECT DISTINCT * FROM gone) AS gone
+        WHERE g.environment = gone.environment AND g.tenant = gone.tenant
+          AND g.id = gone.access_grant
+          AND NOT EXISTS (
+            SELECT FROM lb.connection AS c
+            WHERE c.environment = g.environment AND c.tenant = g.tenant AND c.access_grant = g.id
+              AND (c.state <> 'pending' OR c.updated_at >= lb.now() - :after::interval))
+    )
+    SELECT count(*) FROM gone
+    """,
+    across="What nobody chose is forgotten after a while, whosever it was.",
 )
 
 _SAVE = Sql(
@@ -408,6 +431,13 @@ async def forget_pending(tx: Tx, connection: Connection) -> None:
         tenant=connection.tenant,
         id=connection.id,
     )
+
+
+async def forget_offered(db: Database, *, after: timedelta, most: int) -> int:
+    """Forgets accounts that a consent offered and nobody chose, and grants that were for them
+    alone: nothing refreshes those any more. How many accounts."""
+    count: int = await db.value(_FORGET_OFFERED, after=after, most=most)
+    return count
 
 
 async def set_state(db: Database | Tx, connection: Connection, state: str, reason: str) -> None:

@@ -22,6 +22,7 @@ import asyncpg
 from landbridge import ids
 from landbridge.store import (
     breakers,
+    connections,
     consents,
     erasures,
     outbox,
@@ -46,6 +47,7 @@ PROOF_KEPT = timedelta(days=400)
 """How long reports of erasures are kept."""
 
 _QUIET = timedelta(days=1)
+_CHOICE = timedelta(hours=1)
 _TRIES = 30
 _BATCH = 10_000
 _BATCHES = 1_000
@@ -268,6 +270,9 @@ async def keep_up(
     days = timedelta(days=wanted.events)
     removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
     removed["consent"] = await consents.forget(db, most=_BATCH)
+    removed["accounts that nobody chose"] = await connections.forget_offered(
+        db, after=_CHOICE, most=_BATCH
+    )
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
     removed["breaker"] = await breakers.forget(db, keep=_QUIET, limit=_BATCH)
     removed["quota"] = await quotas.forget(db)

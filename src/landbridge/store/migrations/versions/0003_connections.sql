@@ -16,6 +16,8 @@ ALTER TABLE lb.access_grant
 
 CREATE INDEX connection_of_provider ON lb.connection (environment, provider, id)
 
+CREATE INDEX connection_pending ON lb.connection (updated_at) WHERE state = 'pending'
+
 CREATE TABLE lb.refresh_intent (
     environment  text NOT NULL,
     tenant       text NOT NULL,
