@@ -55,7 +55,6 @@ HOT: dict[str, set[str]] = {
     "records.apply": {"record_pkey"},
     "records.delete": {"record_pkey"},
     "records.confirm": {"record_pkey"},
-    "records.held": {"record_pkey", "parked_environment_tenant_what_place_resource_key_key"},
     "records.missing": {"record_pkey", "seen_pkey"},
     "records.read": {"record_pkey"},
     "records.touch": {"record_pkey"},

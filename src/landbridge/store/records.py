@@ -59,21 +59,22 @@ class Stored:
     changed_at: datetime
 
 
+# With `= ANY`, not joined to the keys: before a new connection's first statistics a join would read
+# all of its records for each key.
 _HELD = Sql(
     "records.held",
     """
-    SELECT wanted.key, CASE WHEN record.deleted_at IS NULL THEN record.digest END AS digest,
-        greatest(record.read_at, parked.created_at) AS read_at
-    FROM unnest(:keys::text[]) AS wanted (key)
-    LEFT JOIN lb.record AS record
-        ON record.environment = :environment AND record.tenant = :tenant
-       AND record.connection = :connection AND record.resource = :resource
-       AND record.key = wanted.key
-    LEFT JOIN lb.parked AS parked
-        ON parked.environment = :environment AND parked.tenant = :tenant
-       AND parked.what = 'record' AND parked.place = :connection
-       AND parked.resource = :resource AND parked.key = wanted.key
-    WHERE record.key IS NOT NULL OR parked.key IS NOT NULL
+    SELECT record.key, CASE WHEN record.deleted_at IS NULL THEN record.digest END AS digest,
+        record.read_at
+    FROM lb.record AS record
+    WHERE record.environment = :environment AND record.tenant = :tenant
+      AND record.connection = :connection AND record.resource = :resource
+      AND record.key = ANY(:keys::text[])
+    UNION ALL
+    SELECT parked.key, NULL, parked.created_at FROM lb.parked AS parked
+    WHERE parked.environment = :environment AND parked.tenant = :tenant
+      AND parked.what = 'record' AND parked.place = :connection
+      AND parked.resource = :resource AND parked.key = ANY(:keys::text[])
     """,
 )
 
@@ -260,8 +261,14 @@ async def turn(tx: Tx, stream: Stream) -> None:
 
 async def held(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, Held]:
     """What is there of these keys: stored, deleted or parked."""
-    rows = await tx.fetch(_HELD, **stream.binds(), keys=list(keys))
-    return {row["key"]: Held(digest=row["digest"], read_at=row["read_at"]) for row in rows}
+    found: dict[str, Held] = {}
+    for row in await tx.fetch(_HELD, **stream.binds(), keys=list(keys)):
+        one = Held(digest=row["digest"], read_at=row["read_at"])
+        other = found.get(row["key"], one)
+        found[row["key"]] = Held(
+            digest=one.digest or other.digest, read_at=max(one.read_at, other.read_at)
+        )
+    return found
 
 
 async def confirm(tx: Tx, stream: Stream, key: str) -> None:
