@@ -99,7 +99,7 @@ _FORGET_OFFERED = Sql(
     WITH gone AS (
         DELETE FROM lb.connection WHERE ctid = ANY (ARRAY(
             SELECT o.ctid FROM lb.connection AS o
-            WHERE o.state = 'pending' AND o.updated_at < (SELECT lb.now()) - :after::interval
+            WHERE o.state = 'pending' AND o.updated_at < (SELECT lb.now()) - :keep::interval
             ORDER BY o.updated_at LIMIT :most))
         RETURNING environment, tenant, access_grant
     ), grants AS (
@@ -109,7 +109,7 @@ _FORGET_OFFERED = Sql(
           AND NOT EXISTS (
             SELECT FROM lb.connection AS c
             WHERE c.environment = g.environment AND c.tenant = g.tenant AND c.access_grant = g.id
-              AND (c.state <> 'pending' OR c.updated_at >= lb.now() - :after::interval))
+              AND (c.state <> 'pending' OR c.updated_at >= lb.now() - :keep::interval))
     )
     SELECT count(*) FROM gone
     """,
@@ -433,10 +433,10 @@ async def forget_pending(tx: Tx, connection: Connection) -> None:
     )
 
 
-async def forget_offered(db: Database, *, after: timedelta, most: int) -> int:
+async def forget_offered(db: Database, *, keep: timedelta, most: int) -> int:
     """Forgets accounts that a consent offered and nobody chose, and grants that were for them
     alone: nothing refreshes those any more. How many accounts."""
-    count: int = await db.value(_FORGET_OFFERED, after=after, most=most)
+    count: int = await db.value(_FORGET_OFFERED, keep=keep, most=most)
     return count
 
 

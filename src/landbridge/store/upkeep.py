@@ -271,7 +271,7 @@ async def keep_up(
     removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
     removed["consent"] = await consents.forget(db, most=_BATCH)
     removed["accounts that nobody chose"] = await connections.forget_offered(
-        db, after=_CHOICE, most=_BATCH
+        db, keep=_CHOICE, most=_BATCH
     )
     removed["connect_session"] = await sessions.forget(db, limit=_BATCH)
     removed["breaker"] = await breakers.forget(db, keep=_QUIET, limit=_BATCH)

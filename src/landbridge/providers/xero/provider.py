@@ -263,8 +263,6 @@ xero = Provider(
         authorize="https://login.xero.com/identity/connect/authorize",
         token="https://identity.xero.com/connect/token",  # noqa: S106 - an address
         revoke="https://identity.xero.com/connect/revocation",
-        # They add up (developer.xero.com/documentation/oauth2/scopes), but to what the same person
-        # consented to before. Another one may do it now, so all are asked for: no `adds_up`.
         scopes=SCOPES,
         always=frozenset({"offline_access"}),
         access_lives=timedelta(minutes=30),
