@@ -115,7 +115,8 @@ async def _connected(bridge: Landbridge, vault: Vault, page: Provider, url: str)
     app = await apps.ensure(bridge.db, environment=bridge.settings.environment, provider=page.slug)
     grant = ids.new("grt")
     typed = isinstance(page.auth, ApiKey)
-    secret = msgspec.json.encode({"key" if typed else "refresh_token": TOKEN})
+    carried = msgspec.json.encode({"key": TOKEN}) if typed else TOKEN.encode()
+    renewed = msgspec.json.encode({"refresh_token": TOKEN})
     async with bridge.db.transaction() as tx:
         await grants.save_tokens(
             tx,
@@ -123,13 +124,13 @@ async def _connected(bridge: Landbridge, vault: Vault, page: Provider, url: str)
             id=grant,
             app=app.id,
             kind="typed" if typed else "oauth",
-            secret=await vault.seal(
-                Kind.CREDENTIAL, **whose, place=f"grant/{grant}/secret/1", secret=secret
-            ),
-            access=None
+            secret=None
             if typed
             else await vault.seal(
-                Kind.ACCESS, **whose, place=f"grant/{grant}/access/1", secret=TOKEN.encode()
+                Kind.CREDENTIAL, **whose, place=f"grant/{grant}/secret/1", secret=renewed
+            ),
+            access=await vault.seal(
+                Kind.ACCESS, **whose, place=f"grant/{grant}/access/1", secret=carried
             ),
             expires_at=None,
         )
