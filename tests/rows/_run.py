@@ -105,6 +105,9 @@ def main(command: str, *, package: str | None = None) -> NoReturn:
     if page is not None:
         cells = [(each.code, each.title, each.value, each.goal, each.holds) for each in lines]
         write_page(page, cells, size=size.name, known=[each.code for each in every])
+    for line in lines:
+        if not line.holds:
+            print(f"{line.code} falls short: {line.value}. The goal: {line.goal}")
     print(f"{len(lines) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
