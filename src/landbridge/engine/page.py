@@ -166,8 +166,9 @@ async def _records(
     }
     readable = [record.key for record in incoming] + gone
     readable += [key for key in same if key not in since]
-    if readable:
-        await parked.clear(tx, readable, **of_stream)
+    read_again = [key for key in readable if key in held and held[key].parked]
+    if read_again:
+        await parked.clear(tx, read_again, **of_stream)
     await parked.park(tx, stops, **of_stream)
     return Applied(
         seen=len(latest) + len(page.gone) + len(page.unreadable),

@@ -39,6 +39,7 @@ class Held:
 
     digest: bytes | None
     read_at: datetime
+    parked: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +66,13 @@ _HELD = Sql(
     "records.held",
     """
     SELECT record.key, CASE WHEN record.deleted_at IS NULL THEN record.digest END AS digest,
-        record.read_at
+        record.read_at, false AS parked
     FROM lb.record AS record
     WHERE record.environment = :environment AND record.tenant = :tenant
       AND record.connection = :connection AND record.resource = :resource
       AND record.key = ANY(:keys::text[])
     UNION ALL
-    SELECT parked.key, NULL, parked.created_at FROM lb.parked AS parked
+    SELECT parked.key, NULL, parked.created_at, true FROM lb.parked AS parked
     WHERE parked.environment = :environment AND parked.tenant = :tenant
       AND parked.what = 'record' AND parked.place = :connection
       AND parked.resource = :resource AND parked.key = ANY(:keys::text[])
@@ -96,8 +97,10 @@ _TURN = Sql(
 _APPLY = Sql(
     "records.apply",
     """
-    WITH incoming AS (
-        SELECT * FROM unnest(:keys::text[], :raws::bytea[], :digests::bytea[], :versions::text[],
+    WITH incoming AS MATERIALIZED (
+        SELECT page.key, page.raw, page.digest, page.version, page.kind,
+            page.unified::jsonb AS unified, page.subject, page.change
+        FROM unnest(:keys::text[], :raws::bytea[], :digests::bytea[], :versions::text[],
             :kinds::text[], :unifieds::text[], :subjects::text[], :changes::text[])
             AS page (key, raw, digest, version, kind, unified, subject, change)
     ), earlier AS (
@@ -111,7 +114,7 @@ _APPLY = Sql(
         INSERT INTO lb.record AS record (environment, tenant, connection, resource, key, raw,
             digest, version, scope, kind, unified, subject)
         SELECT :environment, :tenant, :connection, :resource, incoming.key, incoming.raw,
-            incoming.digest, incoming.version, :scope, incoming.kind, incoming.unified::jsonb,
+            incoming.digest, incoming.version, :scope, incoming.kind, incoming.unified,
             incoming.subject
         FROM incoming
         ORDER BY incoming.key
@@ -126,11 +129,11 @@ _APPLY = Sql(
         SELECT :environment, :tenant, incoming.change, :connection, :resource, incoming.key,
             incoming.kind,
             CASE WHEN earlier.deleted_at IS NULL THEN earlier.unified END,
-            incoming.unified::jsonb, incoming.subject
+            incoming.unified, incoming.subject
         FROM incoming LEFT JOIN earlier ON earlier.key = incoming.key
         WHERE incoming.kind IS NOT NULL
           AND (earlier.key IS NULL OR earlier.deleted_at IS NOT NULL
-               OR earlier.unified IS DISTINCT FROM incoming.unified::jsonb)
+               OR earlier.unified IS DISTINCT FROM incoming.unified)
         RETURNING id
     ), pointed AS (
         INSERT INTO lb.change_new (changes)
@@ -148,7 +151,8 @@ _TOUCH = Sql(
     FROM unnest(:keys::text[], :versions::text[]) AS fresh (key, version)
     WHERE record.environment = :environment AND record.tenant = :tenant
       AND record.connection = :connection AND record.resource = :resource
-      AND record.key = fresh.key AND record.version IS DISTINCT FROM fresh.version
+      AND record.key = ANY(:keys::text[]) AND record.key = fresh.key
+      AND record.version IS DISTINCT FROM fresh.version
     """,
 )
 
@@ -162,7 +166,7 @@ _DELETE = Sql(
           ON gone.key = record.key
         WHERE record.environment = :environment AND record.tenant = :tenant
           AND record.connection = :connection AND record.resource = :resource
-          AND record.deleted_at IS NULL
+          AND record.key = ANY(:keys::text[]) AND record.deleted_at IS NULL
         ORDER BY record.key
         FOR UPDATE OF record
     ), marked AS (
@@ -171,7 +175,7 @@ _DELETE = Sql(
         FROM doomed
         WHERE record.environment = :environment AND record.tenant = :tenant
           AND record.connection = :connection AND record.resource = :resource
-          AND record.key = doomed.key
+          AND record.key = ANY(:keys::text[]) AND record.key = doomed.key
     ), changed AS (
         INSERT INTO lb.change (environment, tenant, id, connection, resource, key, kind, before,
             after, subject)
@@ -188,6 +192,8 @@ _DELETE = Sql(
     """,
 )
 
+# EXCEPT is hashed or sorted, whatever the planner knows; an anti-join without statistics compares
+# each record with each key.
 _MISSING = Sql(
     "records.missing",
     """
@@ -195,12 +201,12 @@ _MISSING = Sql(
     WHERE record.environment = :environment AND record.tenant = :tenant
       AND record.connection = :connection AND record.resource = :resource
       AND record.scope = :scope AND record.deleted_at IS NULL
-      AND NOT EXISTS (
-          SELECT 1 FROM lb.seen AS seen, unnest(seen.keys) AS met (key)
-          WHERE seen.environment = :environment AND seen.tenant = :tenant
-            AND seen.connection = :connection AND seen.resource = :resource
-            AND seen.listing = :listing AND met.key = record.key)
-    ORDER BY record.key
+    EXCEPT
+    SELECT met.key COLLATE "C" FROM lb.seen AS seen, unnest(seen.keys) AS met (key)
+    WHERE seen.environment = :environment AND seen.tenant = :tenant
+      AND seen.connection = :connection AND seen.resource = :resource
+      AND seen.listing = :listing
+    ORDER BY key
     """,
 )
 
@@ -262,12 +268,14 @@ async def turn(tx: Tx, stream: Stream) -> None:
 async def held(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, Held]:
     """What is there of these keys: stored, deleted or parked."""
     found: dict[str, Held] = {}
-    for row in await tx.fetch(_HELD, **stream.binds(), keys=list(keys)):
-        one = Held(digest=row["digest"], read_at=row["read_at"])
-        other = found.get(row["key"], one)
-        found[row["key"]] = Held(
-            digest=one.digest or other.digest, read_at=max(one.read_at, other.read_at)
-        )
+    for key, digest, read_at, parked in await tx.fetch(_HELD, **stream.binds(), keys=list(keys)):
+        other = found.get(key)
+        if other is None:
+            found[key] = Held(digest=digest, read_at=read_at, parked=parked)
+        else:
+            found[key] = Held(
+                digest=digest or other.digest, read_at=max(read_at, other.read_at), parked=True
+            )
     return found
 
 
