@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 __all__ = [
@@ -21,6 +22,7 @@ def check_path(path: str) -> str:
     return f"{path!r} is no path: write keys parted by single dots, such as data.object.id"
 
 
+@lru_cache(maxsize=4096)
 def keys_of(path: str) -> tuple[str, ...]:
     """The keys of a path; none for the empty path."""
     return tuple(path.split(".")) if path else ()
@@ -52,7 +54,7 @@ def getter(path: str) -> Callable[[Any], Any]:
 def find(record: Any, path: str) -> Any:
     """What is at the path, None if there is nothing or something on the way is no object."""
     for key in keys_of(path):
-        if not isinstance(record, Mapping):
+        if type(record) is not dict and not isinstance(record, Mapping):
             return None
         record = record.get(key)
     return record

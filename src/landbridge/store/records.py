@@ -298,13 +298,18 @@ async def apply(tx: Tx, stream: Stream, records: Sequence[Incoming], *, scope: s
         keys=[record.key for record in records],
         raws=[record.raw for record in records],
         digests=[record.digest for record in records],
-        versions=[record.version for record in records],
+        versions=_unless_all_none([record.version for record in records]),
         kinds=[record.kind for record in records],
         unifieds=[record.unified for record in records],
-        subjects=[record.subject for record in records],
-        changes=[ids.new("chg") for _ in records],
+        subjects=_unless_all_none([record.subject for record in records]),
+        changes=ids.many("chg", len(records)),
     )
     return changed
+
+
+def _unless_all_none(values: list[str | None]) -> list[str | None]:
+    """The values, or none: `unnest` fills up short arrays, and the driver is slow with long ones."""
+    return values if any(value is not None for value in values) else []
 
 
 async def touch(tx: Tx, stream: Stream, versions: dict[str, str | None]) -> None:
@@ -320,7 +325,7 @@ async def delete(tx: Tx, stream: Stream, keys: Sequence[str]) -> int:
         _DELETE,
         **stream.binds(),
         keys=list(keys),
-        changes=[ids.new("chg") for _ in keys],
+        changes=ids.many("chg", len(keys)),
     )
     return gone
 
