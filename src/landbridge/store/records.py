@@ -308,7 +308,7 @@ async def apply(tx: Tx, stream: Stream, records: Sequence[Incoming], *, scope: s
 
 
 def _unless_all_none(values: list[str | None]) -> list[str | None]:
-    """The values, or none: `unnest` fills up short arrays, and the driver is slow with long ones."""
+    """The values, or none: `unnest` fills up short arrays, and long ones cost the driver time."""
     return values if any(value is not None for value in values) else []
 
 
