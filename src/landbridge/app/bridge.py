@@ -28,6 +28,7 @@ from landbridge.engine.now import pull_now
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
 from landbridge.engine.reconcile import Reconciled
+from landbridge.engine.remap import Remapped
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
 from landbridge.engine.revoke import Revoked, revoke_all
@@ -36,7 +37,7 @@ from landbridge.engine.withdraw import withdraw
 from landbridge.errors import NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
-from landbridge.store import connections, due, records
+from landbridge.store import connections, due, records, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.parked import Parked
 from landbridge.store.records import Stored
@@ -297,6 +298,33 @@ class Landbridge(Handling, Consenting):
         for name in named or [one.name for one in provider.resources if can_pull(one)]:
             watch = partial(on_progress, name) if on_progress else lambda _totals: None
             done[name] = await pull_now(self.db, self._open.puller, connection, name, on_page=watch)
+        return done
+
+    async def remap(
+        self,
+        connection: Connection,
+        resources: Sequence[str] = (),
+        on_progress: Callable[[str, Remapped], None] | None = None,
+    ) -> dict[str, Remapped]:
+        """Reads what is stored of these resources (none named: all) by their mappings of now.
+
+        No call is made. Where the unified form differs a change is told. Workers do this by
+        themselves when a mapping changed; here it is done in this process.
+        """
+        page = self.provider(connection.provider)
+        named = [page.resource(name).name for name in resources]
+        if not named:
+            those = await syncs.every(
+                self.db,
+                environment=connection.environment,
+                tenant=connection.tenant,
+                connection=connection.id,
+            )
+            named = [name for name, _ in those]
+        done: dict[str, Remapped] = {}
+        for name in named:
+            watch = partial(on_progress, name) if on_progress else lambda _done: None
+            done[name] = await self._open.remapping.now(connection, name, on_part=watch)
         return done
 
     def api(self, connection: Connection) -> Api:

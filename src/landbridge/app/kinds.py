@@ -50,6 +50,7 @@ class Kinds:
             Kind(name="shadow", run=self.shadow),
             self._comparing.plan_kind(),
             Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
+            parts.remapping.kind(),
             Replaying(parts.db).kind(),
             Erasing(parts.db).kind(),
         ]

@@ -30,6 +30,7 @@ from landbridge.engine.push import Pusher
 from landbridge.engine.receive import Intake
 from landbridge.engine.reconcile import Reconciler
 from landbridge.engine.refresh import Refresher
+from landbridge.engine.remap import Remapping
 from landbridge.engine.shadow import ShadowRecorder
 from landbridge.engine.shadows import Shadows
 from landbridge.errors import NotFound
@@ -66,6 +67,7 @@ class Parts:
     refresher: Refresher
     consents: Consents
     puller: Puller
+    remapping: Remapping
     pusher: Pusher
     deliveries: Deliveries
     intake: Intake
@@ -175,6 +177,7 @@ async def open_parts(
         refresher=refresher,
         consents=Consents(db, vault, client, provider=provider, public_url=settings.public_url),
         puller=puller,
+        remapping=Remapping(db, provider=provider),
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,

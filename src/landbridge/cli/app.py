@@ -89,6 +89,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.pull:pull",
         help="Pull a connection now.",
     ),
+    "remap": Entry(
+        target="landbridge.cli.remap:remap",
+        help="Read what is stored again, by the mappings of now.",
+    ),
     "calls": Entry(
         target="landbridge.cli.calls:calls",
         help="List what was lately asked of a provider for a connection.",

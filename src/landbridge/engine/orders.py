@@ -1,4 +1,4 @@
-"""The jobs of pulling: a resource of a connection, and one record of it."""
+"""The jobs of pulling: a resource of a connection, one record of it, and reading all again."""
 
 from __future__ import annotations
 
@@ -35,5 +35,19 @@ def pull_job(
         key=f"{stream.connection}/{stream.resource}",
         args={"resource": stream.resource},
         repeat=f"every {int(every.total_seconds())}s" if every else None,
+        after=after,
+    )
+
+
+def remap_job(stream: Stream, *, after: timedelta = timedelta()) -> due.Job:
+    """The work of reading what is stored of a resource again, without a call."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="system",
+        kind="remap",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}",
+        args={"resource": stream.resource},
         after=after,
     )

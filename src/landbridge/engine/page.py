@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from landbridge.engine.missing import order_missing
-from landbridge.engine.orders import fetch_job
+from landbridge.engine.orders import fetch_job, remap_job
 from landbridge.errors import RecordError, UnmappedCode
 from landbridge.formats import canonical
 from landbridge.protocols import Fetched, Page, Unreadable
@@ -19,6 +19,9 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
 from landbridge.store.syncs import Stream
+
+KEYLESS = "digest:"
+"""How the keys of parked records begin that have none of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,9 @@ async def apply_page(
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
                 missing += await order_missing(tx, stream, page)
-        await syncs.move(tx, stream, cursor=page.cursor, run=run)
+        reading = resource.reading
+        if await syncs.move(tx, stream, cursor=page.cursor, run=run, reading=reading):
+            await due.put(tx, [remap_job(stream)])
         at = await syncs.count(
             tx,
             stream,
@@ -115,6 +120,8 @@ async def apply_one(
         applied = await _records(tx, stream, resource, page, began)
         if not applied.changed and not applied.missing:
             await records.confirm(tx, stream, key)
+        if applied.changed and await syncs.mix(tx, stream, reading=resource.reading):
+            await due.put(tx, [remap_job(stream)])
         return applied
 
 
@@ -181,7 +188,7 @@ async def _records(
 
 def _stop(unreadable: Unreadable) -> Stop:
     return Stop(
-        key=unreadable.key or f"digest:{canonical.digest(unreadable.raw).hex()}",
+        key=unreadable.key or f"{KEYLESS}{canonical.digest(unreadable.raw).hex()}",
         reason=unreadable.reason,
         field=unreadable.field,
         raw=unreadable.raw,

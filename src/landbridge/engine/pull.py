@@ -11,11 +11,12 @@ from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
+from landbridge.engine.orders import remap_job
 from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
 from landbridge.spec import Provider, Resource
-from landbridge.store import connections, moment, parked, syncs
+from landbridge.store import connections, due, moment, parked, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
@@ -163,7 +164,9 @@ class Puller:
             reply = applied.wanted
             totals = totals.plus(applied)
             on_page(totals)
-        await syncs.finished(self._db, stream)
+        async with self._db.transaction() as tx:
+            if await syncs.finished(tx, stream, reading=resource.reading):
+                await due.put(tx, [remap_job(stream)])
         return totals
 
     async def one(

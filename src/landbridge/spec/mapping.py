@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from landbridge.errors import InvalidInput, RecordError
+from landbridge.spec._fingerprint import fingerprint
 from landbridge.spec._paths import find, patched, put, within
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec._ties import Tie, ties, writes, written
@@ -109,6 +110,16 @@ class Mapped(Generic[M]):
                 ]
                 put(merged, row.path, items)
         return merged
+
+    @property
+    def readings(self) -> tuple[Any, ...]:
+        """All that `read` depends on beside the record."""
+        return (self.model, *self._readers)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """24 letters, other ones when `read` would do something else."""
+        return fingerprint(self)
 
     @property
     def owned_paths(self) -> tuple[str, ...]:

@@ -324,6 +324,12 @@ class Resource:
     def __repr__(self) -> str:
         return f"Resource({self.name!r})"
 
+    @property
+    def reading(self) -> str:
+        """How a stored record becomes our model, in a few letters; others when it would differ."""
+        mapped = self.maps.fingerprint if self.maps else "raw"
+        return f"{mapped} {self.format} {self.subject}"
+
     def __post_init__(self) -> None:
         """Refuses what cannot be done with the other facts."""
         for problem in self._problems():

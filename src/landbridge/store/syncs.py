@@ -56,9 +56,12 @@ _CURSOR = Sql(
 _MOVE = Sql(
     "syncs.move",
     """
-    UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run
+    UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run,
+        reading = CASE WHEN reading = :reading OR cursor IS NULL AND reading = '' THEN :reading
+                       ELSE '' END
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
+    RETURNING reading = ''
     """,
 )
 
@@ -68,6 +71,17 @@ _FINISHED = Sql(
     UPDATE lb.sync SET pulled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
+    RETURNING reading <> :reading
+    """,
+)
+
+_MIX = Sql(
+    "syncs.mix",
+    """
+    UPDATE lb.sync SET reading = CASE WHEN cursor IS NULL AND reading = '' THEN :reading ELSE '' END
+    WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+      AND resource = :resource AND reading <> :reading
+    RETURNING reading = ''
     """,
 )
 
@@ -198,15 +212,25 @@ async def cursor(db: Database | Tx, stream: Stream) -> dict[str, Any] | None:
     return msgspec.json.decode(text) if text else None
 
 
-async def move(tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str) -> None:
-    """Stores the cursor behind a page, in the page's own transaction."""
+async def move(tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str, reading: str) -> bool:
+    """Stores the cursor behind a page, in the page's own transaction.
+
+    `reading` is the mapping that read the page. Gives whether other records of the stream were read
+    by another one, so that they have to be read again.
+    """
     text = msgspec.json.encode(cursor).decode()
-    await tx.run(_MOVE, **stream.binds(), cursor=text, run=run)
+    return bool(await tx.value(_MOVE, **stream.binds(), cursor=text, run=run, reading=reading))
 
 
-async def finished(db: Database, stream: Stream) -> None:
-    """Notes that the resource was pulled to its end just now."""
-    await db.run(_FINISHED, **stream.binds())
+async def mix(tx: Tx, stream: Stream, *, reading: str) -> bool:
+    """Notes that a record was read by this mapping; whether others were read by another one."""
+    return bool(await tx.value(_MIX, **stream.binds(), reading=reading))
+
+
+async def finished(tx: Tx, stream: Stream, *, reading: str) -> bool:
+    """Notes that the resource was pulled to its end just now; whether records of it were read by
+    another mapping than this."""
+    return bool(await tx.value(_FINISHED, **stream.binds(), reading=reading))
 
 
 async def start(db: Database, stream: Stream) -> tuple[str, datetime]:
