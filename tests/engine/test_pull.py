@@ -217,7 +217,7 @@ async def test_an_empty_listing_deletes_nothing_by_itself(
     await puller.run(joined.connection, "customer", hold=free)
     stream = stream_of(joined.connection, "customer")
     async with db.transaction() as tx:
-        await syncs.move(tx, stream, cursor={}, run="")
+        await syncs.move(tx, stream, cursor={}, run="", reading="")
         await tx.execute("UPDATE landbridge.sync SET cursor = NULL")
     stripe.post("faults", kind="empty", path="/v1/customers*", times=None)
     totals = await puller.run(joined.connection, "customer", hold=free)
