@@ -32,6 +32,7 @@ from landbridge.engine.remap import Remapped
 from landbridge.engine.replay import replay
 from landbridge.engine.replays import Replays
 from landbridge.engine.revoke import Revoked, revoke_all
+from landbridge.engine.schedules import Syncs
 from landbridge.engine.sessions import ConnectSession, Wanted, open_session
 from landbridge.engine.withdraw import withdraw
 from landbridge.errors import NotFound, SettingsError
@@ -400,6 +401,11 @@ class Landbridge(Handling, Consenting):
     def endpoints(self) -> Endpoints:
         """The addresses that tenants want events at: create, list, disable, enable, delete."""
         return self._open.endpoints
+
+    @property
+    def syncs(self) -> Syncs:
+        """How often each resource of a connection is pulled: list, every, pause, resume."""
+        return Syncs(self.db, environment=self.settings.environment)
 
     @property
     def replays(self) -> Replays:

@@ -11,12 +11,14 @@ from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
 from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
+from landbridge.engine.pull import stream_of
 from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
+from landbridge.engine.schedules import StreamPaused, next_pull, unless_paused
 from landbridge.engine.sort import sort
-from landbridge.errors import NotFound, ReconnectRequired
+from landbridge.errors import NotFound, ReconnectRequired, Throttled
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
-from landbridge.store import connections, due, intents, upkeep
+from landbridge.store import connections, due, intents, schedules, upkeep
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
@@ -64,16 +66,29 @@ class Kinds:
         if connection.state != "active":
             return _asleep(connection)
         resource = claim.args["resource"]
+        db, stream = self._parts.db, stream_of(connection, resource)
+        pace = await schedules.pace(db, stream)
+        if pace is None:
+            return Cancel(reason=f"the connection does not pull {resource}")
+        if pace.paused_at is not None:
+            return _paused(resource)
+        page = self._parts.provider(connection.provider)
+        hold = unless_paused(stream, lease.hold)
         try:
             followed = await self._comparing.followed(connection, resource)
-            totals = await self._parts.puller.run(connection, resource, hold=lease.hold)
+            totals = await self._parts.puller.run(connection, resource, hold=hold)
         except NotFound as error:
             return Cancel(reason=str(error))
         except ReconnectRequired as error:
             return Snooze(after=_DORMANT, error=str(error))
+        except StreamPaused:
+            return _paused(resource)
+        except Throttled:
+            await next_pull(db, page, stream, pace, None)
+            raise
         if followed:
             await self._comparing.unannounced(connection, resource, totals)
-        return Done()
+        return Done(after=await next_pull(db, page, stream, pace, totals))
 
     async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:
         """Reads one record again."""
@@ -83,6 +98,8 @@ class Kinds:
         if connection.state != "active":
             return _asleep(connection)
         resource, key = claim.args["resource"], claim.args["key"]
+        if await schedules.paused(self._parts.db, stream_of(connection, resource)):
+            return _paused(resource)
         try:
             await self._parts.puller.one(connection, resource, key, hold=lease.hold)
         except ReconnectRequired as error:
@@ -165,6 +182,11 @@ class Kinds:
 def _asleep(connection: Connection) -> Snooze:
     """Waits, at no attempt's cost, until the connection may be active again."""
     return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+
+
+def _paused(resource: str) -> Snooze:
+    """Waits, at no attempt's cost, until the resource may be read again."""
+    return Snooze(after=_DORMANT, error=f"{resource} is paused")
 
 
 def _soon(attempt: int) -> timedelta:

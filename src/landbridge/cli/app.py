@@ -93,6 +93,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.remap:remap",
         help="Read what is stored again, by the mappings of now.",
     ),
+    "syncs": Entry(
+        target="landbridge.cli.syncs:syncs",
+        help="List, set, pause or resume how often resources are pulled.",
+    ),
     "calls": Entry(
         target="landbridge.cli.calls:calls",
         help="List what was lately asked of a provider for a connection.",

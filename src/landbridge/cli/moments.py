@@ -1,4 +1,4 @@
-"""Moments as people write them: `2h` ago, `3d` ago, or a date."""
+"""Moments and spans as people write them: `2h` ago, `3d` ago, or a date; `30s`, `5m`."""
 
 from __future__ import annotations
 
@@ -30,3 +30,22 @@ def moment(text: str | None, option: str, now: datetime | None = None) -> dateti
             f"{option}: {text!r} is neither a time such as 2026-11-24T08:00 nor how long ago, such"
             " as 30m, 2h or 3d"
         ) from None
+
+
+def span(text: str, option: str) -> timedelta:
+    """How long `30s`, `5m`, `2h` or `1d` is. `WrongUsage` names the option."""
+    found = _AGO.fullmatch(text.strip())
+    if not found:
+        raise WrongUsage(f"{option}: {text!r} is no span such as 30s, 5m, 2h or 1d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def told(span: timedelta | None) -> str:
+    """A span as people write it, in the largest unit that it is whole in."""
+    if span is None:
+        return ""
+    seconds = round(span.total_seconds())
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

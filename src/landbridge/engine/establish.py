@@ -14,7 +14,7 @@ from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput
 from landbridge.protocols import Account
 from landbridge.spec import Provider, can_pull
-from landbridge.store import apps, connections, due, reconciliations, syncs
+from landbridge.store import apps, connections, due, reconciliations, schedules, syncs
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.database import Tx
@@ -94,7 +94,10 @@ async def begin(
     resources: Sequence[str] = (),
     told: bool = True,
 ) -> None:
-    """Orders what an active connection does by itself; `told`: emits `connection.created`."""
+    """Orders what an active connection does by itself; `told`: emits `connection.created`.
+
+    New streams are pulled `every` so often; those that it had keep their schedules.
+    """
     enabled = enabled_of(provider, app, resources)
     if app.secrets is not None:
         await reconciliations.begin(tx, connection)
@@ -104,9 +107,19 @@ async def begin(
         tenant=connection.tenant,
         connection=connection.id,
         resources=enabled,
+        every=every,
     )
-    if every is not None:
-        await due.put(tx, [pull_job(stream_of(connection, name), every=every) for name in enabled])
+    paces = await schedules.scheduled(
+        tx, environment=connection.environment, tenant=connection.tenant, connection=connection.id
+    )
+    await due.put(
+        tx,
+        [
+            pull_job(stream_of(connection, name), every=paces[name])
+            for name in enabled
+            if name in paces
+        ],
+    )
     if told:
         await notices.created(tx, connection)
 

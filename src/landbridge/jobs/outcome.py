@@ -21,7 +21,9 @@ _AWAY = timedelta(seconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """It is done. The row goes; a repeating one waits for its next time."""
+    """It is done. The row goes; a repeating one waits for its next time, or for `after`."""
+
+    after: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

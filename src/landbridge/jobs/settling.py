@@ -28,6 +28,8 @@ async def settle_each(db: Database, owner: str, batch: Sequence[Ended]) -> set[s
     for ended in batch:
         claim = ended.claim
         match ended.outcome:
+            case Done(after=after) if after is not None and claim.repeat is not None:
+                again.append(due.Again(claim=claim, attempt=0, after=after))
             case Done():
                 done.append(claim)
             case Cancel():

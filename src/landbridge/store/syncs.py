@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -37,8 +37,9 @@ class Run:
 _ADD = Sql(
     "syncs.add",
     """
-    INSERT INTO lb.sync (environment, tenant, connection, resource, id)
-    SELECT :environment, :tenant, :connection, wanted.resource, wanted.id
+    INSERT INTO lb.sync (environment, tenant, connection, resource, id, every, least, most)
+    SELECT :environment, :tenant, :connection, wanted.resource, wanted.id, :apart::interval,
+        :apart::interval, :apart::interval
     FROM unnest(:resources::text[], :ids::text[]) AS wanted (resource, id)
     ON CONFLICT DO NOTHING
     """,
@@ -185,9 +186,16 @@ class Stream:
 
 
 async def add(
-    tx: Tx, *, environment: str, tenant: str, connection: str, resources: Sequence[str]
+    tx: Tx,
+    *,
+    environment: str,
+    tenant: str,
+    connection: str,
+    resources: Sequence[str],
+    every: timedelta | None = None,
 ) -> None:
-    """Standing orders for these resources; those that exist stay as they are."""
+    """Standing orders for these resources, pulled so often (None: by hand alone); those that exist
+    stay as they are."""
     await tx.run(
         _ADD,
         environment=environment,
@@ -195,6 +203,7 @@ async def add(
         connection=connection,
         resources=list(resources),
         ids=[ids.new("syn") for _ in resources],
+        apart=every,
     )
 
 
