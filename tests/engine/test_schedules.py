@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -16,15 +17,17 @@ from landbridge.errors import InvalidInput, NotFound
 from landbridge.jobs import Lease, Outcome, Snooze
 from landbridge.jobs.outcome import Ended
 from landbridge.jobs.settling import settle_each
-from landbridge.store import due, records
+from landbridge.store import due, records, syncs
 from landbridge.store.connections import Connection
+from landbridge.store.database import Tx
+from landbridge.store.due import Claimed
 from landbridge.store.schedules import Schedule
 from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
 from landbridge.vault import new_key
 from tests.engine.ailing import At
-from tests.engine.test_pull import stripe
+from tests.engine.test_pull import stripe, there
 
 __all__ = ["stripe"]
 
@@ -65,12 +68,20 @@ async def joined(bridge: Landbridge, stripe: Control) -> Connection:
     return connected.connection
 
 
+async def claimed(at: At) -> list[Claimed]:
+    return await due.claim(
+        await at("1 hour"),
+        owner="w",
+        lanes=["pull"],
+        limit=99,
+        per_shard=99,
+        lease=timedelta(hours=2),
+    )
+
+
 async def work(bridge: Landbridge, at: At, kind: str = "pull") -> list[Outcome]:
     """Does once what is due an hour from now."""
-    later = await at("1 hour")
-    claims = await due.claim(
-        later, owner="w", lanes=["pull"], limit=99, per_shard=99, lease=timedelta(hours=2)
-    )
+    claims = await claimed(at)
     kinds = Kinds(bridge._open)
     ended = []
     for claim in claims:
@@ -148,30 +159,43 @@ async def test_nothing_is_read_of_what_is_paused_until_it_is_resumed(
     assert await bridge.syncs.resume(joined) == []
 
 
+class PausedMeanwhile(Lease):
+    """A lease in whose second page somebody pauses the stream."""
+
+    __slots__ = ("pages", "pause")
+
+    def __init__(self, claim: Claimed, pause: Callable[[], Awaitable[object]]):
+        super().__init__("w", claim)
+        self.pages = 0
+        self.pause = pause
+
+    async def hold(self, tx: Tx) -> None:
+        await super().hold(tx)
+        self.pages += 1
+        if self.pages == 2:
+            await self.pause()
+
+
 async def test_a_pull_under_way_stops_at_a_pause_and_goes_on_later(
-    bridge: Landbridge, joined: Connection, at: At
+    bridge: Landbridge, stripe: Control, joined: Connection, at: At
 ) -> None:
     await bridge.syncs.every(joined, None)
     await bridge.syncs.every(joined, 10 * SECONDS, resources=["customer"])
-    syncs, stream = bridge.syncs, stream_of(joined, "customer")
-    pages = 0
-    apply = bridge._open.puller._seen
-
-    async def seen(*_: object) -> None:
-        nonlocal pages
-        pages += 1
-        if pages == 1:
-            await syncs.pause(joined, resources=["customer"])
-
-    bridge._open.puller._seen = seen
-    (outcome,) = await work(bridge, at)
-    bridge._open.puller._seen = apply
+    (claim,) = await claimed(at)
+    lease = PausedMeanwhile(claim, partial(bridge.syncs.pause, joined, resources=["customer"]))
+    outcome = await Kinds(bridge._open).pull(claim, lease)
     assert isinstance(outcome, Snooze)
-    held = len(await records.read(bridge.db, stream, most=1000))
-    assert 0 < held < 250
-    await syncs.resume(joined)
+    await settle_each(bridge.db, "w", [Ended(claim=claim, outcome=outcome)])
+    stream = stream_of(joined, "customer")
+    assert len(await records.read(bridge.db, stream, most=1000)) == 100
+    (stopped,) = await syncs.runs(
+        bridge.db, environment="test", tenant="acme", connection=joined.id
+    )
+    assert (stopped.state, stopped.seen) == ("cancelled", 100)
+    await bridge.syncs.resume(joined)
     await work(bridge, at)
-    assert len(await records.read(bridge.db, stream, most=1000)) == 250
+    held = await records.read(bridge.db, stream, most=1000)
+    assert {each.key for each in held} == there(stripe, "customers")
 
 
 async def test_off_takes_the_order_away_and_connecting_again_leaves_it_so(
@@ -186,7 +210,17 @@ async def test_off_takes_the_order_away_and_connecting_again_leaves_it_so(
     assert (await products(bridge, joined)).least is None
 
 
-async def test_what_cannot_be_is_refused(bridge: Landbridge, joined: Connection) -> None:
+async def test_what_cannot_be_is_refused(
+    bridge: Landbridge, stripe: Control, joined: Connection
+) -> None:
+    with pytest.raises(InvalidInput, match="the shortest is 10 s"):
+        await bridge.connect(
+            "stripe",
+            tenant="other",
+            credentials={"key": KEY},
+            settings={"base": stripe.url},
+            every=5 * SECONDS,
+        )
     with pytest.raises(InvalidInput, match="the shortest is 10 s"):
         await bridge.syncs.every(joined, 5 * SECONDS)
     with pytest.raises(NotFound, match=r"does not pull 'prodct'\. Did you mean 'product'\?"):
@@ -194,8 +228,8 @@ async def test_what_cannot_be_is_refused(bridge: Landbridge, joined: Connection)
 
 
 async def test_lists_keep_to_their_tenant(bridge: Landbridge, joined: Connection) -> None:
-    syncs = Syncs(bridge.db, environment="test")
-    assert {each.tenant for each in await syncs.list()} == {"acme"}
-    assert await syncs.list(tenant="other") == []
-    assert await syncs.list(environment="live") == []
-    assert len(await syncs.list(limit=2)) == 2
+    held = Syncs(bridge.db, environment="test")
+    assert {each.tenant for each in await held.list()} == {"acme"}
+    assert await held.list(tenant="other") == []
+    assert await held.list(environment="live") == []
+    assert len(await held.list(limit=2)) == 2

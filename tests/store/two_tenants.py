@@ -35,6 +35,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_sending", "state": "sending", "idempotency": ""},
         {"id": "any_sent", "state": "sent", "idempotency": "", "action": "create", "sent_key": "k"},
     ],
+    "sync": [{"resource": "paused", "paused_at": THEN}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
 

@@ -16,6 +16,7 @@ from landbridge.client.asking import ask
 from landbridge.client.sign_in import ACCESS_TOKEN
 from landbridge.engine.consent_input import check_field
 from landbridge.engine.establish import Connected, check_environment, establish
+from landbridge.engine.pace import check_bounds
 from landbridge.engine.tenants import check_tenant
 from landbridge.engine.token_seals import seal_access, seal_credential
 from landbridge.errors import (
@@ -64,6 +65,8 @@ async def connect(
     provider does not take the credentials, Unreachable when it does not answer.
     """
     check_tenant(tenant)
+    if every is not None:
+        check_bounds(every, every)
     if isinstance(provider.auth, OAuth2):
         raise InvalidInput(
             f"provider: {provider.name} is connected in a browser; open a session for it with"

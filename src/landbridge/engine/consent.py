@@ -24,6 +24,7 @@ from landbridge.engine.connect import base_of
 from landbridge.engine.consent_input import checked_settings
 from landbridge.engine.establish import Connected, begin, check_environment
 from landbridge.engine.granting import Granted, accounts_of, keep, keep_again
+from landbridge.engine.pace import check_bounds
 from landbridge.engine.tenants import check_tenant
 from landbridge.errors import ConsentRefused, InvalidInput, TokenRefused
 from landbridge.oauth import authorize_url, exchange, make_pkce
@@ -120,6 +121,8 @@ class Consents:
         page = self._provider(provider)
         auth = _oauth(page)
         check_tenant(tenant)
+        if every is not None:
+            check_bounds(every, every)
         if connection is not None:
             _check_again(connection, page, environment, tenant)
         app = await self._app(page, environment, tenant, connection)

@@ -10,6 +10,7 @@ from typing import Any
 from landbridge import ids
 from landbridge.engine import notices
 from landbridge.engine.orders import pull_job
+from landbridge.engine.pace import check_bounds
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput
 from landbridge.protocols import Account
@@ -96,8 +97,11 @@ async def begin(
 ) -> None:
     """Orders what an active connection does by itself; `told`: emits `connection.created`.
 
-    New streams are pulled `every` so often; those that it had keep their schedules.
+    New streams are pulled `every` so often (InvalidInput below 10 seconds); those that it had keep
+    their schedules.
     """
+    if every is not None:
+        check_bounds(every, every)
     enabled = enabled_of(provider, app, resources)
     if app.secrets is not None:
         await reconciliations.begin(tx, connection)
