@@ -46,6 +46,7 @@ class Measure:
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 _HTTP = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
+_AGES = (1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
 _ROWS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 # Webhooks in
@@ -132,6 +133,27 @@ TOKEN_SECONDS = Measure(
     labels=("provider",),
     buckets=_HTTP,
     help="From the post of a refresh to the provider's tokens.",
+)
+
+# Pulls
+
+PULL_AGE_SECONDS = Measure(
+    name="landbridge_pull_age_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=("environment", "provider", "resource"),
+    buckets=_AGES,
+    help="How old a connection's resource had become when a pull of it ended: the time since the"
+    " pull before ended.",
+)
+CHANGE_AGE_SECONDS = Measure(
+    name="landbridge_change_age_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=("environment", "provider", "resource", "by"),
+    buckets=_AGES,
+    help="From a change at the provider, by its own clock, to its record in our table, by"
+    " `webhook` or by `pull`. Changes that a full listing finds are not in it.",
 )
 
 # Events and deliveries

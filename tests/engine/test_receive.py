@@ -127,6 +127,8 @@ async def test_one_event_sent_five_times_at_once_is_filed_once(
     assert await db.value(ARRIVALS) == 5
     assert await sort_all(db) == Sorted(filed=1, duplicates=4, parked=0)
     assert await jobs(db) == [("fetch", "cus_1")]
+    (job,) = await db.fetch(JOBS)
+    assert json.loads(job["args"])["told_at"] == "2023-11-14T22:13:20+00:00"
 
 
 async def test_the_same_thin_body_again_is_filed_once_and_its_record_is_read_again(

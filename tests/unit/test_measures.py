@@ -22,7 +22,10 @@ from landbridge.measures import (
 )
 from landbridge.web.metrics import exposition
 
-FEW = {"environment", "provider", "reason", "kind", "lane", "outcome", "status", "table"}
+FEW = {"environment", "provider", "reason", "kind", "lane", "outcome", "status", "table"} | {
+    "by",
+    "resource",
+}
 
 
 @pytest.mark.parametrize("each", CONTRACT, ids=lambda each: each.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -101,7 +101,9 @@ class Kinds:
         if await schedules.paused(self._parts.db, stream_of(connection, resource)):
             return _paused(resource)
         try:
-            await self._parts.puller.one(connection, resource, key, hold=lease.hold)
+            await self._parts.puller.one(
+                connection, resource, key, hold=lease.hold, told_at=_told_at(claim)
+            )
         except ReconnectRequired as error:
             await reauth.refused(self._parts.db, connection, str(error), error.reason)
             return Snooze(after=_DORMANT, error=str(error))
@@ -182,6 +184,12 @@ class Kinds:
 def _asleep(connection: Connection) -> Snooze:
     """Waits, at no attempt's cost, until the connection may be active again."""
     return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+
+
+def _told_at(claim: Claimed) -> datetime | None:
+    """When the record changed, by the webhook that ordered this; None: no webhook did."""
+    told = claim.args.get("told_at")
+    return datetime.fromisoformat(told) if told else None
 
 
 def _paused(resource: str) -> Snooze:

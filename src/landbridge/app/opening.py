@@ -164,7 +164,9 @@ async def open_parts(
     )
     stack.push_async_callback(intake.settle)
     dual = Dual(db, provider=provider, candidates=candidates)
-    puller = Puller(db, client, provider=provider, base=base, clock=clock, seen=dual.seen)
+    puller = Puller(
+        db, client, provider=provider, base=base, clock=clock, seen=dual.seen, measures=measures
+    )
     return Parts(
         settings=settings,
         clock=clock,

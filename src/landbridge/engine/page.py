@@ -39,6 +39,8 @@ class Applied:
     missing: tuple[str, ...] = ()
     wanted: frozenset[str] | None = None
     at: datetime | None = None
+    stored: tuple[str, ...] = ()
+    """Keys whose records differ from what was here, as the provider sent them."""
 
 
 async def apply_page(
@@ -183,6 +185,7 @@ async def _records(
         gone=deleted,
         parked=len(stops),
         missing=tuple(sorted(again)),
+        stored=tuple(record.key for record in incoming),
     )
 
 

@@ -11,9 +11,11 @@ from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
+from landbridge.engine.freshness import Freshness
 from landbridge.engine.orders import remap_job
 from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
+from landbridge.measures import Measures
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
 from landbridge.spec import Provider, Resource
 from landbridge.store import connections, due, moment, parked, syncs
@@ -83,6 +85,7 @@ class Puller:
         base: Callable[[Provider, Connection], str],
         clock: Clock,
         seen: Seen | None = None,
+        measures: Measures | None = None,
     ):
         self._db = db
         self._client = client
@@ -90,6 +93,7 @@ class Puller:
         self._base = base
         self._clock = clock
         self._seen = seen
+        self._freshness = Freshness(measures or Measures())
 
     async def run(
         self,
@@ -161,18 +165,30 @@ class Puller:
             began = applied.at or began
             if self._seen is not None:
                 await self._seen(connection, resource, step.records)
+            self._freshness.page(provider, resource, stream, step, applied)
             reply = applied.wanted
             totals = totals.plus(applied)
             on_page(totals)
         async with self._db.transaction() as tx:
-            if await syncs.finished(tx, stream, reading=resource.reading):
+            mixed, after = await syncs.finished(tx, stream, reading=resource.reading)
+            if mixed:
                 await due.put(tx, [remap_job(stream)])
+        self._freshness.pulled(provider, stream, after)
         return totals
 
     async def one(
-        self, connection: Connection, resource_name: str, key: str, *, hold: Hold
+        self,
+        connection: Connection,
+        resource_name: str,
+        key: str,
+        *,
+        hold: Hold,
+        told_at: datetime | None = None,
     ) -> Applied:
-        """Reads one record again and stores what the provider says; gone there means deleted."""
+        """Reads one record again and stores what the provider says; gone there means deleted.
+
+        `told_at` is when it changed, as the webhook has it that says so.
+        """
         provider = self._provider(connection.provider)
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
@@ -184,6 +200,9 @@ class Puller:
             )
             if applied.missing:
                 continue
+            if told_at is not None and (applied.stored or applied.gone):
+                now = self._clock.now()
+                self._freshness.changes(provider, stream, [told_at], now, by="webhook")
             if self._seen is not None and fetched is not None:
                 await self._seen(connection, resource, (fetched,))
             return applied

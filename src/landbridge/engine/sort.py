@@ -355,6 +355,9 @@ def _latest(events: Sequence[InboxEvent]) -> list[InboxEvent]:
 
 
 def _order(event: InboxEvent) -> due.Job:
+    args = {"resource": event.resource, "key": event.key}
+    if event.occurred_at is not None:
+        args["told_at"] = event.occurred_at.isoformat()
     return due.Job(
         environment=event.environment,
         tenant=event.tenant,
@@ -362,5 +365,5 @@ def _order(event: InboxEvent) -> due.Job:
         kind="fetch",
         target=event.connection,
         key=f"{event.connection}/{event.resource}/{event.key}",
-        args={"resource": event.resource, "key": event.key},
+        args=args,
     )

@@ -7,7 +7,7 @@ last minutes (`overlap`), as events may appear late; those that were acted on ar
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,7 +97,7 @@ def follow_created(
             continue
         expect(provider, request, response, now)
         found, unreadable = records(provider, resource, response, resource.records)
-        new = [one for one in found if walk.meets(one, since.stamp)]
+        new = [_stamped(one, one, since.stamp) for one in found if walk.meets(one, since.stamp)]
         after = next_after(provider, resource, response, found, walk.after)
         yield Page(
             records=tuple(new),
@@ -212,6 +212,8 @@ def _objects(
     provider: Provider, resource: Resource, place: Place, events: list[Fetched], done: set[str]
 ) -> Generator[Request, Response | None, tuple[list[Fetched], list[str], list[Unreadable]]]:
     """The objects that events name, as they are now: there, gone, or refused."""
+    feed = resource.since
+    assert isinstance(feed, EventFeed)
     found: list[Fetched] = []
     gone: list[str] = []
     refused: list[Unreadable] = []
@@ -230,8 +232,14 @@ def _objects(
         if fetched is None:
             gone.append(key)
         else:
-            found.append(fetched)
+            found.append(_stamped(fetched, event, feed.stamp))
     return found, gone, refused
+
+
+def _stamped(record: Fetched, by: Fetched, path: str) -> Fetched:
+    """The record with the instant at which, as `by` has it, it changed."""
+    at = find(by.value, path)
+    return replace(record, stamp=at) if isinstance(at, int) else record
 
 
 def _feed_resource(resource: Resource, feed: EventFeed) -> Resource:

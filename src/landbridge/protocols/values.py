@@ -20,6 +20,8 @@ class Fetched:
     """A record that only says that it was deleted."""
     scope: str = ""
     """The part of the resource that it is in (a calendar's href)."""
+    stamp: int | None = None
+    """When it changed (unix seconds), where an event or the list that we follow says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

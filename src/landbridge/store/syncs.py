@@ -69,10 +69,16 @@ _MOVE = Sql(
 _FINISHED = Sql(
     "syncs.finished",
     """
+    WITH before AS (
+        SELECT pulled_at FROM lb.sync
+        WHERE environment = :environment AND tenant = :tenant AND connection = :connection
+          AND resource = :resource
+    )
     UPDATE lb.sync SET pulled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
-    RETURNING reading <> :reading
+    RETURNING reading <> :reading AS mixed,
+        lb.now() - (SELECT before.pulled_at FROM before) AS after
     """,
 )
 
@@ -236,10 +242,11 @@ async def mix(tx: Tx, stream: Stream, *, reading: str) -> bool:
     return bool(await tx.value(_MIX, **stream.binds(), reading=reading))
 
 
-async def finished(tx: Tx, stream: Stream, *, reading: str) -> bool:
+async def finished(tx: Tx, stream: Stream, *, reading: str) -> tuple[bool, timedelta | None]:
     """Notes that the resource was pulled to its end just now; whether records of it were read by
-    another mapping than this."""
-    return bool(await tx.value(_FINISHED, **stream.binds(), reading=reading))
+    another mapping than this, and how long after the pull before, if there was one."""
+    row = await tx.row(_FINISHED, **stream.binds(), reading=reading)
+    return (row["mixed"], row["after"]) if row else (False, None)
 
 
 async def start(db: Database, stream: Stream) -> tuple[str, datetime]:
