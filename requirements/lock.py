@@ -16,7 +16,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 GROWING = ("runtime", "demo", "test", "check")
 """The locks of which each contains the one before it."""
-LOCKS = ("uv", *GROWING, "peers")
+BENCH = ("bench-dlt",)
+"""Tools that `make bench` compares with, each for an environment of its own."""
+LOCKS = ("uv", *GROWING, "peers", *BENCH)
 
 
 def sources(name: str) -> list[Path]:
@@ -64,6 +66,8 @@ def main(*options: str) -> None:
     """Writes every lock; `options` go to `uv pip compile`, for example `--upgrade`."""
     lock("uv", "--only-binary", ":all:", *options)
     lock("peers", "--no-deps", *options)
+    for name in BENCH:
+        lock(name, *options)
     smaller: list[str] = []
     for name in GROWING:
         lock(name, "--only-binary", ":all:", *smaller, *options)

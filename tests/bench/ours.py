@@ -10,7 +10,7 @@ import asyncio
 import importlib.util
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from landbridge.engine.emit import prepare
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import listen, new_owner
 from landbridge.signing.standard import sign
+from landbridge.spec import Provider
 from tests.bench.letters import CALLERS, messages
 from tests.bench.remote import perform
 from tests.bench.sink import secret_of
@@ -52,7 +53,9 @@ def open_sender(name: str, *, deadline: float = 15.0) -> Any:
     return Sender(guard, deadline=deadline)
 
 
-def bridge_of(url: str, key: str, **settings: Any) -> Landbridge:
+def bridge_of(
+    url: str, key: str, *, providers: Sequence[Provider] | None = None, **settings: Any
+) -> Landbridge:
     """A bridge on the measured database, which may post to this machine."""
     networks = "127.0.0.0/8"
     return Landbridge(
@@ -62,7 +65,8 @@ def bridge_of(url: str, key: str, **settings: Any) -> Landbridge:
             allow_networks=networks,
             environment=ENVIRONMENT,
             **settings,
-        )
+        ),
+        providers=providers,
     )
 
 
