@@ -77,8 +77,8 @@ _FINISHED = Sql(
     UPDATE lb.sync SET pulled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
-    RETURNING reading <> :reading AS mixed,
-        lb.now() - (SELECT before.pulled_at FROM before) AS after
+    RETURNING reading <> :reading AS mixed, lb.now() AS now,
+        (SELECT before.pulled_at FROM before) AS earlier
     """,
 )
 
@@ -246,7 +246,9 @@ async def finished(tx: Tx, stream: Stream, *, reading: str) -> tuple[bool, timed
     """Notes that the resource was pulled to its end just now; whether records of it were read by
     another mapping than this, and how long after the pull before, if there was one."""
     row = await tx.row(_FINISHED, **stream.binds(), reading=reading)
-    return (row["mixed"], row["after"]) if row else (False, None)
+    if row is None:
+        return False, None
+    return row["mixed"], row["earlier"] and row["now"] - row["earlier"]
 
 
 async def start(db: Database, stream: Stream) -> tuple[str, datetime]:
