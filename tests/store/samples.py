@@ -139,6 +139,7 @@ BINDS: dict[str, Any] = {
     "afters": [timedelta(minutes=5)],
     "at": THEN,
     "during": timedelta(days=1),
+    "facts": '{"path": "tier"}',
     "factor": 1.0,
     "fewest": 1,
     "numbers": [3],

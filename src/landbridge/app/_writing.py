@@ -13,6 +13,7 @@ from landbridge.app.settings import Settings
 from landbridge.engine import emit, push
 from landbridge.engine.catalogue import Catalogue, EventType
 from landbridge.engine.emit import Options
+from landbridge.engine.overlay import page_of
 from landbridge.engine.reference import References
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import EMITS, Measures
@@ -66,6 +67,11 @@ class Writing:
         if slug in self._pages:
             return self._pages[slug]
         raise NotFound(f"{slug!r} is not among this bridge's providers: {', '.join(self._pages)}")
+
+    def page(self, connection: Connection) -> Provider:
+        """The page of a connection: its provider's, with the fields and objects that its tenant
+        added (see `custom`)."""
+        return page_of(self.provider, connection)
 
     def offered(self) -> tuple[Provider, ...]:
         """Every page that this bridge connects, by name."""
@@ -267,7 +273,7 @@ class Writing:
         """
         return push.promise(
             bind(tx, self.settings.schema_name, self._bell),
-            self.provider(to.provider),
+            self.page(to),
             document,
             to=to,
             resource=resource,

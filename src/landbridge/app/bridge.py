@@ -21,6 +21,7 @@ from landbridge.clock import Clock, SystemClock
 from landbridge.engine.api import Api
 from landbridge.engine.catalogue import EventType
 from landbridge.engine.connect import Connected, base_of, connect
+from landbridge.engine.custom import Custom
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.erase import Erasures
@@ -293,7 +294,7 @@ class Landbridge(Handling, Consenting):
         waits for its turn. `on_progress` gets a resource's name and its totals after each page.
         Raises what stopped a pull; pages that were pulled before are kept.
         """
-        provider = self.provider(connection.provider)
+        provider = self.page(connection)
         named = [provider.resource(name).name for name in resources]
         done: dict[str, Totals] = {}
         for name in named or [one.name for one in provider.resources if can_pull(one)]:
@@ -312,7 +313,7 @@ class Landbridge(Handling, Consenting):
         No call is made. Where the unified form differs a change is told. Workers do this by
         themselves when a mapping changed; here it is done in this process.
         """
-        page = self.provider(connection.provider)
+        page = self.page(connection)
         named = [page.resource(name).name for name in resources]
         if not named:
             those = await syncs.every(
@@ -331,7 +332,7 @@ class Landbridge(Handling, Consenting):
     def api(self, connection: Connection) -> Api:
         """The provider's API for a connection: `get`, `post`, `put`, `patch`, `delete` by path, and
         `records`, `create`, `update`, `delete` by models."""
-        provider = self.provider(connection.provider)
+        provider = self.page(connection)
         return Api(
             self.db,
             self._open.client,
@@ -387,7 +388,7 @@ class Landbridge(Handling, Consenting):
         self, connection: Connection, resource: str, *, deleted: bool = False
     ) -> AsyncIterator[Stored]:
         """The records of a resource in the order of their keys, read in pages as you go."""
-        stream = stream_of(connection, self.provider(connection.provider).resource(resource).name)
+        stream = stream_of(connection, self.page(connection).resource(resource).name)
         after = ""
         while True:
             page = await records.read(self.db, stream, after=after, most=500, deleted=deleted)
@@ -406,6 +407,11 @@ class Landbridge(Handling, Consenting):
     def syncs(self) -> Syncs:
         """How often each resource of a connection is pulled: list, every, pause, resume."""
         return Syncs(self.db, environment=self.settings.environment)
+
+    @property
+    def custom(self) -> Custom:
+        """Fields and objects that tenants added at their providers: list, set, remove."""
+        return Custom(self.db, provider=self.provider)
 
     @property
     def replays(self) -> Replays:

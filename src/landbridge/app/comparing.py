@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from landbridge.app.opening import Parts
+from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import Totals, stream_of
 from landbridge.engine.reconcile import count_unannounced, plan
 from landbridge.errors import InvalidInput
@@ -52,7 +53,7 @@ class Comparing:
         """Counts what such a pull found although no webhook told of it."""
         await count_unannounced(
             self._parts.db,
-            self._parts.provider(connection.provider),
+            page_of(self._parts.provider, connection),
             connection,
             resource,
             totals.changed + totals.gone,

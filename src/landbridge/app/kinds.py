@@ -11,6 +11,7 @@ from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
 from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
+from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
 from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
@@ -72,7 +73,7 @@ class Kinds:
             return Cancel(reason=f"the connection does not pull {resource}")
         if pace.paused_at is not None:
             return _paused(resource)
-        page = self._parts.provider(connection.provider)
+        page = page_of(self._parts.provider, connection)
         hold = unless_paused(stream, lease.hold)
         try:
             followed = await self._comparing.followed(connection, resource)

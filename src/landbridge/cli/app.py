@@ -97,6 +97,14 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.syncs:syncs",
         help="List, set, pause or resume how often resources are pulled.",
     ),
+    "fields": Entry(
+        target="landbridge.cli.fields:fields",
+        help="Set what a tenant added to a resource at its provider.",
+    ),
+    "objects": Entry(
+        target="landbridge.cli.objects:objects",
+        help="Pull objects that a tenant made at its provider.",
+    ),
     "calls": Entry(
         target="landbridge.cli.calls:calls",
         help="List what was lately asked of a provider for a connection.",

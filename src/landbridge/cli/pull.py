@@ -99,7 +99,7 @@ def _names(bridge: Landbridge, connection: Connection, wanted: Sequence[str]) ->
             else f"landbridge connect {connection.provider} --tenant {connection.tenant}"
         )
         raise InvalidInput(f"{connection.id} is {connection.state}; first: {way}")
-    page = bridge.provider(connection.provider)
+    page = bridge.page(connection)
     if wanted:
         return [page.resource(name).name for name in dict.fromkeys(wanted)]
     return [resource.name for resource in page.resources if can_pull(resource)]

@@ -41,7 +41,7 @@ def records(
         from landbridge.store import records
 
         found = await find(bridge, connection)
-        name = bridge.provider(found.provider).resource(resource).name
+        name = bridge.page(found).resource(resource).name
         return await records.read(
             bridge.db, stream_of(found, name), after=after, most=limit + 1, deleted=deleted
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from landbridge.engine.overlay import lay, page_of
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput, NotFound, RecordError, UnmappedCode
 from landbridge.formats import codec
@@ -88,10 +89,10 @@ class Dual:
 
     async def stored(self, shadow: Shadow) -> int:
         """Compares everything that is stored of what the shadow holds; how many records."""
-        page = self._candidate(shadow)
         done = 0
         for connection in await self._connections(shadow):
-            current = self._provider(connection.provider)
+            page = lay(self._candidate(shadow), connection.overlay)
+            current = page_of(self._provider, connection)
             for resource in current.resources:
                 if resource.maps is not None and _has(page, resource.name):
                     done += await self._stored(shadow, connection, resource)
@@ -141,7 +142,7 @@ class Dual:
         resource: Resource,
         raws: Sequence[tuple[str, Any]],
     ) -> None:
-        page = self._candidate(shadow)
+        page = lay(self._candidate(shadow), connection.overlay)
         if resource.maps is None or not _has(page, resource.name):
             return
         candidate = page.resource(resource.name)

@@ -103,6 +103,7 @@ async def begin(
     if every is not None:
         check_bounds(every, every)
     enabled = enabled_of(provider, app, resources)
+    enabled += [row.resource for row in connection.overlay if not row.field]
     if app.secrets is not None:
         await reconciliations.begin(tx, connection)
     await syncs.add(

@@ -13,6 +13,7 @@ from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
 from landbridge.engine.freshness import Freshness
 from landbridge.engine.orders import remap_job
+from landbridge.engine.overlay import page_of
 from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.measures import Measures
@@ -109,7 +110,7 @@ class Puller:
 
         Raises what stopped it, after writing it into the run. What was pulled before stays.
         """
-        provider = self._provider(connection.provider)
+        provider = page_of(self._provider, connection)
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
         run, began = await syncs.start(self._db, stream)
@@ -189,7 +190,7 @@ class Puller:
 
         `told_at` is when it changed, as the webhook has it that says so.
         """
-        provider = self._provider(connection.provider)
+        provider = page_of(self._provider, connection)
         resource = provider.resource(resource_name)
         stream = stream_of(connection, resource_name)
         for _ in range(READS):

@@ -12,6 +12,7 @@ from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.orders import fetch_job
+from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
 from landbridge.engine.pull import READS, Hold, stream_of
 from landbridge.errors import (
@@ -25,6 +26,7 @@ from landbridge.errors import (
 )
 from landbridge.formats import codec
 from landbridge.models import Model, read_json
+from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, write
 from landbridge.spec import Provider, Resource, find
 from landbridge.store import connections, due, intents, moment, records
@@ -80,6 +82,8 @@ def promise(
 
 def writable(provider: Provider, document: Model, name: str | None, action: str) -> Resource:
     """The resource that takes this document; InvalidInput says why none does."""
+    if name is None and isinstance(document, CustomRecord):
+        name = document.object
     able = [
         resource
         for resource in provider.resources
@@ -163,7 +167,7 @@ class Pusher:
             raise NotFound(f"the connection {intent.connection} of this push is gone")
         if connection.state == "revoked":
             return await self._settle(intent, "refused", "the connection was disconnected")
-        provider = self._provider(connection.provider)
+        provider = page_of(self._provider, connection)
         resource = provider.resource(intent.resource)
         held = Holding(shadow=intent.shadow, intent=intent.id, subject=intent.subject)
         try:

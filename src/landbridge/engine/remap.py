@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from landbridge.engine.now import turn
 from landbridge.engine.orders import fetch_job, remap_job
+from landbridge.engine.overlay import page_of
 from landbridge.engine.page import KEYLESS, read_record
 from landbridge.engine.pull import stream_of
 from landbridge.errors import NotFound, RecordError
@@ -123,7 +124,7 @@ class Remapping:
 
         NotFound if the page has no such resource, or the connection does not pull it.
         """
-        resource = self._provider(connection.provider).resource(resource_name)
+        resource = page_of(self._provider, connection).resource(resource_name)
         stream = stream_of(connection, resource.name)
         done = Remapped()
         while True:

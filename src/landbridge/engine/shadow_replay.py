@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from landbridge.client import Client, SignIn
 from landbridge.engine.made_up import marked, unwrapped
+from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import Puller
 from landbridge.errors import Conflict, LandbridgeError, NotFound, OutcomeUnknown, Refused
 from landbridge.resilience import expect
@@ -71,7 +72,7 @@ class ShadowReplay:
 
     async def _one(self, call: Kept) -> str:
         connection = await self._free(call)
-        provider = self._provider(connection.provider)
+        provider = page_of(self._provider, connection)
         if not await shadow_calls.claim(self._db, call, lease=_LEASE):
             return ""
         if call.state == "sending" and not _repeatable(provider, call.request):

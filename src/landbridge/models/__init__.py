@@ -7,13 +7,13 @@ service collects, `accounting.Invoice` what the books hold); a model's `kind` te
 from collections.abc import Mapping
 
 from landbridge.errors import NotFound, did_you_mean
-from landbridge.models import accounting, calendar, payments
+from landbridge.models import accounting, calendar, custom, payments
 from landbridge.models._json import read_json, write_json
 from landbridge.models.base import Address, Model, Part
 
 KINDS: Mapping[str, type[Model]] = {
     model.kind: model
-    for module in (payments, accounting, calendar)
+    for module in (payments, accounting, calendar, custom)
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, Model) and model.kind
 }
@@ -38,6 +38,7 @@ __all__ = [
     "Part",
     "accounting",
     "calendar",
+    "custom",
     "model_of",
     "payments",
     "read_json",

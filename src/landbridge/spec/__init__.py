@@ -10,8 +10,10 @@ from landbridge.spec._scope import *  # noqa: F403
 from landbridge.spec.amounts import *  # noqa: F403
 from landbridge.spec.auth import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
+from landbridge.spec.custom import *  # noqa: F403
 from landbridge.spec.entry import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
+from landbridge.spec.overlay import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403
 from landbridge.spec.parts import *  # noqa: F403
 from landbridge.spec.provider import *  # noqa: F403

@@ -249,7 +249,7 @@ class Mapped(Generic[M]):
                 inner = row.part.emit(ours, before, scope, whole=whole)
                 if not inner and before is not None:
                     return
-            _blend(changes, row.path, inner)
+            blend(changes, row.path, inner)
         elif row.word == "many":
             olds = _by_key(before or (), row.part.key_of(row.key), row.key)
             identify = row.part.key_of(row.key)
@@ -266,10 +266,10 @@ class Mapped(Generic[M]):
             if row.word == "entries":
                 told = _differing(told, before or {}, whole=whole)
             if row.path:
-                _blend(changes, row.path, told)
+                blend(changes, row.path, told)
             else:
                 for path, value in told.items():
-                    _blend(changes, path, value)
+                    blend(changes, path, value)
 
     def _emit_key(self, changes: dict[str, Any], item: Any, key: str) -> None:
         value = self.key_of(key)(item)
@@ -343,12 +343,12 @@ def _differing(
     return changed | {name: None for name in before if name not in told}
 
 
-def _blend(changes: dict[str, Any], path: str, value: Any) -> None:
+def blend(changes: dict[str, Any], path: str, value: Any) -> None:
     """Puts a value at a path, into an object that another row has begun there."""
     begun = find(changes, path)
     if isinstance(begun, dict) and isinstance(value, Mapping):
         for key, inner in value.items():
-            _blend(begun, key, inner)
+            blend(begun, key, inner)
     else:
         put(changes, path, value)
 

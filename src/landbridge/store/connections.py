@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from landbridge.store.database import Database, Row, Tx
+from landbridge.store.overlays import OF_CONNECTION, Overlay, laid
 from landbridge.store.sql import Sql
 
 
@@ -33,10 +34,12 @@ class Connection:
     settings: Mapping[str, Any] = field(repr=False)
     secrets: bytes | None = field(repr=False)
     created_at: datetime
+    overlay: Sequence[Overlay] = field(default=(), repr=False)
+    """What its tenant added to the page: fields and objects."""
 
 
-_COLUMNS = """environment, tenant, id, app, access_grant, provider, account, account_name, token,
-    owner, label, state, reason, settings, secrets, created_at"""
+_COLUMNS = f"""environment, tenant, id, app, access_grant, provider, account, account_name, token,
+    owner, label, state, reason, settings, secrets, created_at, {OF_CONNECTION}"""
 
 _SAVE_GRANT = Sql(
     "grants.save",
@@ -466,4 +469,5 @@ async def set_secrets(db: Database | Tx, connection: Connection, secrets: bytes)
 def _connection(row: Row) -> Connection:
     values = dict(row)
     values["settings"] = msgspec.json.decode(values["settings"])
+    values["overlay"] = laid(values["overlay"])
     return Connection(**values)

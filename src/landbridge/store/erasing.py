@@ -108,7 +108,10 @@ _TENANTS_INBOX = inbox(
 OF_TENANT: Mapping[str, Sql] = {
     "connect_session": _plain("connect_session"),
     "consent": _plain("consent"),
-    **{table: _plain(table) for table in ("sync", "endpoint", "replay", "line", "endpoint_health")},
+    **{
+        table: _plain(table)
+        for table in ("sync", "overlay", "endpoint", "replay", "line", "endpoint_health")
+    },
     "due": _DUE,
     "emitted": _plain("emitted"),
     "emit_key": _plain("emit_key"),

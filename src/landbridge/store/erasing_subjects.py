@@ -32,6 +32,7 @@ WITHOUT: Mapping[str, str] = {
     "replay": "It has ids of events, which name nobody.",
     "shadow": "It says what is kept back, and until when.",
     "shadow_field": "It has counts of fields.",
+    "overlay": "It has the names and places of fields that a tenant added, and no values.",
     "run": "It has times and counts.",
     "seen": "It has keys of a listing and goes with the next one.",
     "sync": "It has the cursor of a listing.",

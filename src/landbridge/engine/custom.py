@@ -1,0 +1,265 @@
+"""What tenants added at their providers, as they tell us: custom fields, and custom objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from landbridge.engine.orders import pull_job, remap_job
+from landbridge.engine.overlay import lay, page_of
+from landbridge.engine.pull import stream_of
+from landbridge.errors import InvalidInput, NotFound, RecordError, SpecError, did_you_mean
+from landbridge.formats import codec
+from landbridge.spec import CustomField, CustomObject, Provider, Resource
+from landbridge.store import connections, due, overlays, records, schedules, syncs
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database, Tx
+from landbridge.store.overlays import Overlay
+from landbridge.store.syncs import Stream
+
+SAMPLE = 200
+"""How many stored records a new field is tried on."""
+
+_DEEP = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSet:
+    """A custom field was set. `tried` stored records were looked at, `seen` of them have it;
+    `parked` could not be read by it."""
+
+    field: CustomField
+    tried: int
+    seen: int
+    parked: int
+
+
+class Custom:
+    """Custom fields and objects of connections: listed, set, removed.
+
+    They are rows of the database, so every process works by them at once. What is stored of the
+    resource is read again by workers, without a call.
+    """
+
+    def __init__(self, db: Database, *, provider: Callable[[str], Provider]):
+        self._db = db
+        self._provider = provider
+
+    async def list(self, connection: Connection) -> Sequence[Overlay]:
+        """What holds for this connection, objects (with an empty `field`) before their fields."""
+        return (await self._fresh(connection)).overlay
+
+    async def set_field(
+        self,
+        connection: Connection,
+        resource: str,
+        name: str,
+        *,
+        whole: bool = False,
+        anyway: bool = False,
+        **facts: Any,
+    ) -> FieldSet:
+        """Reads `path` of a resource's records into `extra[name]`, and writes it from there.
+
+        `facts` are those of `CustomField`: `path`, `word`, `access`, `words`, `where`, `value`.
+        With `whole` it holds for all of the tenant's connections to this provider. InvalidInput
+        names what does not fit the page; also a path that none of the stored records has, and
+        values that cannot be read by it, unless it is to be set `anyway`.
+        """
+        fresh = await self._fresh(connection)
+        page = page_of(self._provider, fresh)
+        chosen = page.resource(resource)
+        try:
+            field = CustomField(name=name, **facts)
+            lay(self._provider(fresh.provider), _with(fresh.overlay, resource, name, facts))
+        except SpecError as error:
+            raise InvalidInput(str(error)) from None
+        done = await self._tried(stream_of(fresh, resource), chosen, field, anyway=anyway)
+        async with self._db.transaction() as tx:
+            where = _where(fresh, whole=whole)
+            await overlays.put(tx, **where, resource=resource, field=name, facts=facts)
+            await self._order(tx, where, resource)
+        await self._db.notify()
+        return done
+
+    async def remove_field(
+        self, connection: Connection, resource: str, name: str, *, whole: bool = False
+    ) -> None:
+        """Takes a custom field away; `whole` says that it goes from all connections of the tenant.
+
+        NotFound if there is none of this name.
+        """
+        fresh = await self._fresh(connection)
+        _there(fresh, resource, name, whole=whole)
+        async with self._db.transaction() as tx:
+            where = _where(fresh, whole=whole)
+            await overlays.remove(tx, **where, resource=resource, field=name)
+            await self._order(tx, where, resource)
+        await self._db.notify()
+
+    async def set_object(
+        self, connection: Connection, name: str, *, whole: bool = False, **facts: Any
+    ) -> CustomObject:
+        """Pulls a custom object as the resource `name`: `models.custom.CustomRecord`s.
+
+        `facts` are those of `CustomObject`: `path`, `like`, `key`, `records`, `free`. It is pulled
+        as often as the resource that it is `like`. Set otherwise than before it is listed anew.
+        InvalidInput names what does not fit the page.
+        """
+        fresh = await self._fresh(connection)
+        page = self._provider(fresh.provider)
+        try:
+            made = CustomObject(name=name, **facts)
+            lay(page, _with(fresh.overlay, name, "", facts))
+        except SpecError as error:
+            raise InvalidInput(str(error)) from None
+        async with self._db.transaction() as tx:
+            where = _where(fresh, whole=whole)
+            before = next(
+                (row for row in fresh.overlay if (row.resource, row.field) == (name, "")), None
+            )
+            if before is not None and before.facts != facts:
+                for each in await overlays.streams(tx, **where, resource=name):
+                    await self._end(tx, where, each, name)
+            await overlays.put(tx, **where, resource=name, field="", facts=facts)
+            for each in await overlays.streams(tx, **where, resource=made.like):
+                await self._begin(tx, fresh, each, made)
+        await self._db.notify()
+        return made
+
+    async def remove_object(
+        self, connection: Connection, name: str, *, whole: bool = False
+    ) -> None:
+        """Takes a custom object and its fields away and ends its pulls; its records stay.
+
+        NotFound if there is none of this name.
+        """
+        fresh = await self._fresh(connection)
+        _there(fresh, name, "", whole=whole)
+        async with self._db.transaction() as tx:
+            where = _where(fresh, whole=whole)
+            for each in await overlays.streams(tx, **where, resource=name):
+                await self._end(tx, where, each, name)
+            await overlays.remove(tx, **where, resource=name, field="")
+
+    async def _fresh(self, connection: Connection) -> Connection:
+        found = await connections.one(
+            self._db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            id=connection.id,
+        )
+        if found is None:
+            raise NotFound(f"the connection {connection.id} is gone")
+        return found
+
+    async def _tried(
+        self, stream: Stream, resource: Resource, field: CustomField, *, anyway: bool
+    ) -> FieldSet:
+        """What stored records say to the field; InvalidInput if that is a refusal."""
+        held = await records.read(self._db, stream, most=SAMPLE)
+        values = [codec(resource.format).parse(each.raw) for each in held]
+        seen, reasons = 0, []
+        for value in values:
+            try:
+                seen += field.read(value) is not None
+            except RecordError as error:
+                seen += 1
+                reasons.append(str(error))
+        label = f"CustomField {field.name!r}"
+        if values and not seen and not anyway:
+            known = {path for value in values for path in _paths(value)}
+            raise InvalidInput(
+                f"{label}, path: nothing is at {field.path} in the {len(values)} stored records"
+                f" that were looked at.{did_you_mean(field.path, known)}"
+                " Say `anyway` to set it all the same."
+            )
+        if reasons and not anyway:
+            raise InvalidInput(
+                f"{label}: {len(reasons)} of {len(values)} stored records would be parked:"
+                f" {reasons[0]}. Give another word, or say `anyway` to set it all the same."
+            )
+        return FieldSet(field=field, tried=len(values), seen=seen, parked=len(reasons))
+
+    async def _order(self, tx: Tx, where: dict[str, str], resource: str) -> None:
+        those = await overlays.streams(tx, **where, resource=resource)
+        await due.put(tx, [remap_job(_stream(where, each, resource)) for each in those])
+
+    async def _begin(self, tx: Tx, fresh: Connection, connection: str, made: CustomObject) -> None:
+        own = {"environment": fresh.environment, "tenant": fresh.tenant, "connection": connection}
+        paces = await schedules.scheduled(tx, **own)
+        every = paces.get(made.like)
+        await syncs.add(tx, **own, resources=[made.name], every=every)
+        if every is not None:
+            await due.put(tx, [pull_job(Stream(**own, resource=made.name), every=every)])
+
+    async def _end(self, tx: Tx, where: dict[str, str], connection: str, name: str) -> None:
+        stream = _stream(where, connection, name)
+        for job in (pull_job(stream), remap_job(stream)):
+            await due.cancel(
+                tx, environment=job.environment, tenant=job.tenant, kind=job.kind, key=job.key
+            )
+        await overlays.end(tx, **stream.binds())
+
+
+def _where(connection: Connection, *, whole: bool) -> dict[str, str]:
+    return {
+        "environment": connection.environment,
+        "tenant": connection.tenant,
+        "provider": connection.provider,
+        "connection": "" if whole else connection.id,
+    }
+
+
+def _stream(where: Mapping[str, str], connection: str, resource: str) -> Stream:
+    return Stream(
+        environment=where["environment"],
+        tenant=where["tenant"],
+        connection=connection,
+        resource=resource,
+    )
+
+
+def _with(
+    overlay: Sequence[Overlay], resource: str, field: str, facts: Mapping[str, Any]
+) -> list[Overlay]:
+    """The overlay with one more in it, in the place of one of the same name."""
+    rest = [row for row in overlay if (row.resource, row.field) != (resource, field)]
+    return [*rest, Overlay(resource=resource, field=field, facts=facts, whole=False)]
+
+
+def _there(connection: Connection, resource: str, field: str, *, whole: bool) -> None:
+    """Raises what keeps a field or an object from being removed."""
+    found = {
+        row.field or row.resource: row for row in connection.overlay if _is(row, resource, field)
+    }
+    name = field or resource
+    what = f"custom field of {resource}" if field else "custom object"
+    if name not in found:
+        raise NotFound(
+            f"{name!r} is no {what} at {connection.id}.{did_you_mean(name, found)}"
+            f" There are: {', '.join(found) or 'none'}."
+        )
+    if found[name].whole != whole:
+        whose = f"all connections of {connection.tenant} to {connection.provider}"
+        raise InvalidInput(
+            f"{name!r} is set for {whose}: it can be removed for all of them only (--all)"
+            if not whole
+            else f"{name!r} is set for {connection.id} alone: remove it there (without --all)"
+        )
+
+
+def _is(row: Overlay, resource: str, field: str) -> bool:
+    """Whether a row is of the same sort as the one that is looked for."""
+    return row.resource == resource and bool(row.field) if field else not row.field
+
+
+def _paths(value: Any, above: str = "", deep: int = _DEEP) -> Iterator[str]:
+    """Every path to a value in a record."""
+    if not isinstance(value, dict) or not deep:
+        return
+    for name, inner in value.items():
+        path = f"{above}.{name}" if above else name
+        yield path
+        yield from _paths(inner, path, deep - 1)

@@ -1,0 +1,232 @@
+"""What a tenant added at its provider: pulled, told, written, and only for those it is set for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from landbridge.client import Client
+from landbridge.engine import push
+from landbridge.engine.connect import connect
+from landbridge.engine.custom import Custom
+from landbridge.engine.overlay import page_of
+from landbridge.engine.pull import Puller, stream_of
+from landbridge.engine.push import Pusher
+from landbridge.engine.remap import Remapping
+from landbridge.errors import InvalidInput, NotFound
+from landbridge.models.custom import CustomRecord
+from landbridge.models.payments import Customer
+from landbridge.providers import get
+from landbridge.store import connections, due, intents, parked, records, syncs
+from landbridge.store.bind import bind
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+from landbridge.testing.control import Control
+from landbridge.testing.running import in_thread
+from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
+from landbridge.vault import Vault
+from tests.engine.conftest import free
+from tests.engine.test_pull import join
+from tests.engine.test_push import promise, pusher
+
+__all__ = ["pusher"]
+
+AMOUNTS = Amounts(
+    customers=20, products=3, subscriptions=0, invoices=0, refunds=0, payment_intents=0
+)
+
+
+@pytest.fixture
+def stripe() -> Iterator[Control]:
+    with in_thread(Simulator(Settings(seed=7, amounts=AMOUNTS)).app) as url, Control(url) as sim:
+        yield sim
+
+
+@pytest.fixture
+async def shop(
+    db: Database, vault: Vault, client: Client, stripe: Control, puller: Puller
+) -> Connection:
+    connection = (await join(db, vault, client, stripe.url)).connection
+    await puller.run(connection, "customer", hold=free)
+    return connection
+
+
+@pytest.fixture
+def custom(db: Database) -> Custom:
+    return Custom(db, provider=get)
+
+
+async def fresh(db: Database, connection: Connection) -> Connection:
+    found = await connections.one(
+        db, environment=connection.environment, tenant=connection.tenant, id=connection.id
+    )
+    assert found is not None
+    return found
+
+
+async def extras(db: Database, connection: Connection, resource: str) -> dict[str, dict[str, Any]]:
+    held = await records.read(db, stream_of(connection, resource), most=1000)
+    return {one.key: (one.unified or {}).get("extra", {}) for one in held}
+
+
+async def due_now(db: Database, kind: str) -> list[tuple[str | None, str]]:
+    claims = await due.claim(
+        db, owner="t", lanes=["system", "pull"], limit=99, per_shard=99, lease=timedelta(minutes=1)
+    )
+    await due.settle(db, "t", done=[one for one in claims if one.kind == kind])
+    return [(one.target, one.args["resource"]) for one in claims if one.kind == kind]
+
+
+async def test_a_field_is_read_from_what_is_stored_and_from_then_on(
+    db: Database, shop: Connection, custom: Custom, puller: Puller, stripe: Control
+) -> None:
+    prefixes = {
+        one["id"]: one["invoice_prefix"] for one in stripe.get("objects/customers")["objects"]
+    }
+    done = await custom.set_field(shop, "customer", "prefix", path="invoice_prefix", access="read")
+    assert (done.tried, done.seen, done.parked) == (len(prefixes), len(prefixes), 0)
+    assert await due_now(db, "remap") == [(shop.id, "customer")]
+    now = await fresh(db, shop)
+    await Remapping(db, provider=get).run(now, "customer", hold=free)
+    told = await extras(db, shop, "customer")
+    assert {key: extra["prefix"] for key, extra in told.items()} == prefixes
+    key = min(prefixes)
+    stripe.patch(f"objects/customers/{key}", set={"invoice_prefix": "NEW"})
+    await puller.run(now, "customer", hold=free)
+    assert (await extras(db, shop, "customer"))[key]["prefix"] == "NEW"
+    assert await due_now(db, "remap") == []
+
+    await custom.remove_field(shop, "customer", "prefix")
+    assert await due_now(db, "remap") == [(shop.id, "customer")]
+    await Remapping(db, provider=get).run(await fresh(db, shop), "customer", hold=free)
+    assert all("prefix" not in extra for extra in (await extras(db, shop, "customer")).values())
+
+
+async def test_a_field_is_written_alone(
+    db: Database, shop: Connection, custom: Custom, pusher: Pusher, stripe: Control
+) -> None:
+    await custom.set_field(shop, "customer", "footer", path="invoice_settings.footer", anyway=True)
+    key = min(await extras(db, shop, "customer"))
+    intent = await promise(db, shop, Customer(id=key, extra={"footer": "Thanks"}), "update")
+    assert (await pusher.run(intent, hold=free)).state == "done"
+    (there,) = [one for one in stripe.get("objects/customers")["objects"] if one["id"] == key]
+    assert there["invoice_settings"]["footer"] == "Thanks"
+    assert (await extras(db, shop, "customer"))[key]["footer"] == "Thanks"
+
+
+async def test_what_does_not_fit_is_refused_and_nothing_is_set(
+    db: Database, shop: Connection, custom: Custom
+) -> None:
+    refused = [
+        ("custmer", {"path": "x"}, NotFound, "Did you mean 'customer'"),
+        ("customer", {"pth": "x"}, InvalidInput, "Did you mean 'path'"),
+        ("customer", {"path": "invoice_prefx"}, InvalidInput, "Did you mean 'invoice_prefix'"),
+        ("customer", {"path": "email"}, InvalidInput, "written by Customer's own mapping"),
+        (
+            "customer",
+            {"path": "invoice_prefix", "word": "integer"},
+            InvalidInput,
+            "stored records would be parked: expected a whole number at invoice_prefix",
+        ),
+    ]
+    for resource, facts, error, said in refused:
+        with pytest.raises(error, match=said):
+            await custom.set_field(shop, resource, "own", **facts)
+    assert await custom.list(shop) == ()
+    with pytest.raises(NotFound, match="There are: none"):
+        await custom.remove_field(shop, "customer", "own")
+    await custom.set_field(
+        shop, "customer", "own", path="invoice_prefix", word="integer", anyway=True
+    )
+    done = await Remapping(db, provider=get).run(await fresh(db, shop), "customer", hold=free)
+    assert done.parked == 20
+    held = await parked.every(db, environment="test")
+    assert held[0].field == "extra.own"
+
+
+async def test_it_holds_for_one_connection_or_for_all_of_its_tenant(
+    db: Database,
+    vault: Vault,
+    client: Client,
+    shop: Connection,
+    custom: Custom,
+    stripe: Control,
+) -> None:
+    joined = await connect(
+        db,
+        vault,
+        client,
+        get("stripe"),
+        environment="test",
+        tenant="acme",
+        credentials={"key": KEY},
+        settings={"base": stripe.url},
+        label="second",
+    )
+    second = joined.connection
+    await custom.set_field(
+        shop, "customer", "one", path="invoice_prefix", access="read", whole=True
+    )
+    await custom.set_field(second, "customer", "two", path="phone", access="read", anyway=True)
+    listed = [(row.field, row.whole) for row in await custom.list(second)]
+    assert [row.field for row in await custom.list(shop)] == ["one"]
+    assert listed == [("one", True), ("two", False)]
+    foreign = replace(second, tenant="other")
+    with pytest.raises(NotFound):
+        await custom.list(foreign)
+    with pytest.raises(InvalidInput, match="all connections of acme to stripe"):
+        await custom.remove_field(second, "customer", "one")
+    with pytest.raises(InvalidInput, match="alone: remove it there"):
+        await custom.remove_field(second, "customer", "two", whole=True)
+    await custom.remove_field(second, "customer", "one", whole=True)
+    assert [row.field for row in await custom.list(second)] == ["two"]
+
+
+async def test_an_object_is_pulled_and_written_as_what_it_is_like(
+    db: Database,
+    shop: Connection,
+    custom: Custom,
+    puller: Puller,
+    pusher: Pusher,
+    stripe: Control,
+) -> None:
+    await custom.set_object(shop, "ware", path="/v1/products", like="customer", free="metadata")
+    await custom.set_field(shop, "ware", "title", path="name")
+    now = await fresh(db, shop)
+    await puller.run(now, "ware", hold=free)
+    names = {one["id"]: one["name"] for one in stripe.get("objects/products")["objects"]}
+    told = await extras(db, shop, "ware")
+    assert {key: extra["title"] for key, extra in told.items()} == names
+    key = min(names)
+    document = CustomRecord(id=key, object="ware", extra={"title": "Boat", "shelf": "4"})
+    async with db.transaction() as tx:
+        made = await push.promise(bind(tx, db.schema), page_of(get, now), document, to=now)
+    intent = await intents.one(db, environment="test", tenant="acme", id=made)
+    assert intent is not None
+    assert (await pusher.run(intent, hold=free)).state == "done"
+    (there,) = [one for one in stripe.get("objects/products")["objects"] if one["id"] == key]
+    assert (there["name"], there["metadata"]["shelf"]) == ("Boat", "4")
+
+    stripe.delete(f"objects/products/{key}")
+    await puller.run(now, "ware", hold=free)
+    assert ("ware", key) in [
+        (one.args["resource"], one.args["key"])
+        for one in await due.claim(
+            db, owner="t", lanes=["pull"], limit=99, per_shard=99, lease=timedelta(minutes=1)
+        )
+        if one.kind == "fetch"
+    ]
+    await puller.one(now, "ware", key, hold=free)
+    assert key not in await extras(db, shop, "ware")
+
+    await custom.remove_object(shop, "ware")
+    assert await custom.list(shop) == ()
+    pulled = [
+        name
+        for name, _ in await syncs.every(db, environment="test", tenant="acme", connection=shop.id)
+    ]
+    assert "ware" not in pulled
