@@ -121,7 +121,7 @@ async def test_a_field_is_written_alone(
 async def test_what_does_not_fit_is_refused_and_nothing_is_set(
     db: Database, shop: Connection, custom: Custom
 ) -> None:
-    refused = [
+    refused: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         ("custmer", {"path": "x"}, NotFound, "Did you mean 'customer'"),
         ("customer", {"pth": "x"}, InvalidInput, "Did you mean 'path'"),
         ("customer", {"path": "invoice_prefx"}, InvalidInput, "Did you mean 'invoice_prefix'"),
