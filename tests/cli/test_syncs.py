@@ -29,6 +29,20 @@ def test_a_schedule_is_set_paused_resumed_and_taken_away(cli: Cli, shop: Shop) -
     assert "30s..15m" in line
 
 
+def test_a_load_is_ordered_shown_and_cancelled(cli: Cli, shop: Shop) -> None:
+    connection = scheduled(cli, shop)
+    done = cli.ok("syncs", "backfill", connection, "invoice", "--since", "90d", "--json")
+    (load,) = done.json["backfills"]
+    assert (load["resource"], load["generation"], load["state"]) == ("invoice", 1, "running")
+    assert load["since"] is not None
+    assert load["until"] is None
+    assert "invoice" in cli.ok("syncs", "backfills", connection).out
+    assert cli.ok("syncs", "cancel", connection).out == "cancelled: invoice\n"
+    again = cli.ok("syncs", "backfill", connection, "invoice", "--resume")
+    assert again.out == f"loading invoice; see: landbridge syncs backfills {connection}\n"
+    assert cli("syncs", "backfill", connection, "product", "--resume").status == 1
+
+
 def test_what_is_no_span_is_told(cli: Cli, shop: Shop) -> None:
     connection = scheduled(cli, shop)
     for span, said in [

@@ -12,7 +12,6 @@ from landbridge import Landbridge
 from landbridge.app.kinds import Kinds
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.pull import stream_of
-from landbridge.engine.schedules import Syncs
 from landbridge.errors import InvalidInput, NotFound
 from landbridge.jobs import Lease, Outcome, Snooze
 from landbridge.jobs.outcome import Ended
@@ -62,6 +61,7 @@ async def joined(bridge: Landbridge, stripe: Control) -> Connection:
         every=timedelta(minutes=1),
     )
     await bridge.syncs.every(connected.connection, None)
+    await bridge.syncs.every(connected.connection, 40 * SECONDS, resources=["product"])
     await bridge.syncs.every(
         connected.connection, 10 * SECONDS, 40 * SECONDS, resources=["product"]
     )
@@ -228,7 +228,7 @@ async def test_what_cannot_be_is_refused(
 
 
 async def test_lists_keep_to_their_tenant(bridge: Landbridge, joined: Connection) -> None:
-    held = Syncs(bridge.db, environment="test")
+    held = bridge.syncs
     assert {each.tenant for each in await held.list()} == {"acme"}
     assert await held.list(tenant="other") == []
     assert await held.list(environment="live") == []

@@ -21,7 +21,7 @@ from landbridge.models.payments import (
     Price,
     Refund,
 )
-from landbridge.protocols import Page, Place, fetch, identify, pull, write
+from landbridge.protocols import Page, Place, fetch, identify, load, pull, write
 from landbridge.providers.stripe import stripe
 from landbridge.providers.stripe.mapping import EXPONENTS, MARKER, charge_status
 from landbridge.spec import EventFeed, Resource
@@ -170,6 +170,27 @@ def test_every_request_of_a_pull_is_one_that_stripe_takes(
     assert dict(made[0].query)["created[gte]"].isdigit()
     assert [value for key, value in made[0].query if key == "types[]"] == list(topics)
     assert pages[-1].records[0].key == ("x_1" if topics else "evt_1")
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_a_load_of_a_range_asks_for_it_goes_on_and_tells_nothing_of_the_rest(
+    document: Requests, resource: Resource
+) -> None:
+    since, until = datetime.fromtimestamp(100, UTC), datetime.fromtimestamp(200, UTC)
+    first = {"data": [{"id": "x_1", "created": 150}], "has_more": True}
+    last = {"data": [{"id": "x_2", "created": 120}], "has_more": False}
+
+    def loading(cursor: dict[str, Any] | None) -> Generator[Any, Any, Any]:
+        return load(stripe, resource, PLACE, cursor, NOW, since=since, until=until)
+
+    made, pages, _ = run(document, loading(None), [first, last])
+    for request in made:
+        query = dict(request.query)
+        assert (query["created[gte]"], query["created[lt]"]) == ("100", "200")
+    assert [(page.listing, page.listed_all) for page in pages] == [(None, False)] * 2
+    made, again, _ = run(document, loading(pages[0].cursor), [last])
+    assert dict(made[0].query)["starting_after"] == "x_1"
+    assert run(document, loading(again[-1].cursor), [])[0] == []
 
 
 @pytest.mark.parametrize("resource", WRITTEN, ids=lambda resource: resource.name)

@@ -35,7 +35,10 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_sending", "state": "sending", "idempotency": ""},
         {"id": "any_sent", "state": "sent", "idempotency": "", "action": "create", "sent_key": "k"},
     ],
-    "sync": [{"resource": "paused", "paused_at": THEN}],
+    "sync": [
+        {"resource": "paused", "paused_at": THEN},
+        {"resource": "loaded", "backfill": '{"state": "done", "generation": 1}'},
+    ],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }
 

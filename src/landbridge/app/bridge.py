@@ -405,8 +405,9 @@ class Landbridge(Handling, Consenting):
 
     @property
     def syncs(self) -> Syncs:
-        """How often each resource of a connection is pulled: list, every, pause, resume."""
-        return Syncs(self.db, environment=self.settings.environment)
+        """How often each resource of a connection is pulled: list, every, pause, resume; and what
+        is loaded beside that: backfill, backfills, cancel."""
+        return Syncs(self.db, environment=self.settings.environment, provider=self.provider)
 
     @property
     def custom(self) -> Custom:

@@ -54,6 +54,7 @@ class Kinds:
             self._comparing.plan_kind(),
             Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
             parts.remapping.kind(),
+            parts.backfilling.kind(),
             Replaying(parts.db).kind(),
             Erasing(parts.db).kind(),
         ]

@@ -19,6 +19,7 @@ from landbridge.client.lean import LeanSender
 from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock
+from landbridge.engine.backfill import Backfilling
 from landbridge.engine.certificates import Certificates
 from landbridge.engine.consent import Consents
 from landbridge.engine.deliver import Deliveries
@@ -68,6 +69,7 @@ class Parts:
     consents: Consents
     puller: Puller
     remapping: Remapping
+    backfilling: Backfilling
     pusher: Pusher
     deliveries: Deliveries
     intake: Intake
@@ -180,6 +182,7 @@ async def open_parts(
         consents=Consents(db, vault, client, provider=provider, public_url=settings.public_url),
         puller=puller,
         remapping=Remapping(db, provider=provider),
+        backfilling=Backfilling(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,

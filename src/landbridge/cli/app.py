@@ -95,7 +95,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "syncs": Entry(
         target="landbridge.cli.syncs:syncs",
-        help="List, set, pause or resume how often resources are pulled.",
+        help="List, set, pause or resume how often resources are pulled; backfill them.",
     ),
     "fields": Entry(
         target="landbridge.cli.fields:fields",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
+from landbridge.cli.syncs_backfill import Id, Resources, backfill, backfills, cancel
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -16,17 +17,10 @@ if TYPE_CHECKING:
     from landbridge.store.connections import Connection
     from landbridge.store.schedules import Schedule
 
-syncs = noun("How often resources are pulled; pause and resume them.")
-
-Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
-Resources = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="The vendor's names, such as invoice; none: all.",
-        metavar="RESOURCE",
-        show_default=False,
-    ),
-]
+syncs = noun("How often resources are pulled; pause, resume and backfill them.")
+syncs.command()(backfill)
+syncs.command()(backfills)
+syncs.command()(cancel)
 
 _COLUMNS = ["connection", "tenant", "resource", "state", "between", "every", "pulled_at", "next_at"]
 

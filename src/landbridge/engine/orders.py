@@ -1,4 +1,5 @@
-"""The jobs of pulling: a resource of a connection, one record of it, and reading all again."""
+"""The jobs of pulling: a resource of a connection, one record of it, all of it anew, and reading
+what is stored again."""
 
 from __future__ import annotations
 
@@ -36,6 +37,19 @@ def pull_job(
         args={"resource": stream.resource},
         repeat=f"every {int(every.total_seconds())}s" if every else None,
         after=after,
+    )
+
+
+def backfill_job(stream: Stream) -> due.Job:
+    """The work of loading a resource beside its pulls."""
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="backfill",
+        target=stream.connection,
+        key=f"{stream.connection}/{stream.resource}",
+        args={"resource": stream.resource},
     )
 
 

@@ -40,6 +40,15 @@ def check_bounds(least: timedelta, most: timedelta) -> None:
         )
 
 
+def within(
+    every: timedelta | None, least: timedelta | None, most: timedelta | None
+) -> timedelta | None:
+    """The pace under new bounds: the one before, as far as they allow it. None: no schedule."""
+    if least is None or most is None:
+        return None
+    return min(max(every or least, least), most)
+
+
 def following(
     every: timedelta,
     *,

@@ -43,13 +43,17 @@ class Applied:
     """Keys whose records differ from what was here, as the provider sent them."""
 
 
+Keep = Callable[[Tx, Page, Applied], Awaitable[datetime]]
+"""Writes where a page ended and what it did, in its transaction; gives the present."""
+
+
 async def apply_page(
     db: Database,
     stream: Stream,
     resource: Resource,
     page: Page,
     *,
-    run: str,
+    keep: Keep,
     began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
 ) -> Applied:
@@ -76,18 +80,7 @@ async def apply_page(
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
                 missing += await order_missing(tx, stream, page)
-        reading = resource.reading
-        if await syncs.move(tx, stream, cursor=page.cursor, run=run, reading=reading):
-            await due.put(tx, [remap_job(stream)])
-        at = await syncs.count(
-            tx,
-            stream,
-            run,
-            seen=applied.seen,
-            changed=applied.changed,
-            gone=applied.gone,
-            parked=applied.parked,
-        )
+        at = await keep(tx, page, applied)
     wanted = None if page.members is None else frozenset(page.members).difference(same)
     return replace(applied, missing=missing, wanted=wanted, at=at)
 

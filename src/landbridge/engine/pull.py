@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
@@ -151,6 +152,7 @@ class Puller:
         conversation = pull(
             provider, resource, self._place(provider, connection), cursor, self._clock.now()
         )
+        keep = partial(_moved, reading, resource.reading)
         reply: Response | frozenset[str] | None = None
         while True:
             try:
@@ -161,7 +163,7 @@ class Puller:
                 reply = await signed.send(step)
                 continue
             applied = await apply_page(
-                self._db, stream, resource, step, run=reading.run, began=began, hold=hold
+                self._db, stream, resource, step, keep=keep, began=began, hold=hold
             )
             began = applied.at or began
             if self._seen is not None:
@@ -237,6 +239,22 @@ class Puller:
         if not applied.parked:
             await parked.drop(self._db, stopped)
         return applied
+
+
+async def _moved(reading: _Reading, by: str, tx: Tx, page: Page, applied: Applied) -> datetime:
+    """Moves the stream's cursor behind the page, which was read `by` a mapping, and counts it."""
+    stream, run = reading.stream, reading.run
+    if await syncs.move(tx, stream, cursor=page.cursor, run=run, reading=by):
+        await due.put(tx, [remap_job(stream)])
+    return await syncs.count(
+        tx,
+        stream,
+        run,
+        seen=applied.seen,
+        changed=applied.changed,
+        gone=applied.gone,
+        parked=applied.parked,
+    )
 
 
 def stream_of(connection: Connection, resource: str) -> Stream:

@@ -6,16 +6,19 @@ between pulls within its bounds (`engine.pace`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
-from landbridge.engine.orders import pull_job
-from landbridge.engine.pace import check_bounds, floor_of, following
+from landbridge.engine.loads import check_range, order_load
+from landbridge.engine.orders import backfill_job, pull_job
+from landbridge.engine.overlay import page_of
+from landbridge.engine.pace import check_bounds, floor_of, following, within
 from landbridge.engine.pull import Hold, Totals, stream_of
 from landbridge.errors import NotFound, did_you_mean
 from landbridge.resilience.quota import rules_of
 from landbridge.spec import Provider
-from landbridge.store import due, schedules, syncs
+from landbridge.store import backfills, due, moment, schedules, syncs
+from landbridge.store.backfills import Backfill
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.schedules import Pace, Schedule
@@ -33,9 +36,10 @@ class Syncs:
     that it does not pull.
     """
 
-    def __init__(self, db: Database, *, environment: str):
+    def __init__(self, db: Database, *, environment: str, provider: Callable[[str], Provider]):
         self._db = db
         self._environment = environment
+        self._provider = provider
 
     async def list(
         self,
@@ -72,9 +76,11 @@ class Syncs:
         if least is not None and longest is not None:
             check_bounds(least, longest)
         for stream in await self._streams(connection, resources):
+            pace = await schedules.pace(self._db, stream)
+            every = within(pace.every if pace else None, least, longest)
+            job = pull_job(stream, every=least, after=every or timedelta())
             async with self._db.transaction() as tx:
-                every = await schedules.set_bounds(tx, stream, least=least, most=longest)
-                job = pull_job(stream, every=least, after=every or timedelta())
+                # The due row before the stream's, as pages lock them.
                 if least is None:
                     await due.cancel(
                         tx,
@@ -85,6 +91,7 @@ class Syncs:
                     )
                 else:
                     await due.put(tx, [job])
+                await schedules.set_bounds(tx, stream, every=every, least=least, most=longest)
         await self._db.notify()
 
     async def pause(
@@ -111,6 +118,54 @@ class Syncs:
                     resumed.append(stream.resource)
         await self._db.notify()
         return resumed
+
+    async def backfill(
+        self,
+        connection: Connection,
+        *,
+        resources: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        resume: bool = False,
+    ) -> Sequence[str]:
+        """Orders that workers load these resources anew, beside their pulls and without their
+        cursor; gives their names.
+
+        With `since` or `until` only what was made in that range: InvalidInput where the provider
+        cannot be asked for it. Without, records that the load did not meet are asked for one by one
+        at its end. What is here stays readable, and a load that fails takes nothing away. One that
+        is under way goes on; with `resume` the last one, if it failed or was cancelled, does so
+        from its last page (NotFound: there is none).
+        """
+        provider = page_of(self._provider, connection)
+        streams = await self._streams(connection, resources)
+        for stream in streams:
+            check_range(provider, stream.resource, since, until, resume=resume)
+        at = await moment.now(self._db)
+        async with self._db.transaction() as tx:
+            # The due rows before the streams', as pages lock them.
+            await due.put(tx, [backfill_job(stream) for stream in streams])
+            for stream in streams:
+                await order_load(tx, stream, since=since, until=until, resume=resume, at=at)
+        await self._db.notify()
+        return [stream.resource for stream in streams]
+
+    async def backfills(self, connection: Connection) -> Mapping[str, Backfill]:
+        """The last load of each resource of a connection that was ever loaded anew."""
+        return await backfills.of_connection(
+            self._db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            connection=connection.id,
+        )
+
+    async def cancel(
+        self, connection: Connection, *, resources: Sequence[str] = ()
+    ) -> Sequence[str]:
+        """Ends loads that are under way, at their next page; gives the names of those that were.
+        What they stored stays."""
+        streams = await self._streams(connection, resources)
+        return [stream.resource for stream in streams if await backfills.cancel(self._db, stream)]
 
     async def _streams(self, connection: Connection, wanted: Sequence[str]) -> Sequence[Stream]:
         names = [

@@ -30,6 +30,23 @@ def pull(
     return rest.pull(provider, resource, place, cursor, now)
 
 
+def load(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    cursor: dict[str, Any] | None,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Generator[Request | Page, Any, None]:
+    """Everything, page by page as `pull` gives it, however much was read before; with a range only
+    what was made in it, `until` not included, where the page has `Resource.between`."""
+    if provider.body is Format.DAV:
+        return dav.pull(provider, resource, place, cursor, now)
+    return rest.load(provider, resource, place, cursor, now, since=since, until=until)
+
+
 def fetch(
     provider: Provider, resource: Resource, place: Place, key: str
 ) -> Generator[Request, Response, Fetched | None]:
@@ -86,6 +103,7 @@ __all__ = [
     "find_marked",
     "identify",
     "identify_all",
+    "load",
     "pull",
     "write",
 ]

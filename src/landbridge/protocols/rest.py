@@ -5,6 +5,7 @@ which of the two goes on: `listing` is in it while a listing is under way, `sinc
 """
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -36,7 +37,10 @@ from landbridge.spec import (
 )
 from landbridge.wire import Request, Response
 
-__all__ = ["fetch", "find_marked", "identify", "pull", "write"]
+__all__ = ["fetch", "find_marked", "identify", "load", "pull", "write"]
+
+_LOADED = {"loaded": True}
+"""The cursor behind a load's last page."""
 
 
 def pull(
@@ -64,6 +68,36 @@ def pull(
         yield from follow_created(provider, resource, place, state, now)
     elif isinstance(since, SinceHeader):
         yield from follow_header(provider, resource, place, state, now)
+
+
+def load(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    cursor: dict[str, Any] | None,
+    now: datetime,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+) -> Generator[Request | Page, Response | None, None]:
+    """A full listing; or one of a range, which tells nothing of what it does not meet."""
+    if cursor == _LOADED:
+        return
+    ranged = since is not None or until is not None
+    query = {**resource.query, **_range(resource, since, until)} if ranged else resource.query
+    listing = list_all(provider, replace(resource, query=query), place, cursor or {}, now)
+    reply: Response | None = None
+    while True:
+        try:
+            step = listing.send(reply)
+        except StopIteration:
+            return
+        if isinstance(step, Page):
+            if step.listed_all:
+                step = replace(step, cursor=_LOADED)
+            if ranged:
+                step = replace(step, listing=None, listed_all=False)
+        reply = yield step
 
 
 def write(
@@ -148,6 +182,14 @@ def identify(provider: Provider, place: Place) -> Generator[Request, Response, A
     elif accounts.live:
         live = pluck(provider, response, accounts.live, bool)
     return Account(id=identity, name=name or identity, live=live)
+
+
+def _range(resource: Resource, since: datetime | None, until: datetime | None) -> Mapping[str, str]:
+    between = resource.between
+    if between is None:
+        raise InvalidInput(f"{resource.name}: its listing cannot be narrowed to a range of time")
+    told = {between.since: since, between.until: until}
+    return {name: str(int(at.timestamp())) for name, at in told.items() if at is not None}
 
 
 def _content(

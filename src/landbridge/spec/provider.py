@@ -24,6 +24,7 @@ from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
     "Accounts",
+    "Between",
     "Continued",
     "CreatedSince",
     "Errors",
@@ -121,6 +122,16 @@ class CreatedSince:
     """Path to the object's instant (unix seconds)."""
     overlap: timedelta = timedelta(hours=1)
     """How late an object may show; reading again costs only the listing."""
+
+
+@fact
+class Between:
+    """A listing can be narrowed to objects that were made in a range of time (unix seconds)."""
+
+    since: str
+    """The query parameter of the range's first second."""
+    until: str
+    """The query parameter of the first second behind it."""
 
 
 @fact
@@ -283,6 +294,8 @@ class Resource:
     """Parameters that every listing needs, so that nothing is left out of it."""
     page: Paging = OnePage()
     since: Incremental | None = None
+    between: Between | None = None
+    """How a listing is narrowed to a range of time; None: the provider cannot."""
     one: Template = ""
     """Path template that reads a single record; empty: there is none."""
     version: Path = ""

@@ -77,12 +77,9 @@ _SET = Sql(
     "schedules.set",
     """
     UPDATE lb.sync
-    SET least = :shortest::interval, most = :longest::interval,
-        every = least(greatest(coalesce(every, :shortest::interval), :shortest::interval),
-                      :longest::interval)
+    SET least = :shortest::interval, most = :longest::interval, every = :apart::interval
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
-    RETURNING every
     """,
 )
 
@@ -119,7 +116,7 @@ _HASTEN = Sql(
     WITH held AS MATERIALIZED (
         SELECT d.id FROM lb.due AS d
         WHERE d.environment = :environment AND d.tenant = :tenant
-          AND d.kind IN ('pull', 'fetch')
+          AND d.kind IN ('pull', 'fetch', 'backfill')
           AND (d.key = :connection::text || '/' || :resource::text
                OR (d.key >= :connection::text || '/' || :resource::text || '/'
                    AND d.key < :connection::text || '/' || :resource::text || '0'))
@@ -179,12 +176,15 @@ async def paused(db: Database | Tx, stream: Stream) -> bool:
 
 
 async def set_bounds(
-    tx: Tx, stream: Stream, *, least: timedelta | None, most: timedelta | None
-) -> timedelta | None:
-    """Sets the bounds, None: by hand alone; gives the pace, which is the one before as far as the
-    bounds allow it."""
-    every: timedelta | None = await tx.value(_SET, **stream.binds(), shortest=least, longest=most)
-    return every
+    tx: Tx,
+    stream: Stream,
+    *,
+    every: timedelta | None,
+    least: timedelta | None,
+    most: timedelta | None,
+) -> None:
+    """Sets the pace and its bounds; None: by hand alone."""
+    await tx.run(_SET, **stream.binds(), apart=every, shortest=least, longest=most)
 
 
 async def move(db: Database, stream: Stream, every: timedelta) -> None:

@@ -12,6 +12,7 @@ from landbridge.spec import (
     Accounts,
     AfterLast,
     ApiKey,
+    Between,
     Continued,
     CreatedSince,
     Errors,
@@ -51,6 +52,7 @@ EVENTS = EventFeed(
     page=PAGE,
     reach=timedelta(days=30),
 )
+MADE = Between(since="created[gte]", until="created[lt]")
 NEW = CreatedSince(param="created[gte]", stamp="created")
 rate = partial(Quota, name="global-rate", per="second")
 ERRORS = Errors(
@@ -64,7 +66,7 @@ ERRORS = Errors(
     throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
     quota="Stripe-Rate-Limited-Reason",
 )
-listed = partial(Resource, records="data", key="id", page=PAGE)
+listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
 # A key is kept for 24 hours at least (unsure).
 written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
 
