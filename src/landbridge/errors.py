@@ -26,6 +26,7 @@ LandbridgeError
 │   └── WrongKey         this key did not seal this value
 ├── DatabaseUnavailable  Postgres is away; nothing was accepted
 ├── PayloadTooLarge      a body above the cap (.size .limit)
+├── CursorTooLarge       a stream's place takes more room than is kept (.size .limit)
 └── Forbidden            not allowed: an address, a tenant, a scope
 """
 
@@ -220,6 +221,17 @@ class DatabaseUnavailable(LandbridgeError):
 
 class PayloadTooLarge(LandbridgeError):
     """A body above its cap; `.size` and `.limit` are in bytes."""
+
+    def __init__(self, message: str, *, size: int, limit: int):
+        super().__init__(message)
+        self.size = size
+        self.limit = limit
+
+
+class CursorTooLarge(LandbridgeError):
+    """The place up to which a stream is read takes more room than is kept for it; `.size` and
+    `.limit` are in bytes. Nothing was stored. An account with so many parts (calendars, say) has
+    to be connected in parts."""
 
     def __init__(self, message: str, *, size: int, limit: int):
         super().__init__(message)

@@ -112,7 +112,7 @@ def test_every_request_of_a_pull_is_one_that_xero_takes(
         return {resource.records: found, "pagination": {"page": 1, "pageCount": pages}}
 
     paged = isinstance(resource.page, PageNumber)
-    answers = [listing("a"), listing("b")] if paged else [listing("a", "b")]
+    answers = [listing("a"), listing("a", "b")] if paged else [listing("a", "b")]
     if resource.since:
         answers.append(listing(pages=1))
     made, pages, _ = run(document, pull(xero, resource, PLACE, None, NOW), answers)

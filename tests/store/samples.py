@@ -208,6 +208,7 @@ BINDS: dict[str, Any] = {
     "ordering_key": None,
     "parked": 1,
     "parked.list.place": ID,
+    "parked.supersede.scope": "total",
     "payload": b"payload",
     "per_shard": 20,
     "prefix": "due_",

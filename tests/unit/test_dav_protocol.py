@@ -310,7 +310,7 @@ def test_what_changes_is_mirrored(sync: bool, diff: bool) -> None:
         assert fetched == [f"{WORK}007.ics", f"{WORK}new.ics"]
 
 
-@pytest.mark.parametrize("stale", [400, 403, 409, 412])
+@pytest.mark.parametrize("stale", [400, 403, 409, 410, 412])
 def test_an_expired_token_leads_to_a_listing_that_is_merged(stale: int) -> None:
     server, mirror = filled(60, stale=stale)
     mirror.pull()

@@ -14,21 +14,42 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked, Stop
 from landbridge.store.syncs import Stream
 
-GUARD_SHARE = 0.5
-GUARD_LEAST = 20
+GUARD_SHARE = 0.25
+GUARD_LEAST = 5
 """More than this share, and this many, missing at once is not believed without a person's word."""
+
+
+def too_many(missing: int, held: int, *, whole: bool) -> bool:
+    """Whether so many of the held records are missing that a person is asked first.
+
+    Also when it is every record there is: `whole` says that they are all that the resource has
+    here, not one part of it.
+    """
+    if whole and missing == held > 1:
+        return True
+    return missing > max(GUARD_LEAST, held * GUARD_SHARE)
 
 
 async def order_missing(tx: Tx, stream: Stream, page: Page) -> tuple[str, ...]:
     """The keys whose look-up is ordered, at the end of a full listing, in the page's transaction.
 
     None when nothing is missing, and none when so much is that it is parked for a person's word:
-    the notes of that listing are kept then, so that `confirm` knows what it missed.
+    the notes of that listing are kept then, so that `confirm` knows what it missed. An earlier one
+    that is parked is over with this one.
     """
     assert page.listing is not None
+    for earlier in await parked.supersede(
+        tx,
+        environment=stream.environment,
+        tenant=stream.tenant,
+        place=stream.connection,
+        resource=stream.resource,
+        scope=page.scope,
+    ):
+        await syncs.forget_listing(tx, stream, earlier)
     missing = await records.missing(tx, stream, listing=page.listing, scope=page.scope)
     held = len(await records.versions(tx, stream, scope=page.scope)) if missing else 0
-    if len(missing) > max(GUARD_LEAST, held * GUARD_SHARE):
+    if too_many(len(missing), held, whole=not page.scope):
         await _park(tx, stream, page, missing=len(missing), held=held)
         return ()
     await syncs.forget_listing(tx, stream, page.listing)

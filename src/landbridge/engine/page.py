@@ -10,7 +10,7 @@ import msgspec
 
 from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import fetch_job, remap_job
-from landbridge.errors import RecordError, UnmappedCode
+from landbridge.errors import CursorTooLarge, RecordError, UnmappedCode
 from landbridge.formats import canonical
 from landbridge.protocols import Fetched, Page, Unreadable
 from landbridge.spec import Resource, find
@@ -22,6 +22,8 @@ from landbridge.store.syncs import Stream
 
 KEYLESS = "digest:"
 """How the keys of parked records begin that have none of their own."""
+CURSOR_LIMIT = 64 * 1024
+"""Bytes that a cursor may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ async def apply_page(
     is the newer one nobody can tell when the reads overlapped: a record that was stored or parked
     since then, and came otherwise now, is read again by itself.
     """
+    _demand_small(stream, page)
     async with db.transaction() as tx:
         await hold(tx)
         applied = await _records(tx, stream, resource, page, began)
@@ -97,8 +100,9 @@ async def apply_one(
 ) -> Applied:
     """Stores a record that was read by itself; None means that the provider has it no more.
 
-    `began` as for a page; where nobody can tell which answer is the newer one, nothing is stored
-    and the key is in `missing`.
+    A record with another key says that this one was merged into it and is gone. `began` as for a
+    page; where nobody can tell which answer is the newer one, nothing is stored and the key is in
+    `missing`.
     """
     async with db.transaction() as tx:
         await hold(tx)
@@ -108,7 +112,7 @@ async def apply_one(
             scope = stored.scope
         page = Page(
             records=(fetched,) if fetched else (),
-            gone=() if fetched else (key,),
+            gone=() if fetched and fetched.key == key else (key,),
             cursor={},
             scope=scope or (fetched.scope if fetched else ""),
         )
@@ -180,6 +184,17 @@ async def _records(
         missing=tuple(sorted(again)),
         stored=tuple(record.key for record in incoming),
     )
+
+
+def _demand_small(stream: Stream, page: Page) -> None:
+    size = len(msgspec.json.encode(page.cursor))
+    if size > CURSOR_LIMIT:
+        raise CursorTooLarge(
+            f"the place in {stream.resource} of {stream.connection} takes {size} bytes,"
+            f" {CURSOR_LIMIT} are kept: connect the account in parts",
+            size=size,
+            limit=CURSOR_LIMIT,
+        )
 
 
 def _stop(unreadable: Unreadable) -> Stop:

@@ -26,6 +26,8 @@ from landbridge.wire import Request
 
 _NO_REPORT = frozenset({405, 415, 501})
 _ABSENT = frozenset({404, 410})
+_ROOM = 60_000
+"""Bytes of the cursor for the states of calendars."""
 _OTHERS = frozenset({"VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
 
 
@@ -81,15 +83,15 @@ class Pull:
         """The answer of sync-collection; None: not from this token, or not at all without one.
 
         An expired token is told by the element DAV:valid-sync-token, whatever the status (RFC 6578
-        section 3.2; servers send 403, 409 and 412).
+        section 3.2; servers send 403, 409 and 412), or by 410 alone.
         """
         body = dav.sync_collection(token, dav.ETAG)
         url = self.homes.url(collection.key)
         asked = calls.request(self.provider, "REPORT", url, body, {"Depth": "0"})
         response = yield asked
-        if 400 <= response.status < 600 and response.status not in _ABSENT:
+        if 400 <= response.status < 600:
             failed = dav.preconditions(response.body)
-            if token and dav.VALID_SYNC_TOKEN in failed:
+            if token and (dav.VALID_SYNC_TOKEN in failed or response.status == 410):
                 return None
             if not token and (response.status in _NO_REPORT or f"{DAV}supported-report" in failed):
                 return None
@@ -204,7 +206,7 @@ class Pull:
         del self.states[key]
         yield Page(
             records=(),
-            cursor=self._cursor(),
+            cursor=self._cursor(key),
             scope=key,
             listing=self._new_listing(),
             listed_all=True,
@@ -225,15 +227,26 @@ class Pull:
             records=tuple(found.records),
             unreadable=tuple(found.unreadable),
             gone=(*gone, *found.no_events),
-            cursor=self._cursor(),
+            cursor=self._cursor(collection.key),
             listing=listing,
             listed_all=listed_all,
             scope=collection.key,
             members=members,
         )
 
-    def _cursor(self) -> dict[str, Any]:
-        return {"calendars": {key: dict(state) for key, state in self.states.items()}}
+    def _cursor(self, current: str) -> dict[str, Any]:
+        """What the cursor keeps. Where the tokens of very many calendars are too long for it, the
+        last ones are left out: those calendars are compared by their members' versions each time.
+        """
+        kept = {key: dict(state) for key, state in self.states.items()}
+        size = len(canonical(kept))
+        for key in sorted(kept, reverse=True):
+            if size <= _ROOM:
+                break
+            if key != current:
+                size -= len(canonical(kept[key]))
+                kept[key] = {}
+        return {"calendars": kept}
 
     def _new_listing(self) -> str:
         return f"{self.now:%Y%m%dT%H%M%S.%f}"

@@ -2,21 +2,24 @@
 
 Whatever the list's order (events and creations come newest first), the time up to which everything
 is read (`since`) moves on only with the last page, to the provider's time at the first one; until
-then the cursor keeps that time (`until`) and the place (`after`). The next pull asks again for the
-last minutes (`overlap`), as events may appear late; those that were acted on are in `seen`.
+then the cursor keeps that time (`until`) and the place in the list. The next pull asks again for
+the last minutes (`overlap`), as events may appear late; those that were acted on are in `seen`.
+
+An answer that shows nothing at all may be a swallowed error: it moves `since` only up to a day ago,
+so that what it hid is in the next answer that shows something.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 from landbridge.errors import Refused
-from landbridge.protocols._answers import records
-from landbridge.protocols._calls import call, fetch, page_query
-from landbridge.protocols._listing import next_after, provider_time
+from landbridge.protocols._calls import call, fetch
+from landbridge.protocols._listing import date_of, provider_time
+from landbridge.protocols._places import Listed, Portion, Reached, place_of
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
-from landbridge.resilience import expect
 from landbridge.spec import (
     CreatedSince,
     EventFeed,
@@ -29,7 +32,11 @@ from landbridge.spec import (
 from landbridge.wire import Request, Response
 
 _REMEMBERED = 500
+_LONGEST_KEY = 64
+"""Letters of a key that is remembered as it is; of a longer one, a digest is."""
 _MARGIN = timedelta(hours=1)
+_DOUBT = timedelta(days=1)
+"""How long an empty answer is doubted."""
 
 
 def too_old(cursor: dict[str, Any], feed: EventFeed, now: datetime) -> bool:
@@ -50,30 +57,31 @@ def follow_events(
     feed = resource.since
     assert isinstance(feed, EventFeed)
     walk = _Walk.of(cursor, feed.overlap, now)
-    listed = _feed_resource(resource, feed)
     topics = (*resource.topics, *resource.deletes)
+    named: list[tuple[str, str]] = []
+    if feed.types_param and len(topics) <= feed.types_limit and not _has_stars(topics):
+        named = [(feed.types_param, topic) for topic in topics]
+    begin = (feed.since_param, str(walk.start))
+    listed = Listed(
+        provider=provider,
+        resource=_feed_resource(resource, feed),
+        records=feed.records,
+        ask=lambda page: call(provider, place, "GET", feed.path, query=[begin, *page, *named]),
+        now=now,
+    )
+    reached = place_of(feed.page, cursor)
     done: set[str] = set()
     while True:
-        query = [(feed.since_param, str(walk.start)), *page_query(feed.page, walk.after)]
-        if feed.types_param and len(topics) <= feed.types_limit and not _has_stars(topics):
-            query += [(feed.types_param, topic) for topic in topics]
-        request = call(provider, place, "GET", feed.path, query=query)
-        response = yield request
-        assert response is not None
-        if walk.begins_anew(response):
-            continue
-        expect(provider, request, response, now)
-        events, unreadable = records(provider, listed, response, feed.records)
-        new = [event for event in events if walk.meets(event, feed.stamp)]
+        portion = yield from walk.read(reached, listed)
+        new = [event for event in portion.found if walk.meets(event, feed.stamp)]
         found, gone, refused = yield from _objects(provider, resource, place, new, done)
-        after = next_after(provider, listed, response, events, walk.after)
         yield Page(
             records=tuple(found),
             gone=tuple(gone),
-            unreadable=(*unreadable, *refused),
-            cursor=walk.turn(response, now, after),
+            unreadable=(*portion.unreadable, *refused),
+            cursor=walk.turn(portion, reached, feed.stamp),
         )
-        if walk.after is None:
+        if portion.last:
             return
 
 
@@ -84,27 +92,28 @@ def follow_created(
     since = resource.since
     assert isinstance(since, CreatedSince)
     walk = _Walk.of(cursor, since.overlap, now)
+    query = [*resource.query.items(), (since.param, str(walk.start))]
+    listed = Listed(
+        provider=provider,
+        resource=resource,
+        records=resource.records,
+        ask=lambda page: call(provider, place, "GET", resource.path, query=[*query, *page]),
+        now=now,
+    )
+    reached = place_of(resource.page, cursor)
     while True:
-        query = [
-            *resource.query.items(),
-            (since.param, str(walk.start)),
-            *page_query(resource.page, walk.after),
+        portion = yield from walk.read(reached, listed)
+        new = [
+            _stamped(one, one, since.stamp)
+            for one in portion.found
+            if walk.meets(one, since.stamp)
         ]
-        request = call(provider, place, "GET", resource.path, query=query)
-        response = yield request
-        assert response is not None
-        if walk.begins_anew(response):
-            continue
-        expect(provider, request, response, now)
-        found, unreadable = records(provider, resource, response, resource.records)
-        new = [_stamped(one, one, since.stamp) for one in found if walk.meets(one, since.stamp)]
-        after = next_after(provider, resource, response, found, walk.after)
         yield Page(
             records=tuple(new),
-            unreadable=tuple(unreadable),
-            cursor=walk.turn(response, now, after),
+            unreadable=tuple(portion.unreadable),
+            cursor=walk.turn(portion, reached, since.stamp),
         )
-        if walk.after is None:
+        if portion.last:
             return
 
 
@@ -115,97 +124,118 @@ def follow_header(
     since = resource.since
     assert isinstance(since, SinceHeader)
     walk = _Walk.of(cursor, since.overlap, now)
-    asked = datetime.fromtimestamp(max(walk.since - walk.overlap, 0), UTC)
+    asked = datetime.fromtimestamp(walk.start, UTC)
     headers = {since.header: f"{asked:%Y-%m-%dT%H:%M:%S}"}
+    listed = Listed(
+        provider=provider,
+        resource=resource,
+        records=resource.records,
+        ask=lambda page: call(
+            provider,
+            place,
+            "GET",
+            resource.path,
+            query=[*resource.query.items(), *page],
+            headers=headers,
+        ),
+        now=now,
+    )
+    reached = place_of(resource.page, cursor)
     while True:
-        query = [*resource.query.items(), *page_query(resource.page, walk.after)]
-        request = call(provider, place, "GET", resource.path, query=query, headers=headers)
-        response = yield request
-        assert response is not None
-        if walk.begins_anew(response):
-            continue
-        expect(provider, request, response, now)
-        if response.status == 304:
-            yield Page(records=(), cursor=walk.turn(response, now, None))
-            return
-        found, unreadable = records(provider, resource, response, resource.records)
-        after = next_after(provider, resource, response, found, walk.after)
+        portion = yield from walk.read(reached, listed)
         yield Page(
-            records=tuple(found),
-            unreadable=tuple(unreadable),
-            cursor=walk.turn(response, now, after),
+            records=tuple(portion.found),
+            unreadable=tuple(portion.unreadable),
+            cursor=walk.turn(portion, reached, ""),
         )
-        if walk.after is None:
+        if portion.last:
             return
 
 
 @dataclass(kw_only=True)
 class _Walk:
-    """How far one reading of a newest-first list has come."""
+    """How far one reading of what is new has come."""
 
+    now: datetime
     since: int
     overlap: int
-    floor: int
     until: int | None
     """The provider's time when the first page was read."""
-    after: str | None
     seen: dict[str, int]
     """The stamps of what was acted on, by key."""
-    anew: bool = False
+    begun: bool = False
 
     @classmethod
     def of(cls, cursor: dict[str, Any], overlap: timedelta, now: datetime) -> "_Walk":
         since = min(int(cursor["since"]), int((now + overlap).timestamp()))
         return cls(
+            now=now,
             since=since,
             overlap=int(overlap.total_seconds()),
-            floor=int(cursor.get("floor", 0)),
             until=cursor.get("until"),
-            after=cursor.get("after"),
             seen=dict(cursor.get("seen", {})),
         )
 
     @property
     def start(self) -> int:
         """The earliest stamp asked for."""
-        return max(self.since - self.overlap, self.floor)
+        return max(self.since - self.overlap, 0)
 
-    def begins_anew(self, response: Response) -> bool:
-        """Whether the place we wanted to go on from is gone; then the first page comes next."""
-        if self.after is None or self.anew or response.status not in (400, 404):
-            return False
-        self.after, self.until, self.anew = None, None, True
-        return True
+    def read(
+        self, reached: Reached, listed: Listed
+    ) -> Generator[Request | Page, Response | None, Portion]:
+        """The next page; where a list went quiet in its middle, all is asked for again later."""
+        self.begun = reached.begun
+        portion = yield from reached.read(listed)
+        if portion.lost:
+            yield Page(records=(), cursor=self._cursor(self.since))
+            raise listed.gone_quiet(portion.response.status)
+        return portion
 
     def meets(self, item: Fetched, stamp: str) -> bool:
         """Takes note of an item; whether it is new."""
-        at = find(item.value, stamp)
-        if item.key in self.seen:
+        key = _short(item.key)
+        if key in self.seen:
             return False
-        self.seen[item.key] = at if isinstance(at, int) else self.since
+        at = find(item.value, stamp)
+        self.seen[key] = at if isinstance(at, int) else self.since
         return True
 
-    def turn(self, response: Response, now: datetime, after: str | None) -> dict[str, Any]:
-        """The cursor behind the page that was just read, `after` being where the next begins."""
+    def turn(self, portion: Portion, reached: Reached, stamp: str) -> dict[str, Any]:
+        """The cursor behind the page that was just read; `stamp` leads to an item's instant."""
         if self.until is None:
-            self.until = provider_time(response, now)
-        self.after = after
-        if after is None:
-            since = max(self.since, self.until)
-            return {"since": since, "floor": self.floor, "seen": self._remembered(since)}
-        return {
-            "since": self.since,
-            "floor": self.floor,
-            "until": self.until,
-            "after": after,
-            "seen": self._remembered(self.since),
-        }
+            self.until = self._told(portion, stamp)
+        if not portion.last:
+            return {**self._cursor(self.since), "until": self.until, **reached.state}
+        until = self.until
+        if portion.empty and not self.begun:
+            until -= int(_DOUBT.total_seconds())
+        return self._cursor(max(self.since, until))
+
+    def _told(self, portion: Portion, stamp: str) -> int:
+        """The provider's time; one that names none is known by the newest stamp that it shows."""
+        ours = provider_time(portion.response, self.now)
+        if date_of(portion.response) is not None or not stamp:
+            return ours
+        stamps = [find(item.value, stamp) for item in portion.found]
+        newest = max((each for each in stamps if isinstance(each, int)), default=ours)
+        return max(newest, ours)
+
+    def _cursor(self, since: int) -> dict[str, Any]:
+        return {"since": since, "seen": self._remembered(since)}
 
     def _remembered(self, since: int) -> dict[str, int]:
         """What the next question will bring again, the newest of it; the rest is forgotten."""
         again = [(at, key) for key, at in self.seen.items() if at >= since - self.overlap]
         self.seen = {key: at for at, key in sorted(again, reverse=True)[:_REMEMBERED]}
         return dict(self.seen)
+
+
+def _short(key: str) -> str:
+    """The key as it is remembered."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"digest:{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def _objects(
@@ -229,9 +259,9 @@ def _objects(
             except Refused as error:
                 refused.append(Unreadable(key=key, raw=event.raw, reason=str(error), field=None))
                 continue
-        if fetched is None:
-            gone.append(key)
-        else:
+        if fetched is None or fetched.key != key:
+            gone.append(key)  # another record stands in its place: they were merged
+        if fetched is not None:
             found.append(_stamped(fetched, event, feed.stamp))
     return found, gone, refused
 

@@ -5,21 +5,18 @@ by what follows it: `since` in the last cursor is the provider's own time when t
 """
 
 from collections.abc import Generator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from landbridge.errors import Unreachable
-from landbridge.protocols._answers import pluck, records
-from landbridge.protocols._calls import call, completed, page_query
-from landbridge.protocols.values import Fetched, Page, Place
-from landbridge.resilience import expect
-from landbridge.spec import AfterLast, EventFeed, PageNumber, Provider, Resource
+from landbridge.protocols._calls import call, completed
+from landbridge.protocols._places import Listed, place_of
+from landbridge.protocols.values import Page, Place
+from landbridge.spec import Provider, Resource
 from landbridge.wire import Request, Response
 
 _SLACK = timedelta(minutes=5)
-_TRAIL = 10
-"""How many of the last keys are kept, to go on from when the very last is gone."""
+_UNDATED = timedelta(days=1)
 _SETTLING = 30
 """Seconds: what is shown with an earlier stamp may have been hidden from a listing that long."""
 
@@ -29,101 +26,62 @@ def list_all(
 ) -> Generator[Request | Page, Response | None, dict[str, Any]]:
     """Every record, page by page; gives the cursor that the last page carries.
 
-    If the record that the next page should begin after is gone meanwhile, the page begins after
-    one that came before it, as a last resort at the top.
+    That cursor is empty after a listing that showed no record at all, be it that there is none or
+    that an error was swallowed: it is listed again next time, which costs as much as following it.
     """
     listing = str(cursor.get("listing") or int(now.timestamp() * 1000))
-    trail: list[str] = list(cursor.get("after", ()))
     began: int | None = cursor.get("began")
+    reached = place_of(resource.page, cursor)
+    listed = Listed(
+        provider=provider,
+        resource=resource,
+        records=resource.records,
+        ask=lambda page: call(
+            provider, place, "GET", resource.path, query=[*resource.query.items(), *page]
+        ),
+        now=now,
+    )
     while True:
-        after = trail[-1] if trail else None
-        query = [*resource.query.items(), *page_query(resource.page, after)]
-        request = call(provider, place, "GET", resource.path, query=query)
-        response = yield request
-        assert response is not None
-        if trail and response.status in (400, 404):
-            trail.pop()
-            continue
-        expect(provider, request, response, now)
+        begun = reached.begun
+        portion = yield from reached.read(listed)
+        if portion.lost:
+            yield Page(records=(), cursor={})
+            raise listed.gone_quiet(portion.response.status)
         if began is None:
-            began = provider_time(response, now)
-        found, unreadable = records(provider, resource, response, resource.records)
-        following = next_after(provider, resource, response, found, after)
+            began = provider_time(portion.response, now)
+        found = list(portion.found)
         for place_in_page, one in enumerate(found):
             found[place_in_page] = yield from completed(provider, resource, place, one)
-        last = following is None
-        passed = [one.key for one in found]
-        if isinstance(resource.page, PageNumber) and following is not None:
-            trail, passed = [], [following]
-        trail = [*trail, *passed][-_TRAIL:]
-        state: dict[str, Any] = {"listing": listing, "after": trail, "began": began}
-        if last:
-            state = _followed_from(resource, began)
+        state: dict[str, Any] = {"listing": listing, **reached.state, "began": began}
+        if portion.last:
+            state = {"since": began} if resource.since and (begun or not portion.empty) else {}
         yield Page(
             records=tuple(found),
-            unreadable=tuple(unreadable),
+            unreadable=tuple(portion.unreadable),
             cursor=state,
             listing=listing,
-            listed_all=last,
+            listed_all=portion.last,
         )
-        if last:
+        if portion.last:
             return state
-
-
-def _followed_from(resource: Resource, began: int) -> dict[str, Any]:
-    """The cursor behind a listing: what follows it need not look back to before it began."""
-    if resource.since is None:
-        return {}
-    if isinstance(resource.since, EventFeed):
-        return {"since": began, "floor": began}
-    return {"since": began}
-
-
-def next_after(
-    provider: Provider,
-    resource: Resource,
-    response: Response,
-    found: list[Fetched],
-    after: str | None,
-) -> str | None:
-    """The key, or number of the page, that the next page begins after; None: it was the last."""
-    page = resource.page
-    if isinstance(page, PageNumber):
-        return _next_number(provider, resource, page, response, after)
-    if not isinstance(page, AfterLast) or pluck(provider, response, page.more, Any) is not True:
-        return None
-    if not found or found[-1].key == after:
-        raise Unreachable(
-            f"{provider.name} says that there are more {resource.name} records but does not give"
-            " them: its last page brought nothing new; the pull goes on there later",
-            status=response.status,
-        )
-    return found[-1].key
-
-
-def _next_number(
-    provider: Provider, resource: Resource, page: PageNumber, response: Response, after: str | None
-) -> str | None:
-    """The number of the page that was read, unless it was the last one."""
-    number = int(after or 0) + 1
-    count = pluck(provider, response, page.count, Any)
-    if not isinstance(count, int):
-        raise Unreachable(
-            f"{provider.name} does not say at {page.count} how many pages of {resource.name} there"
-            " are; the pull goes on there later",
-            status=response.status,
-        )
-    return str(number) if number < count else None
 
 
 def provider_time(response: Response, now: datetime) -> int:
     """The provider's time in unix seconds, rather too early than too late.
 
-    From its Date header; without one, ours less five minutes.
+    From its Date header; without one, ours less a day: whose clock is right nobody knows then.
     """
+    date = date_of(response)
+    if date is None:
+        return int((now - _UNDATED).timestamp())
     latest = now + _SLACK
+    return int(min(date.timestamp(), latest.timestamp())) - _SETTLING
+
+
+def date_of(response: Response) -> datetime | None:
+    """The instant in an answer's Date header; one without a zone is in UTC. None: there is none."""
     try:
         date = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError, TypeError):
-        return int((now - _SLACK).timestamp())
-    return int(min(date.timestamp(), latest.timestamp())) - _SETTLING
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date

@@ -62,6 +62,8 @@ def pull(
         state, follows = {}, False
     if not follows:
         state = yield from list_all(provider, resource, place, state, now)
+    if "since" not in state:
+        return
     if isinstance(since, EventFeed):
         yield from follow_events(provider, resource, place, state, now)
     elif isinstance(since, CreatedSince):

@@ -19,8 +19,9 @@ class AfterLast:
 class PageNumber:
     """Pages by number, from 1 to the count that each answer names (Xero, FreshBooks).
 
-    A record that leaves a page while the list is read pulls the others forward, and one of them is
-    then met by no page: list in an order that changes do not touch, such as that of the ids.
+    A record that leaves a page which was read pulls the others forward. None is lost by that: each
+    page is asked for in such a size (`size` at most, half of it at least) that it overlaps the one
+    before. Without a `size_param` every page is read twice, and new records have to come last.
     """
 
     param: str = "page"

@@ -144,10 +144,7 @@ class SyncToken:
 
 @fact
 class SinceHeader:
-    """A header asks for what changed since an instant, less `overlap` (Xero's If-Modified-Since).
-
-    A list in the order of its ids, not of its changes, is read without a gap while it moves.
-    """
+    """A header asks for what changed since an instant, less `overlap` (If-Modified-Since)."""
 
     header: str = "If-Modified-Since"
     overlap: timedelta = timedelta(minutes=1)

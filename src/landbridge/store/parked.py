@@ -71,6 +71,16 @@ _CLEAR = Sql(
     """,
 )
 
+_SUPERSEDE = Sql(
+    "parked.supersede",
+    """
+    DELETE FROM lb.parked
+    WHERE environment = :environment AND tenant = :tenant AND what = :what AND place = :place
+      AND resource = :resource AND coalesce(field, '') = :scope
+    RETURNING key
+    """,
+)
+
 _KEYS = Sql(
     "parked.keys",
     """
@@ -175,6 +185,23 @@ async def clear(
         resource=resource,
         keys=list(keys),
     )
+
+
+async def supersede(
+    tx: Tx, *, environment: str, tenant: str, place: str, resource: str, scope: str
+) -> list[str]:
+    """Takes the listings of this part of a resource out of the park, as a later one is over; their
+    ids."""
+    rows = await tx.fetch(
+        _SUPERSEDE,
+        environment=environment,
+        tenant=tenant,
+        what="listing",
+        place=place,
+        resource=resource,
+        scope=scope,
+    )
+    return [row["key"] for row in rows]
 
 
 async def keys(
