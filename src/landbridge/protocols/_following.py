@@ -104,9 +104,7 @@ def follow_created(
     while True:
         portion = yield from walk.read(reached, listed)
         new = [
-            _stamped(one, one, since.stamp)
-            for one in portion.found
-            if walk.meets(one, since.stamp)
+            _stamped(one, one, since.stamp) for one in portion.found if walk.meets(one, since.stamp)
         ]
         yield Page(
             records=tuple(new),
