@@ -32,6 +32,8 @@ CallId = NewType("CallId", str)
 ShadowId = NewType("ShadowId", str)
 ShadowCallId = NewType("ShadowCallId", str)
 DrillId = NewType("DrillId", str)
+LinkId = NewType("LinkId", str)
+ConflictId = NewType("ConflictId", str)
 
 PREFIXES = {
     "app": "app",
@@ -55,6 +57,8 @@ PREFIXES = {
     "shadow": "shd",
     "shadow_call": "shc",
     "drill": "drl",
+    "link": "lnk",
+    "conflict": "cfl",
 }
 """What the letters before the underscore mean."""
 

@@ -83,6 +83,7 @@ SCANS: dict[str, str] = {
     "erasing.emitted": "the same",
     "erasing.subjects_emitted": "the same",
     "levels.read": "it stops at its limits",
+    "linking.begin": "once in five seconds for each link, over a small table",
     "outbox.waiting": "it stops at its limit",
     "quotas.forget": "once an hour, over a small table",
     "upkeep.health": "once an hour, over a small table",

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from landbridge import ids
 from landbridge.app import opening
 from landbridge.app._consenting import Consenting
-from landbridge.app._handling import Handling
+from landbridge.app._linking import Linking
 from landbridge.app.connecting import Connecting
 from landbridge.app.settings import Settings, load
 from landbridge.app.work import Work
@@ -57,7 +57,7 @@ from landbridge.web import (
 M = TypeVar("M", bound=Model)
 
 
-class Landbridge(Handling, Consenting):
+class Landbridge(Linking, Consenting):
     """The integration layer of an application.
 
     Make one with `from_env`, then either mount it (`lifespan`, `asgi`) or enter it
@@ -182,7 +182,7 @@ class Landbridge(Handling, Consenting):
 
         `lanes` limits it to these; handlers and the dispatcher run where none is named.
         """
-        await Work(self._open, self._handlers).run(stop, lanes=lanes)
+        await Work(self._open, self._handlers, self._declared).run(stop, lanes=lanes)
 
     async def health(self) -> None:
         """Returns when the database answers; raises DatabaseUnavailable when it does not."""

@@ -12,6 +12,7 @@ from landbridge.app.opening import Parts
 from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
 from landbridge.engine.overlay import page_of
+from landbridge.engine.linker import Linker, Stepped
 from landbridge.engine.pull import stream_of
 from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
@@ -35,8 +36,11 @@ _DORMANT = timedelta(hours=1)
 class Kinds:
     """The kinds of one process, over its open parts."""
 
-    def __init__(self, parts: Parts):
+    def __init__(self, parts: Parts, linker: Linker | None = None):
         self._parts = parts
+        self._linker = linker or Linker(
+            parts.db, {}, provider=parts.provider, environment=parts.settings.environment
+        )
         self._comparing = Comparing(parts)
         self._log = structlog.get_logger("landbridge.work")
 
@@ -48,6 +52,8 @@ class Kinds:
             Kind(name="fetch", run=self.fetch),
             Kind(name="receive", run=self.receive, backoff=_soon),
             Kind(name="push", run=self.push),
+            Kind(name="link", run=self.link, backoff=_soon),
+            Kind(name="link_start", run=self.link_start, backoff=_soon),
             Kind(name="upkeep", run=self.upkeep),
             Kind(name="reconcile", run=self.reconcile),
             Kind(name="shadow", run=self.shadow),
@@ -143,6 +149,14 @@ class Kinds:
             return Snooze(after=_DORMANT, error=str(error))
         return Done()
 
+    async def link(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Lets the two sides of a pair meet."""
+        return _stepped(await self._linker.run(claim, lease.hold))
+
+    async def link_start(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Begins a link with a connection."""
+        return _stepped(await self._linker.start(claim, lease.hold))
+
     async def reconcile(self, claim: Claimed, lease: Lease) -> Outcome:
         """Compares a connection's webhooks with what its provider lists."""
         connection = await self._connection(claim, claim.target)
@@ -197,6 +211,12 @@ def _told_at(claim: Claimed) -> datetime | None:
 def _paused(resource: str) -> Snooze:
     """Waits, at no attempt's cost, until the resource may be read again."""
     return Snooze(after=_DORMANT, error=f"{resource} is paused")
+
+
+def _stepped(came: Stepped) -> Outcome:
+    if came.gone:
+        return Cancel(reason=came.gone)
+    return Done() if came.later is None else Snooze(after=came.later)
 
 
 def _soon(attempt: int) -> timedelta:

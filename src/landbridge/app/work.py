@@ -16,6 +16,8 @@ from landbridge.engine import courier
 from landbridge.engine.consume import Handler, consume, join
 from landbridge.engine.courier import Courier
 from landbridge.engine.dispatch import Dispatcher
+from landbridge.engine.link import Link
+from landbridge.engine.linker import Linker
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
 from landbridge.measures import IN_FLIGHT, Labels
@@ -27,6 +29,7 @@ LANES: Mapping[str, int] = {
     "receive": 8,
     "pull": 8,
     "push": 4,
+    "consume": 4,
     "system": 4,
 }
 """How many jobs of each lane a process runs at a time."""
@@ -41,9 +44,15 @@ _FOR_ALL = frozenset({""})
 class Work:
     """Runs until it is told to stop; any number of processes may do so at once."""
 
-    def __init__(self, parts: Parts, handlers: Sequence[Handler]):
+    def __init__(self, parts: Parts, handlers: Sequence[Handler], links: Mapping[str, Link[Any]]):
         self._parts = parts
-        self._handlers = handlers
+        self._linker = Linker(
+            parts.db,
+            links,
+            provider=parts.provider,
+            environment=parts.settings.environment,
+        )
+        self._handlers = [*handlers, *self._linker.handlers()]
         self._name = new_owner()
         self._wakes: list[tuple[frozenset[str], Callable[[], None]]] = []
         self._log = structlog.get_logger("landbridge.work")
@@ -72,7 +81,7 @@ class Work:
             worker = Worker(
                 db,
                 new_owner(),
-                Kinds(self._parts).table(),
+                Kinds(self._parts, self._linker).table(),
                 others,
                 listens=False,
                 measures=self._parts.measures,
@@ -110,6 +119,8 @@ class Work:
         loops += [
             self._loop(ended, self._consumer(handler), _FOR_ALL) for handler in self._handlers
         ]
+        if self._linker.links:
+            loops.append(self._loop(ended, self._linker.step, _FOR_ALL))
         return loops
 
     def _consumer(self, handler: Handler) -> Callable[[], Awaitable[bool]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
+from landbridge.engine.agreed import dumped, loaded, meet_job
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
@@ -25,11 +27,12 @@ from landbridge.errors import (
     UnmappedCode,
 )
 from landbridge.formats import codec
+from landbridge.merge import Policy, values_of, with_values
 from landbridge.models import Model, read_json
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, write
 from landbridge.spec import Provider, Resource, find
-from landbridge.store import connections, due, intents, moment, records
+from landbridge.store import connections, due, intents, links, moment, records
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.intents import Intent
@@ -47,11 +50,14 @@ def promise(
     action: str | None = None,
     subject: str | None = None,
     intent: ids.IntentId | None = None,
+    seen: dict[str, Any] | None = None,
+    link: str | None = None,
 ) -> Any:
     """Writes the intent through a bound session and gives its id, to be awaited on async ones.
 
     `subject` is the person it is about, for erasure; None: whom the page names, if the document
-    tells. `intent` is the id it gets, a fresh one by default.
+    tells. `intent` is the id it gets, a fresh one by default. A `link` writes the fields in `seen`
+    alone, if the record still holds what was seen.
     """
     wanted = action or ("update" if document.id else "create")
     if wanted not in _ACTIONS:
@@ -74,6 +80,8 @@ def promise(
             "document": msgspec.json.encode(document, order="sorted").decode(),
             "subject": subject or _person(chosen, document),
             "shadow": held.shadow if held else None,
+            "seen": msgspec.json.encode(seen).decode() if seen is not None else None,
+            "link": link,
             "due": ids.new("due"),
         },
         name,
@@ -173,12 +181,14 @@ class Pusher:
         try:
             with holding(held):
                 written = await self._write(intent, connection, provider, resource)
-        except Refused as error:
-            return await self._settle(intent, "refused", str(error), problems=error.problems)
         except Conflict as error:
+            if intent.link is not None:  # what is decided next is decided by what there is now
+                now = Written(key=intent.key or "", raw=None)
+                await self._read_back(connection, provider, resource, intent, now, hold)
             return await self._settle(intent, "conflict", str(error))
-        except (RecordError, UnmappedCode, InvalidInput) as error:
-            return await self._settle(intent, "refused", str(error))
+        except (Refused, RecordError, UnmappedCode, InvalidInput) as error:
+            problems = error.problems if isinstance(error, Refused) else None
+            return await self._settle(intent, "refused", str(error), problems=problems)
         except OutcomeUnknown as error:
             if intent.action != "create" or _repeatable(resource) or resource.marked:
                 raise
@@ -187,27 +197,33 @@ class Pusher:
             reason = f"kept back by the shadow {held.under}"
             return await self._settle(intent, "shadowed", reason, key=written.key)
         await self._read_back(connection, provider, resource, intent, written, hold)
-        return await self._settle(intent, "done", key=written.key)
+        answer = _answer(resource, intent, written) if intent.link is not None else None
+        return await self._settle(intent, "done", key=written.key, answer=answer)
 
     async def _write(
         self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
     ) -> Written:
         assert resource.maps is not None
         stream = stream_of(connection, resource.name)
-        held = await records.one(self._db, stream, intent.key) if intent.key else None
+        looks = intent.key and intent.seen is None  # a link writes what it has just read
+        held = await records.one(self._db, stream, intent.key or "") if looks else None
         if held is None and intent.action != "create":
             fetched = await self._fetch(connection, provider, resource, intent.key or "")
             base_raw = fetched.raw if fetched else None
         else:
             base_raw = held.raw if held else None
+        if intent.seen is not None and base_raw is None:
+            raise Conflict(f"{resource.name} {intent.key} is gone at {provider.name}")
         if intent.action != "create" and base_raw is None:
             raise Refused(f"{resource.name} {intent.key} does not exist at {provider.name}")
         changes: dict[str, Any] = {}
+        document = read_json(resource.maps.model, intent.document or {})
+        base = None
+        if base_raw is not None:
+            base = resource.maps.read(codec(resource.format).parse(base_raw))
+        if intent.seen is not None and base is not None:
+            document = _narrowed(document, base, intent.seen)
         if intent.action != "delete":
-            document = read_json(resource.maps.model, intent.document or {})
-            base = None
-            if base_raw is not None:
-                base = resource.maps.read(codec(resource.format).parse(base_raw))
             changes = resource.maps.write(document, base=base)
             if intent.action == "update" and not changes:
                 return Written(key=intent.key or "", raw=base_raw, version=None)
@@ -301,8 +317,51 @@ class Pusher:
         *,
         key: str | None = None,
         problems: dict[str, str] | None = None,
+        answer: dict[str, Any] | None = None,
     ) -> Pushed:
-        await intents.settle(
-            self._db, intent, state=state, key=key, reason=reason, problems=problems
-        )
+        async with self._db.transaction() as tx:
+            await intents.settle(
+                tx,
+                intent,
+                state=state,
+                key=key,
+                reason=reason,
+                problems=problems,
+                answer=answer,
+            )
+            if intent.link is not None:
+                pair = await links.by_id(
+                    tx, environment=intent.environment, tenant=intent.tenant, id=intent.link
+                )
+                if pair is not None:
+                    await due.put(tx, [meet_job(pair)])
         return Pushed(state=state, key=key or intent.key)
+
+
+def _narrowed(document: Model, held: Model, seen: Mapping[str, Any]) -> Model:
+    """What the record holds, with the fields of a link's document that `seen` names.
+
+    Conflict: one of them is not what it was when that was decided, nor what it is to be.
+    """
+    policy = Policy()
+    fields = seen["fields"]
+    then, now = loaded(type(held), seen["held"]) or {}, values_of(held, policy)
+    wanted = values_of(document, policy)
+    for name in fields:
+        if now.get(name, UNSET) not in (then.get(name, UNSET), wanted.get(name, UNSET)):
+            raise Conflict(f"{name} was changed at the provider meanwhile")
+    return with_values(held, {name: wanted.get(name, UNSET) for name in fields})
+
+
+def _answer(resource: Resource, intent: Intent, written: Written) -> dict[str, Any] | None:
+    """What the fields of a link's write are after it, by the provider's own answer."""
+    if resource.maps is None or written.raw is None:
+        return None
+    try:
+        held = resource.maps.read(codec(resource.format).parse(written.raw))
+    except (RecordError, UnmappedCode):
+        return None  # the mirror has it parked
+    values = dumped(values_of(held, Policy())) or {}
+    if intent.seen is None:
+        return values
+    return {name: values[name] for name in intent.seen["fields"] if name in values}

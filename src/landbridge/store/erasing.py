@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from landbridge.store.erasing_subjects import OF_SUBJECT, inbox
+from landbridge.store.erasing_subjects import OF_SUBJECT, inbox, linked
 from landbridge.store.sql import Sql
 
 KEPT: Mapping[str, str] = {
@@ -98,6 +98,14 @@ _EVENT = Sql(
 )
 
 
+_LINK = linked(
+    "erasing.link",
+    """
+    SELECT o.id FROM lb.link AS o
+    WHERE o.environment = :environment AND o.tenant = :tenant LIMIT :most
+    """,
+)
+
 _TENANTS_INBOX = inbox(
     "erasing.inbox_event",
     """
@@ -113,6 +121,9 @@ OF_TENANT: Mapping[str, Sql] = {
         for table in ("sync", "overlay", "endpoint", "replay", "line", "endpoint_health")
     },
     "due": _DUE,
+    "linking": _plain("linking"),
+    "local_change": _plain("local_change"),
+    "link": _LINK,
     "emitted": _plain("emitted"),
     "emit_key": _plain("emit_key"),
     "event": _EVENT,

@@ -26,6 +26,8 @@ WITHOUT: Mapping[str, str] = {
     "drill_grant": "It says what became of a grant.",
     "endpoint": "An endpoint is the tenant's address.",
     "endpoint_health": "It is about an address.",
+    "linking": "It says how far a link is with a connection.",
+    "local_change": "It has ids of rows until they are looked at, which takes moments.",
     "inbox_key": "It has the vendor's ids of events and ends by itself within 30 days.",
     "reconciliation": "It has times and counts.",
     "refresh_intent": "It says who refreshes a grant, and since when.",
@@ -39,6 +41,32 @@ WITHOUT: Mapping[str, str] = {
     "tenant_key": "The key belongs to the whole tenant.",
 }
 """Tables in which nothing is kept of a subject, and why."""
+
+
+def linked(name: str, picked: str) -> Sql:
+    """The statement that takes pairs of links and their conflicts; `picked` selects ids of at most
+    `:most` pairs."""
+    return Sql(
+        name,
+        f"""
+        WITH picked AS MATERIALIZED (
+            {picked}
+        ),
+        disputed AS (
+            DELETE FROM lb.conflict AS c
+            WHERE c.environment = :environment AND c.tenant = :tenant
+              AND c.link = ANY (ARRAY(SELECT p.id FROM picked AS p))
+            RETURNING 1
+        ),
+        gone AS (
+            DELETE FROM lb.link AS l
+            WHERE l.environment = :environment AND l.tenant = :tenant
+              AND l.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+            RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM gone) AS link, (SELECT count(*) FROM disputed) AS conflict
+        """,
+    )
 
 
 def inbox(name: str, picked: str) -> Sql:
@@ -280,11 +308,20 @@ _SUBJECTS_INBOX = inbox(
     """,
 )
 
+_SUBJECTS_LINKS = linked(
+    "erasing.subjects_links",
+    """
+    SELECT o.id FROM lb.link AS o
+    WHERE o.environment = :environment AND o.tenant = :tenant AND o.subject = :subject LIMIT :most
+    """,
+)
+
 OF_SUBJECT: Mapping[str, Sql] = {
     "emitted": _SUBJECTS_EMITTED,
     "event": _SUBJECTS_EVENTS,
     "intent": _SUBJECTS_INTENTS,
     "inbox_event": _SUBJECTS_INBOX,
+    "link": _SUBJECTS_LINKS,
     "change": _by_subjects_ids("change"),
     "shadow_call": _by_subject("shadow_call"),
     "shadow_sample": _by_subject("shadow_sample"),

@@ -33,21 +33,27 @@ class Intent:
     shadow: str | None
     tried_at: datetime | None
     """When it was first sent, where sending it twice would make two."""
+    seen: dict[str, Any] | None
+    """For a link: the fields to write, with what the record held when that was decided."""
+    answer: dict[str, Any] | None
+    """For a link: what the provider answered that those fields are after the write."""
+    link: str | None
+    """The pair of a link that it is for."""
     created_at: datetime
     now: datetime = field(compare=False)
 
 
 _COLUMNS = """environment, tenant, id, connection, resource, action, key, document, state, reason,
-    problems, subject, shadow, tried_at, created_at, lb.now() AS now"""
+    problems, subject, shadow, tried_at, seen, answer, link, created_at, lb.now() AS now"""
 
 ADD = Sql(
     "intents.add",
     """
     WITH promised AS (
         INSERT INTO lb.intent (environment, tenant, id, connection, resource, action, key,
-            document, subject, shadow)
+            document, subject, shadow, seen, link)
         VALUES (:environment, :tenant, :id, :connection, :resource, :action, :key,
-            :document::jsonb, :subject, :shadow)
+            :document::jsonb, :subject, :shadow, :seen::jsonb, :link)
         RETURNING environment, tenant, id
     )
     INSERT INTO lb.due (environment, tenant, id, lane, kind, shard, due_at, ref)
@@ -79,7 +85,7 @@ _SETTLE = Sql(
     "intents.settle",
     """
     UPDATE lb.intent SET state = :state, key = coalesce(:key, key), reason = :reason,
-        problems = :problems::jsonb, settled_at = lb.now()
+        problems = :problems::jsonb, answer = :answer::jsonb, settled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id
     """,
 )
@@ -104,6 +110,7 @@ async def settle(
     key: str | None = None,
     reason: str = "",
     problems: dict[str, str] | None = None,
+    answer: dict[str, Any] | None = None,
 ) -> None:
     """Writes down what became of an intent."""
     await db.run(
@@ -115,12 +122,13 @@ async def settle(
         key=key,
         reason=reason,
         problems=msgspec.json.encode(problems).decode() if problems else None,
+        answer=msgspec.json.encode(answer).decode() if answer is not None else None,
     )
 
 
 def _intent(row: Row) -> Intent:
     values = dict(row)
-    for name in ("document", "problems"):
+    for name in ("document", "problems", "seen", "answer"):
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name])
     return Intent(**values)

@@ -56,6 +56,7 @@ class Stored:
     scope: str
     kind: str | None
     unified: dict[str, Any] | None
+    subject: str | None
     deleted_at: datetime | None
     changed_at: datetime
 
@@ -223,8 +224,7 @@ _READ = Sql(
     "records.read",
     """
     SELECT environment, tenant, connection, resource, key, raw, version, scope, kind, unified,
-        deleted_at,
-        changed_at
+        subject, deleted_at, changed_at
     FROM lb.record
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource AND key > :after AND (:deleted OR deleted_at IS NULL)
@@ -236,8 +236,7 @@ _ONE = Sql(
     "records.one",
     """
     SELECT environment, tenant, connection, resource, key, raw, version, scope, kind, unified,
-        deleted_at,
-        changed_at
+        subject, deleted_at, changed_at
     FROM lb.record
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource AND key = :key

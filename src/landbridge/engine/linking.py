@@ -1,0 +1,386 @@
+"""Where both sides of a link meet: what changed on either is merged, written, or asked about.
+
+One pair at a time, in one transaction, which also promises what is to be written at the provider;
+while that is on its way the pair waits. So a pair has one write under way at most, and what it
+comes to is taken in before anything else is decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from landbridge import ids
+from landbridge.engine import push
+from landbridge.engine.agreed import dumped, loaded
+from landbridge.engine.link import SAME, Link, Ours
+from landbridge.engine.pull import stream_of
+from landbridge.errors import InvalidInput, RecordError
+from landbridge.merge import WHOLE, Conflict, Merged, Policy, Take, merge, values_of
+from landbridge.models import read_json
+from landbridge.spec import Provider
+from landbridge.store import conflicts, intents, links, records
+from landbridge.store.bind import bind
+from landbridge.store.connections import Connection
+from landbridge.store.database import Tx
+from landbridge.store.intents import Intent
+from landbridge.store.links import Pair
+from landbridge.store.records import Stored
+from landbridge.store.syncs import Stream
+
+SOON = timedelta(seconds=2)
+_MOST_TRIES = 10
+_NONE: Mapping[str, Take] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """What came of looking at a pair. `later`: when to look again, since something is under way."""
+
+    pair: Pair | None = None
+    ours: tuple[str, ...] = ()
+    """The fields that were written on our side; `*` for a row made or deleted."""
+    theirs: tuple[str, ...] = ()
+    """The fields that are to be written at the provider."""
+    conflicts: int = 0
+    later: timedelta | None = None
+
+
+class Meeting:
+    """Pairs of one link, with the connection they belong to."""
+
+    def __init__(
+        self,
+        link: Link[Any],
+        connection: Connection,
+        provider: Provider,
+        *,
+        schema: str,
+        loading: bool,
+    ):
+        self._link = link
+        self._connection = connection
+        self._provider = provider
+        self._schema = schema
+        self._loading = loading
+        self._resource = provider.resource(link.resource)
+
+    async def of_key(self, tx: Tx, key: str) -> Met:
+        """Looks at a remote record."""
+        await self._lock(tx)
+        pair = await links.by_key(tx, **self._named, key=key)
+        if pair is not None:
+            return await self._meet(tx, pair)
+        stored = await self._stored(tx, key)
+        if stored is None or stored.deleted_at is not None or stored.unified is None:
+            return Met()
+        if await links.unmade(tx, **self._named, before=stored.changed_at):
+            return Met(later=SOON)
+        return await self._meet(tx, await self._introduced(tx, stored))
+
+    async def of_local(self, tx: Tx, local: str) -> Met:
+        """Looks at a row of ours."""
+        await self._lock(tx)
+        for pair in await links.by_local(tx, **self._named, rows=[local]):
+            return await self._meet(tx, pair)
+        if self._loading or await links.reviewed(tx, **self._named, local=local):
+            return Met()
+        return await self._meet(tx, self._new(local=local))
+
+    async def of_pair(self, tx: Tx, id: str) -> Met:
+        """Looks at a pair again."""
+        await self._lock(tx)
+        pair = await links.by_id(
+            tx, environment=self._connection.environment, tenant=self._connection.tenant, id=id
+        )
+        return Met() if pair is None else await self._meet(tx, pair)
+
+    # The steps
+
+    async def _lock(self, tx: Tx) -> None:
+        await links.lock(
+            tx,
+            environment=self._connection.environment,
+            tenant=self._connection.tenant,
+            name=self._link.name,
+        )
+
+    async def _introduced(self, tx: Tx, stored: Stored) -> Pair:
+        """A pair for a remote record that has none: with the row that it is, if one is."""
+        found = await candidates(tx, self._link, self._connection.tenant, stored)
+        pair = replace(self._new(key=stored.key), subject=stored.subject)
+        if not found:
+            return pair
+        known = await links.by_local(tx, **self._named, rows=found)
+        free = [each for each in found if each not in {one.local for one in known}]
+        if len(found) == 1 and free:
+            return replace(pair, local=free[0])
+        if not self._loading:
+            # Somebody who makes a second record of one name means two.
+            return replace(pair, local=free[0]) if len(free) == 1 else pair
+        same = ", ".join(f"{name}" for name in self._link.match)
+        return replace(
+            pair,
+            state="review",
+            candidates=tuple(found),
+            reason=f"several have the same {same}; say which row it is, or that it is a new one",
+        )
+
+    async def _meet(self, tx: Tx, pair: Pair) -> Met:
+        if pair.state == "review":
+            await links.save(tx, pair)
+            return Met(pair=pair)
+        if pair.intent is not None:
+            intent = await intents.one(
+                tx, environment=pair.environment, tenant=pair.tenant, id=pair.intent
+            )
+            if intent is not None and intent.state == "waiting":
+                return Met(pair=pair)
+            pair = absorbed(pair, intent)
+            if pair.state == "review":
+                await links.save(tx, pair)
+                return Met(pair=pair)
+        try:
+            return await self._merged(tx, pair)
+        except (RecordError, InvalidInput) as error:
+            # Nothing was written yet: each of them comes from what was read.
+            await links.save(tx, replace(pair, reason=str(error)))
+            return Met(pair=pair)
+
+    async def _merged(self, tx: Tx, pair: Pair) -> Met:
+        link, tenant = self._link, pair.tenant
+        ours = await link.side.read(tx, tenant, pair.local) if pair.local else None
+        stored = await self._stored(tx, pair.key) if pair.key else None
+        if stored is not None and stored.deleted_at is None and stored.unified is None:
+            raise RecordError(f"{self._resource.name} {pair.key} is parked: it cannot be read")
+        if pair.key and stored is None:
+            return Met(pair=pair, later=SOON)  # made, and not yet read back
+        theirs = live(link.model, stored)
+        if stored is not None:
+            pair = replace(pair, subject=stored.subject)
+        sides = (ours.record if ours else None, theirs)
+        chosen = {
+            each.field: Take(each.take)
+            for each in await conflicts.of(tx, pair)
+            if each.take and _shown(each.field, sides, link.policy) == (each.ours, each.theirs)
+        }
+        merged = decide(
+            link, pair, ours, theirs, stored.changed_at if stored else None, chosen=chosen
+        )
+        there_is = merged.ours or merged.theirs or merged.ours_changed or merged.theirs_changed
+        if not there_is and not merged.conflicts:
+            await links.drop(tx, pair)
+            return Met()
+        held = ours.record if ours else None
+        if merged.ours_changed:
+            pair, held = await self._write(tx, pair, merged)
+        before, pair = pair, self._agreed(pair, merged, held)
+        if merged.theirs_changed:
+            pair = await self._promise(tx, before, pair, merged, held, theirs)
+        await links.save(tx, pair)
+        await conflicts.keep(tx, pair, [_kept(each) for each in merged.conflicts])
+        return Met(
+            pair=pair,
+            ours=merged.ours_changed,
+            theirs=merged.theirs_changed if pair.intent else (),
+            conflicts=len(merged.conflicts),
+        )
+
+    async def _write(self, tx: Tx, pair: Pair, merged: Merged[Any]) -> tuple[Pair, Any]:
+        """Writes our side; the pair with its row, and what that holds now."""
+        side = self._link.side
+        if merged.ours is None:
+            await side.delete(tx, pair.tenant, pair.local or "")
+            return pair, None
+        held = await side.write(tx, pair.tenant, pair.local, merged.ours, merged.ours_changed)
+        return replace(pair, local=held.local), held.record
+
+    def _agreed(self, pair: Pair, merged: Merged[Any], held: Any) -> Pair:
+        """The pair with what both sides agree on now; ours may have a form of its own."""
+        ours, theirs = merged.baseline, merged.theirs_baseline
+        if held is not None and ours is not None and merged.ours_changed:
+            now = values_of(held, self._link.policy)
+            ours = {name: now.get(name, UNSET) for name in ours}
+        return replace(pair, ours=dumped(ours), theirs=dumped(theirs), reason="")
+
+    async def _promise(
+        self, tx: Tx, before: Pair, pair: Pair, merged: Merged[Any], held: Any, theirs: Any
+    ) -> Pair:
+        """Promises the write at the provider; until it is done, nothing is agreed on what it
+        writes: the baseline `before` counts."""
+        policy, document, fields = self._link.policy, merged.theirs, merged.theirs_changed
+        action = "update" if document is not None and theirs is not None else "create"
+        if document is None:
+            action, document = "delete", theirs
+        sent = values_of(document, policy)
+        fields = tuple(sent) if WHOLE in fields else fields
+        pending = {
+            "action": action,
+            "fields": list(fields),
+            "ours": dumped(_only(fields, values_of(held, policy) if held is not None else {})),
+            "sent": dumped(_only(fields, sent)),
+        }
+        whole = action != "update"
+        pair = replace(
+            pair,
+            ours=before.ours if whole else _restored(pair.ours, before.ours, fields),
+            theirs=before.theirs if whole else _restored(pair.theirs, before.theirs, fields),
+        )
+        digest = hashlib.sha256(msgspec.json.encode(pending, order="sorted")).hexdigest()
+        if digest == pair.refused:
+            return replace(pair, reason=before.reason)
+        try:
+            push.writable(self._provider, document, self._link.resource, action)
+        except InvalidInput as error:
+            return replace(pair, refused=digest, reason=str(error))
+        seen = values_of(theirs, policy) if theirs is not None else {}
+        intent = await push.promise(
+            bind(tx, self._schema, None),
+            self._provider,
+            msgspec.structs.replace(document, id=pair.key),
+            to=self._connection,
+            resource=self._link.resource,
+            action=action,
+            seen=None
+            if action == "create"
+            else {"fields": list(fields), "held": dumped(_only(fields, seen))},
+            link=pair.id,
+        )
+        return replace(pair, intent=intent, pending={**pending, "digest": digest})
+
+    async def _stored(self, tx: Tx, key: str) -> Stored | None:
+        return await records.one(tx, self._stream, key)
+
+    @property
+    def _stream(self) -> Stream:
+        return stream_of(self._connection, self._link.resource)
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {
+            "environment": self._connection.environment,
+            "tenant": self._connection.tenant,
+            "name": self._link.name,
+            "connection": self._connection.id,
+        }
+
+    def _new(self, *, key: str | None = None, local: str | None = None) -> Pair:
+        return Pair(
+            environment=self._connection.environment,
+            tenant=self._connection.tenant,
+            id=ids.new("lnk"),
+            name=self._link.name,
+            connection=self._connection.id,
+            resource=self._link.resource,
+            key=key,
+            local=local,
+        )
+
+
+async def candidates(tx: Tx, link: Link[Any], tenant: str, stored: Stored) -> list[str]:
+    """The rows of ours that a remote record may be, by the fields that the link matches by."""
+    record = live(link.model, stored)
+    values = {name: getattr(record, name) for name in link.match} if record else {}
+    if not values or not all(values.values()):
+        return []  # nothing to go by
+    texts = {name: str(msgspec.to_builtins(value)) for name, value in values.items()}
+    return (await link.side.find(tx, tenant, texts))[:SAME]
+
+
+def decide(
+    link: Link[Any],
+    pair: Pair,
+    ours: Ours[Any] | None,
+    theirs: Any,
+    theirs_at: datetime | None,
+    *,
+    chosen: Mapping[str, Take] = _NONE,
+) -> Merged[Any]:
+    """What each side of a pair is to hold. `chosen`: sides that somebody took for fields."""
+    policy = link.policy
+    if chosen:
+        policy = replace(
+            policy,
+            by_field={**policy.by_field, **{n: t for n, t in chosen.items() if n != WHOLE}},
+            deleted=chosen.get(WHOLE, policy.deleted),
+        )
+    stamp = getattr(theirs, "updated_at", None) or theirs_at
+    return merge(
+        loaded(link.model, pair.ours),
+        ours.record if ours else None,
+        theirs,
+        policy,
+        theirs_baseline=loaded(link.model, pair.theirs),
+        ours_at=ours.changed_at if ours else None,
+        theirs_at=stamp,
+    )
+
+
+def absorbed(pair: Pair, intent: Intent | None) -> Pair:
+    """The pair after its write ended: what it agreed to if it is done, as before otherwise."""
+    pending = pair.pending or {}
+    pair = replace(pair, intent=None, pending=None)
+    if intent is None:
+        return pair
+    if intent.state == "done":
+        answer = intent.answer if intent.answer is not None else pending["sent"]
+        fields = pending["fields"]
+        return replace(
+            pair,
+            key=pair.key or intent.key,
+            ours=_restored(pair.ours or {}, pending["ours"], fields),
+            theirs=_restored(pair.theirs or {}, answer, fields),
+            refused=None,
+            reason="",
+            tries=0,
+        )
+    if intent.state == "conflict" and pair.tries < _MOST_TRIES:
+        return replace(pair, tries=pair.tries + 1)
+    if intent.state == "unknown":
+        return replace(pair, state="review", reason=intent.reason)
+    return replace(pair, refused=pending["digest"], reason=intent.reason)
+
+
+def live(model: type[Any], stored: Stored | None) -> Any:
+    """The model of a record that is there and could be read, else None."""
+    if stored is None or stored.deleted_at is not None or stored.unified is None:
+        return None
+    return read_json(model, stored.unified)
+
+
+def _only(fields: Iterable[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in fields if name in values}
+
+
+def _restored(
+    now: Mapping[str, Any] | None, before: Mapping[str, Any] | None, fields: Iterable[str]
+) -> dict[str, Any]:
+    """The values with these fields as they were before, some missing."""
+    values = {**(now or {})}
+    for name in fields:
+        values.pop(name, None)
+        if before is not None and name in before:
+            values[name] = before[name]
+    return values
+
+
+def _shown(field: str, sides: tuple[Any, Any], policy: Policy) -> tuple[Any, ...]:
+    """What somebody who looked at a conflict over this field would see now."""
+    if field == WHOLE:
+        return tuple(None if side is None else msgspec.to_builtins(side) for side in sides)
+    held = [values_of(side, policy) if side is not None else {} for side in sides]
+    return tuple(msgspec.to_builtins(values.get(field)) for values in held)
+
+
+def _kept(conflict: Conflict) -> tuple[str, dict[str, Any]]:
+    sides = {"baseline": conflict.baseline, "ours": conflict.ours, "theirs": conflict.theirs}
+    return conflict.field, {
+        side: msgspec.to_builtins(value) for side, value in sides.items() if value is not UNSET
+    }
