@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from landbridge.engine.catalogue import Version as Version
     from landbridge.engine.connect import Connected as Connected
     from landbridge.engine.consume import Change as Change
+    from landbridge.engine.link import Functions as Functions
+    from landbridge.engine.link import Table as Table
     from landbridge.engine.sessions import ConnectSession as ConnectSession
     from landbridge.errors import LandbridgeError as LandbridgeError
+    from landbridge.merge import Policy as Policy
+    from landbridge.merge import Take as Take
     from landbridge.store.connections import Connection as Connection
     from landbridge.store.database import Tx as Tx
 
@@ -33,9 +37,13 @@ _HOME = {
     "Connection": "landbridge.store.connections",
     "EventType": "landbridge.engine.catalogue",
     "FakeClock": "landbridge.clock",
+    "Functions": "landbridge.engine.link",
     "Landbridge": "landbridge.app",
     "LandbridgeError": "landbridge.errors",
+    "Policy": "landbridge.merge",
     "Settings": "landbridge.app",
+    "Table": "landbridge.engine.link",
+    "Take": "landbridge.merge",
     "Tx": "landbridge.store.database",
     "Version": "landbridge.engine.catalogue",
 }
@@ -47,9 +55,13 @@ __all__ = [
     "Connection",
     "EventType",
     "FakeClock",
+    "Functions",
     "Landbridge",
     "LandbridgeError",
+    "Policy",
     "Settings",
+    "Table",
+    "Take",
     "Tx",
     "Version",
 ]

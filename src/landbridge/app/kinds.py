@@ -11,8 +11,8 @@ from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
 from landbridge.engine import reauth
 from landbridge.engine.erase import Erasing
-from landbridge.engine.overlay import page_of
 from landbridge.engine.linker import Linker, Stepped
+from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
 from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying

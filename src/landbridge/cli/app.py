@@ -125,6 +125,14 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.reconcile:reconcile",
         help="Find webhooks that never came, by the provider's own list of events.",
     ),
+    "links": Entry(
+        target="landbridge.cli.links:links",
+        help="See and plan what is kept in step both ways, and match doubles.",
+    ),
+    "conflicts": Entry(
+        target="landbridge.cli.conflicts:conflicts",
+        help="Decide what both sides of a link changed.",
+    ),
     "parked": Entry(
         target="landbridge.cli.parked:parked",
         help="List, replay or discard what could not be read or handled.",
