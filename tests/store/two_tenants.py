@@ -38,7 +38,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "sync": [
         {"resource": "paused", "paused_at": THEN},
         {"resource": "loaded", "backfill": '{"state": "done", "generation": 1}'},
-    "sync": [{"resource": "paused", "paused_at": THEN}],
+    ],
     "link": [
         {"id": "any_unmade", "key": None, "local": "8"},
         {"id": "any_reviewed", "key": "r", "local": None, "state": "review", "candidates": ["7"]},

@@ -67,7 +67,7 @@ _COLUMNS = """environment, tenant, id, name, connection, resource, key, local, s
 _LOCK = Sql(
     "links.lock",
     "SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))",
-    across="It reads no rows.",
+    across="It locks a name and reads no rows.",
 )
 
 _BY_ID = Sql(
