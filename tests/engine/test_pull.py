@@ -211,13 +211,27 @@ async def test_a_key_that_was_withdrawn_asks_for_reconnecting(
     await puller.run(again.connection, "customer", hold=free)
 
 
+async def test_a_pull_that_finds_nothing_new_waits_for_nobody_who_stores(
+    db: Database, puller: Puller, joined: Connected
+) -> None:
+    first = await puller.run(joined.connection, "customer", hold=free)
+    stream = stream_of(joined.connection, "customer")
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE landbridge.sync SET cursor = '{}'")
+    async with db.transaction() as storing:
+        await records.turn(storing, stream)
+        run = puller.run(joined.connection, "customer", hold=free)
+        again = await asyncio.wait_for(run, 30)
+    assert (again.seen, again.changed) == (first.seen, 0)
+
+
 async def test_an_empty_listing_deletes_nothing_by_itself(
     db: Database, puller: Puller, joined: Connected, stripe: Control
 ) -> None:
     await puller.run(joined.connection, "customer", hold=free)
     stream = stream_of(joined.connection, "customer")
     async with db.transaction() as tx:
-        await syncs.move(tx, stream, cursor={}, run="", reading="")
+        await syncs.step(tx, stream, "", cursor={}, reading="")
         await tx.execute("UPDATE landbridge.sync SET cursor = NULL")
     stripe.post("faults", kind="empty", path="/v1/customers*", times=None)
     totals = await puller.run(joined.connection, "customer", hold=free)

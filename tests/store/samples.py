@@ -187,7 +187,9 @@ BINDS: dict[str, Any] = {
     "days": 1,
     "deleted": True,
     "description": "the till in the shop",
-    "digests": [b"digest"],
+    "unifieds": ['{"total": 1}'],
+    "records.unchanged.digests": b"<<test:acme>>",
+    "records.unchanged.keys": '["unseen"]',
     "document": "{}",
     "due": "new_due",
     "ends": [True],
@@ -224,6 +226,12 @@ BINDS: dict[str, Any] = {
     "problems": None,
     "rates": [10.0],
     "raws": [b"raw"],
+    "records.apply.raws": b"raw",
+    "records.apply.page": (
+        f'[{{"key": "{KEY}", "start": 1, "size": 3, "digest": "00", "kind": "payments.invoice",'
+        ' "unified": {"total": 1}, "change": "new"}]'
+    ),
+    "syncs.see.keys": f'["{KEY}"]',
     "reason": "reason",
     "reasons": ["reason"],
     "refs": [ID],
@@ -262,7 +270,6 @@ BINDS: dict[str, Any] = {
     "subjects": ["subject"],
     "tooks": [5],
     "topics": ["invoice.paid"],
-    "unifieds": ['{"total": 1}'],
     "until": 1000,
     "url": "https://example.com/hook",
     "versions": ["2"],

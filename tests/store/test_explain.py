@@ -58,18 +58,18 @@ HOT: dict[str, set[str]] = {
     "records.missing": {"record_pkey", "seen_pkey"},
     "records.read": {"record_pkey"},
     "records.touch": {"record_pkey"},
+    "records.unchanged": {"record_pkey", "parked_place"},
     "remaps.move": {"sync_pkey"},
     "remaps.place": {"sync_pkey"},
     "remaps.rewrite": {"record_pkey"},
     "remaps.stored": {"record_pkey", "parked_environment_tenant_what_place_resource_key_key"},
     "remaps.waiting": {"parked_environment_tenant_what_place_resource_key_key", "record_pkey"},
-    "runs.count": {"run_pkey"},
     "shadow_calls.named": {"shadow_call_key"},
     "shadow_calls.once": {"shadow_call_once"},
     "syncs.cursor": {"sync_pkey"},
     "syncs.mix": {"sync_pkey"},
-    "syncs.move": {"sync_pkey"},
     "syncs.see": {"seen_pkey"},
+    "syncs.step": {"run_pkey", "sync_pkey"},
 }
 
 # Who may read a whole table, and why that is right.

@@ -18,7 +18,7 @@ from landbridge.store.syncs import Stream
 STREAM = Stream(environment="test", tenant="acme", connection="con_1", resource="invoice")
 KEYS = [f"in_{number:05d}" for number in range(3000)]
 PAGE = KEYS[:100]
-BY_KEY = ["records.held", "records.touch", "records.delete"]
+BY_KEY = ["records.held", "records.unchanged", "records.touch", "records.delete"]
 
 
 @pytest.fixture
@@ -78,12 +78,13 @@ def most_rows(nodes: list[dict[str, Any]]) -> int:
 @pytest.mark.parametrize("name", BY_KEY)
 async def test_a_page_is_looked_up_by_its_keys_alone(db: Database, name: str) -> None:
     await grown(db)
-    binds = STREAM.binds() | {"keys": PAGE}
-    binds |= {
+    more: dict[str, dict[str, Any]] = {
         "records.held": {},
+        "records.unchanged": {"keys": json.dumps(PAGE), "digests": b"d" * len(PAGE)},
         "records.touch": {"versions": ["2"] * len(PAGE)},
         "records.delete": {"changes": [f"chg_{key}" for key in PAGE]},
-    }[name]
+    }
+    binds = STREAM.binds() | {"keys": PAGE} | more[name]
     read = [node for node in await plan(db, name, **binds) if "Relation Name" in node]
     assert most_rows(read) <= len(PAGE)
 

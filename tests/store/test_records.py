@@ -97,6 +97,25 @@ async def test_a_record_that_comes_back_is_new_again(db: Database) -> None:
     assert (last["before"], last["after"]) == (None, '{"total": 10}')
 
 
+async def test_a_page_is_unchanged_when_each_record_is_there_as_it_was(db: Database) -> None:
+    keys = ["Z", "a", "é", "\uffee", "😀"]  # in the order of UTF-8, which is not that of UTF-16
+    digests = {key: bytes([place] * 16) for place, key in enumerate(keys)}
+    await apply(db, *(incoming(key, 1, digest=digest) for key, digest in digests.items()))
+    other = bytes(16)
+    assert await records.unchanged(db, STREAM, dict(reversed(digests.items())))
+    assert await records.unchanged(db, STREAM, {"a": digests["a"]})
+    assert not await records.unchanged(db, STREAM, digests | {"a": other})
+    assert not await records.unchanged(db, STREAM, digests | {"new": other})
+    async with db.transaction() as tx:
+        await records.delete(tx, STREAM, ["a"])
+    where = STREAM.binds() | {"what": "record", "place": "con_1"}
+    del where["connection"]
+    await parked.park(db, [Stop(key="Z", reason="odd")], **where)
+    assert not await records.unchanged(db, STREAM, {"a": digests["a"]})
+    assert not await records.unchanged(db, STREAM, {"Z": digests["Z"]})
+    assert await records.unchanged(db, STREAM, {"é": digests["é"]})
+
+
 async def test_what_a_listing_did_not_meet_is_missing_in_its_scope_only(db: Database) -> None:
     async with db.transaction() as tx:
         await records.apply(tx, STREAM, [incoming("a", 1), incoming("b", 2)], scope="cal/1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -58,17 +58,19 @@ async def apply_page(
     keep: Keep,
     began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
+    quiet: bool = False,
 ) -> Applied:
     """Stores a page in one transaction; the same page twice changes nothing the second time.
 
     `began` is an instant before its first request, by the database's clock. Which of two answers
     is the newer one nobody can tell when the reads overlapped: a record that was stored or parked
-    since then, and came otherwise now, is read again by itself.
+    since then, and came otherwise now, is read again by itself. `quiet`: nothing new is expected,
+    so it is looked first whether all is as it stands here, which costs less than to look at each.
     """
     _demand_small(stream, page)
     async with db.transaction() as tx:
         await hold(tx)
-        applied = await _records(tx, stream, resource, page, began)
+        applied = await _records(tx, stream, resource, page, began, quiet=quiet)
         await due.put(tx, [fetch_job(stream, key) for key in applied.missing])
         missing = applied.missing
         same: list[str] = []
@@ -125,10 +127,19 @@ async def apply_one(
 
 
 async def _records(
-    tx: Tx, stream: Stream, resource: Resource, page: Page, began: datetime
+    tx: Tx,
+    stream: Stream,
+    resource: Resource,
+    page: Page,
+    began: datetime,
+    *,
+    quiet: bool = False,
 ) -> Applied:
-    await records.turn(tx, stream)
     latest = {fetched.key: fetched for fetched in page.records}
+    digests = _digests(latest.values())
+    if await _nothing_new(tx, stream, resource, page, digests, quiet=quiet):
+        return Applied(seen=len(latest))
+    await records.turn(tx, stream)
     gone = [fetched.key for fetched in latest.values() if fetched.deleted]
     gone += [key for key in page.gone if key not in latest]
     unreadable = [_stop(each) for each in page.unreadable]
@@ -144,7 +155,7 @@ async def _records(
     for fetched in latest.values():
         if fetched.deleted:
             continue
-        digest = canonical.digest(fetched.value)
+        digest = digests[fetched.key]
         known = held.get(fetched.key)
         if known is not None and known.digest == digest:
             same.append(fetched.key)
@@ -195,6 +206,30 @@ def _demand_small(stream: Stream, page: Page) -> None:
             size=size,
             limit=CURSOR_LIMIT,
         )
+
+
+def _digests(fetched: Iterable[Fetched]) -> dict[str, bytes]:
+    return {one.key: canonical.digest(one.value) for one in fetched if not one.deleted}
+
+
+async def _nothing_new(
+    tx: Tx,
+    stream: Stream,
+    resource: Resource,
+    page: Page,
+    digests: Mapping[str, bytes],
+    *,
+    quiet: bool,
+) -> bool:
+    """Whether a page is empty or, where that is expected, whether all in it is as it stands here.
+
+    False also where that cannot be told by digests alone.
+    """
+    if page.gone or page.unreadable or any(fetched.deleted for fetched in page.records):
+        return False
+    if not digests:
+        return True
+    return quiet and not resource.version and await records.unchanged(tx, stream, digests)
 
 
 def _stop(unreadable: Unreadable) -> Stop:

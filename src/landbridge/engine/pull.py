@@ -147,6 +147,7 @@ class Puller:
         stream, began = reading.stream, reading.began
         cursor = await syncs.cursor(self._db, stream)
         totals = Totals()
+        quiet = cursor is not None
         lane = Lane.BACKFILL if cursor is None or "listing" in cursor else Lane.INCREMENTAL
         signed = self._signed(provider, connection, lane)
         conversation = pull(
@@ -163,9 +164,17 @@ class Puller:
                 reply = await signed.send(step)
                 continue
             applied = await apply_page(
-                self._db, stream, resource, step, keep=keep, began=began, hold=hold
+                self._db,
+                stream,
+                resource,
+                step,
+                keep=keep,
+                began=began,
+                hold=hold,
+                quiet=quiet,
             )
             began = applied.at or began
+            quiet = not (applied.stored or applied.gone or applied.parked)
             if self._seen is not None:
                 await self._seen(connection, resource, step.records)
             self._freshness.page(provider, resource, stream, step, applied)
@@ -244,17 +253,20 @@ class Puller:
 async def _moved(reading: _Reading, by: str, tx: Tx, page: Page, applied: Applied) -> datetime:
     """Moves the stream's cursor behind the page, which was read `by` a mapping, and counts it."""
     stream, run = reading.stream, reading.run
-    if await syncs.move(tx, stream, cursor=page.cursor, run=run, reading=by):
-        await due.put(tx, [remap_job(stream)])
-    return await syncs.count(
+    mixed, at = await syncs.step(
         tx,
         stream,
         run,
+        cursor=page.cursor,
+        reading=by,
         seen=applied.seen,
         changed=applied.changed,
         gone=applied.gone,
         parked=applied.parked,
     )
+    if mixed:
+        await due.put(tx, [remap_job(stream)])
+    return at
 
 
 def stream_of(connection: Connection, resource: str) -> Stream:

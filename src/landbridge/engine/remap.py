@@ -2,7 +2,7 @@
 
 A part of the records is one transaction: their unified forms where these differ, the changes, the
 park, and how far it has come. So a worker that is killed loses nothing and repeats nothing. Every
-page of a pull says by which mapping it was read (`store.syncs.move`); two in one stream, as while
+page of a pull says by which mapping it was read (`store.syncs.step`); two in one stream, as while
 old and new processes run side by side, have all of it read once more.
 """
 

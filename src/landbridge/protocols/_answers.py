@@ -21,11 +21,11 @@ def records(
     """
     fetched: list[Fetched] = []
     unreadable: list[Unreadable] = []
-    for raw in pluck(provider, response, path, list[msgspec.Raw]) or []:
+    for raw in pluck(provider, response, path, list[msgspec.Raw]) or ():
         one = record(resource, bytes(raw))
-        if isinstance(one, Fetched):
+        if type(one) is Fetched:
             fetched.append(one)
-        else:
+        elif type(one) is Unreadable:
             unreadable.append(one)
     return fetched, unreadable
 
@@ -45,7 +45,7 @@ def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
         raw=raw,
         value=value,
         version=text_at(value, resource.version) if resource.version else None,
-        deleted=_is_deleted(resource, value),
+        deleted=_is_deleted(resource, value) if resource.deleted else False,
     )
 
 
@@ -61,8 +61,6 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
 
 
 def _is_deleted(resource: Resource, value: Any) -> bool:
-    if not resource.deleted:
-        return False
     told = find(value, resource.deleted)
     return told in resource.deleted_words if resource.deleted_words else told is True
 
@@ -90,6 +88,8 @@ def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:
 def text_at(value: Any, path: str) -> str | None:
     """A text or a number at a path, as text; None if there is neither."""
     found = find(value, path)
+    if type(found) is str:
+        return found or None
     if isinstance(found, bool) or not isinstance(found, str | int):
         return None
     return str(found) or None

@@ -50,8 +50,9 @@ def list_all(
         if began is None:
             began = provider_time(portion.response, now)
         found = list(portion.found)
-        for place_in_page, one in enumerate(found):
-            found[place_in_page] = yield from completed(provider, resource, place, one)
+        if resource.continued:
+            for place_in_page, one in enumerate(found):
+                found[place_in_page] = yield from completed(provider, resource, place, one)
         state: dict[str, Any] = {"listing": listing, **reached.state, "began": began}
         if portion.last:
             state = {"since": began} if resource.since and (begun or not portion.empty) else {}

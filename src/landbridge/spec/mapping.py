@@ -12,7 +12,7 @@ from landbridge.spec._fingerprint import fingerprint
 from landbridge.spec._paths import find, patched, put, within
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec._ties import Tie, ties, writes, written
-from landbridge.spec.rows import Access, Row
+from landbridge.spec.rows import Access, Row, Scalar
 
 __all__ = [
     "Correspondence",
@@ -45,11 +45,7 @@ class Mapped(Generic[M]):
         self._ties = ties(model, rows)
         self.written = tuple(path for _, path in written(rows))
         """The provider's paths that are written; a list counts as one path."""
-        self._readers: list[tuple[str, Callable[..., Any], bool, str]] = [
-            (tie.name, tie.row.read, tie.required, tie.row.path)
-            for tie in self._ties
-            if tie.row.access is not Access.WRITE
-        ]
+        self._readers = [_reader(tie) for tie in self._ties if tie.row.access is not Access.WRITE]
         self._writers = [tie for tie in self._ties if writes(tie.row)]
         self._currencies = {
             tie.row.path: tie.name for tie in self._ties if tie.row.word in ("currency", "text")
@@ -190,8 +186,13 @@ class Mapped(Generic[M]):
         values: dict[str, Any] = {}
         name = path = ""
         try:
-            for name, read, required, path in self._readers:  # noqa: B007  # named in the faults
-                found = read(record, scope)
+            for name, required, path, key, kind, read in self._readers:  # noqa: B007  # in faults
+                if key:
+                    found = record.get(key)
+                    if type(found) is not kind and found is not None:
+                        found = read(found)
+                else:
+                    found = read(record, scope)
                 if found is not None:
                     values[name] = found
                 elif required:
@@ -291,6 +292,15 @@ class Mapped(Generic[M]):
     def _error(self, fault: Fault) -> RecordError:
         where = f"{self.model.__name__}.{fault.ours}" if fault.ours else self.model.__name__
         return RecordError(f"{where}: {fault.sentence()}", field=fault.ours or None)
+
+
+def _reader(tie: Tie) -> tuple[str, bool, str, str, type | None, Callable[..., Any]]:
+    """A field, whether it is required, its path, and how it is read: from what is at a key, unless
+    that is of a type already, or (no key) from the record and the scope."""
+    read = tie.row.read
+    if isinstance(read, Scalar) and read.name:
+        return tie.name, tie.required, tie.row.path, read.name, read.kind, read.into
+    return tie.name, tie.required, tie.row.path, "", None, read
 
 
 def map_to(model: type[M], /, **rows: Row) -> Mapped[M]:

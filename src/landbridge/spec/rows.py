@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from landbridge.errors import SpecError
-from landbridge.spec._paths import check_path, getter
+from landbridge.spec._paths import check_path, getter, keys_of
 from landbridge.spec._scope import Fault, Scope, shape
 
 __all__ = [
@@ -265,6 +265,24 @@ def lasting(row: Row) -> Row:
     return replace(row, lasting=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Reads one value that needs nothing but itself. Mappings read most of them without a call:
+    what is at `name`, when it is of the type `kind` already."""
+
+    follow: Callable[[Any], Any]
+    into: Callable[[Any], Any]
+    name: str
+    """The path, if it is a single key."""
+    kind: type | None
+    """The type that `into` gives back as it is."""
+
+    def __call__(self, record: Any, _scope: Scope) -> Any:
+        """Our value; None: there is nothing."""
+        found = self.follow(record)
+        return None if found is None else self.into(found)
+
+
 def scalar(
     word: str,
     path: str,
@@ -274,15 +292,16 @@ def scalar(
 ) -> Row:
     """A row for one value that needs nothing but itself; `back` None: written as it is."""
     _demand(path)
-    follow = getter(path)
-
-    def read(record: Any, _scope: Scope) -> Any:
-        found = follow(record)
-        return None if found is None else into(found)
 
     def write(value: Any, _code: Any, _scope: Scope) -> Any:
         return value if value is None or back is None else back(value)
 
+    read = Scalar(
+        follow=getter(path),
+        into=into,
+        name=path if len(keys_of(path)) == 1 else "",
+        kind=_AS_THEY_ARE.get(into),
+    )
     return Row(word=word, path=path, ours=ours, read=read, write=write)
 
 
@@ -314,6 +333,9 @@ def _flag(found: Any) -> bool:
     if type(found) is bool:
         return found
     raise Fault(f"expected true or false at {{path}}, found {shape(found)}")
+
+
+_AS_THEY_ARE: Mapping[Callable[[Any], Any], type] = {_text: str, _integer: int, _flag: bool}
 
 
 def as_decimal(found: Any) -> Decimal:

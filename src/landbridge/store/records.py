@@ -6,7 +6,7 @@ the record, its change and a pointer for the sequencer are written by one statem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,21 @@ class Held:
     digest: bytes | None
     read_at: datetime
     parked: bool
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A record as it goes to the database: all of a page in one text, and their raw bytes behind
+    one another, as the driver is slow with arrays."""
+
+    key: str
+    start: int
+    size: int
+    digest: str
+    version: str | None
+    kind: str | None
+    unified: msgspec.Raw | None
+    subject: str | None
+    change: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +95,24 @@ _HELD = Sql(
     """,
 )
 
+# Of digests alone, in the order of the keys: a page without news gives one row.
+_UNCHANGED = Sql(
+    "records.unchanged",
+    """
+    WITH wanted AS (SELECT ARRAY(SELECT jsonb_array_elements_text(:keys::jsonb)) AS keys)
+    SELECT coalesce(string_agg(record.digest, ''::bytea ORDER BY record.key), '') = :digests::bytea
+       AND NOT EXISTS (
+           SELECT FROM lb.parked
+           WHERE environment = :environment AND tenant = :tenant AND what = 'record'
+             AND place = :connection AND resource = :resource
+             AND key = ANY((SELECT keys FROM wanted)::text[]))
+    FROM lb.record AS record
+    WHERE record.environment = :environment AND record.tenant = :tenant
+      AND record.connection = :connection AND record.resource = :resource
+      AND record.key = ANY((SELECT keys FROM wanted)::text[]) AND record.deleted_at IS NULL
+    """,
+)
+
 _CONFIRM = Sql(
     "records.confirm",
     """
@@ -99,16 +132,17 @@ _APPLY = Sql(
     "records.apply",
     """
     WITH incoming AS MATERIALIZED (
-        SELECT page.key, page.raw, page.digest, page.version, page.kind,
-            page.unified::jsonb AS unified, page.subject, page.change
-        FROM unnest(:keys::text[], :raws::bytea[], :digests::bytea[], :versions::text[],
-            :kinds::text[], :unifieds::text[], :subjects::text[], :changes::text[])
-            AS page (key, raw, digest, version, kind, unified, subject, change)
+        SELECT page.key, substring(:raws::bytea FROM page.start FOR page.size) AS raw,
+            decode(page.digest, 'hex') AS digest, page.version, page.kind, page.unified,
+            page.subject, page.change
+        FROM jsonb_to_recordset(:page::jsonb)
+            AS page (key text, start int, size int, digest text, version text, kind text,
+                unified jsonb, subject text, change text)
     ), earlier AS (
         SELECT record.key, record.unified, record.deleted_at FROM lb.record AS record
         WHERE record.environment = :environment AND record.tenant = :tenant
           AND record.connection = :connection AND record.resource = :resource
-          AND record.key = ANY(:keys::text[])
+          AND record.key = ANY(ARRAY(SELECT incoming.key FROM incoming))
         ORDER BY record.key
         FOR UPDATE
     ), stored AS (
@@ -264,6 +298,18 @@ async def turn(tx: Tx, stream: Stream) -> None:
     await tx.run(_TURN, stream=f"lb.record/{'/'.join(stream.binds().values())}")
 
 
+async def unchanged(tx: Database | Tx, stream: Stream, digests: Mapping[str, bytes]) -> bool:
+    """Whether all of these keys are stored with these digests, and none is parked."""
+    keys = sorted(digests)
+    same: bool = await tx.value(
+        _UNCHANGED,
+        **stream.binds(),
+        keys=msgspec.json.encode(keys).decode(),
+        digests=b"".join([digests[key] for key in keys]),
+    )
+    return same
+
+
 async def held(tx: Database | Tx, stream: Stream, keys: Sequence[str]) -> dict[str, Held]:
     """What is there of these keys: stored, deleted or parked."""
     found: dict[str, Held] = {}
@@ -290,25 +336,32 @@ async def apply(tx: Tx, stream: Stream, records: Sequence[Incoming], *, scope: s
     """
     if not records:
         return 0
+    rows: list[_Row] = []
+    start = 1
+    for record, change in zip(records, ids.many("chg", len(records)), strict=True):
+        size = len(record.raw)
+        rows.append(
+            _Row(
+                record.key,
+                start,
+                size,
+                record.digest.hex(),
+                record.version,
+                record.kind,
+                msgspec.Raw(record.unified) if record.unified is not None else None,
+                record.subject,
+                change,
+            )
+        )
+        start += size
     changed: int = await tx.value(
         _APPLY,
         **stream.binds(),
         scope=scope,
-        keys=[record.key for record in records],
-        raws=[record.raw for record in records],
-        digests=[record.digest for record in records],
-        versions=_unless_all_none([record.version for record in records]),
-        kinds=[record.kind for record in records],
-        unifieds=[record.unified for record in records],
-        subjects=_unless_all_none([record.subject for record in records]),
-        changes=ids.many("chg", len(records)),
+        page=msgspec.json.encode(rows).decode(),
+        raws=b"".join([record.raw for record in records]),
     )
     return changed
-
-
-def _unless_all_none(values: list[str | None]) -> list[str | None]:
-    """The values, or none: `unnest` fills up short arrays, and long ones cost the driver time."""
-    return values if any(value is not None for value in values) else []
 
 
 async def touch(tx: Tx, stream: Stream, versions: dict[str, str | None]) -> None:

@@ -54,15 +54,20 @@ _CURSOR = Sql(
     """,
 )
 
-_MOVE = Sql(
-    "syncs.move",
+_STEP = Sql(
+    "syncs.step",
     """
+    WITH counted AS (
+        UPDATE lb.run SET pages = pages + 1, seen = seen + :seen, changed = changed + :changed,
+            gone = gone + :gone, parked = parked + :parked
+        WHERE environment = :environment AND tenant = :tenant AND id = :run
+    )
     UPDATE lb.sync SET cursor = :cursor::jsonb, run = :run,
         reading = CASE WHEN reading = :reading OR cursor IS NULL AND reading = '' THEN :reading
                        ELSE '' END
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
-    RETURNING reading = ''
+    RETURNING reading = '' AS mixed, lb.now() AS at
     """,
 )
 
@@ -110,16 +115,6 @@ _START = Sql(
     """,
 )
 
-_COUNT = Sql(
-    "runs.count",
-    """
-    UPDATE lb.run SET pages = pages + 1, seen = seen + :seen, changed = changed + :changed,
-        gone = gone + :gone, parked = parked + :parked
-    WHERE environment = :environment AND tenant = :tenant AND id = :id
-    RETURNING lb.now()
-    """,
-)
-
 _END = Sql(
     "runs.end",
     """
@@ -154,7 +149,7 @@ _SEE = Sql(
     """
     INSERT INTO lb.seen (environment, tenant, connection, resource, listing, page, keys)
     SELECT :environment, :tenant, :connection, :resource, :listing,
-        coalesce(max(earlier.page), 0) + 1, :keys
+        coalesce(max(earlier.page), 0) + 1, ARRAY(SELECT jsonb_array_elements_text(:keys::jsonb))
     FROM lb.seen AS earlier
     WHERE earlier.environment = :environment AND earlier.tenant = :tenant
       AND earlier.connection = :connection AND earlier.resource = :resource
@@ -227,14 +222,37 @@ async def cursor(db: Database | Tx, stream: Stream) -> dict[str, Any] | None:
     return msgspec.json.decode(text) if text else None
 
 
-async def move(tx: Tx, stream: Stream, *, cursor: dict[str, Any], run: str, reading: str) -> bool:
-    """Stores the cursor behind a page, in the page's own transaction.
+async def step(
+    tx: Tx,
+    stream: Stream,
+    run: str,
+    *,
+    cursor: dict[str, Any],
+    reading: str,
+    seen: int = 0,
+    changed: int = 0,
+    gone: int = 0,
+    parked: int = 0,
+) -> tuple[bool, datetime]:
+    """Stores the cursor behind a page, in the page's own transaction, and adds the page to what the
+    run did.
 
     `reading` is the mapping that read the page. Gives whether other records of the stream were read
-    by another one, so that they have to be read again.
+    by another one, so that they have to be read again, and the present.
     """
-    text = msgspec.json.encode(cursor).decode()
-    return bool(await tx.value(_MOVE, **stream.binds(), cursor=text, run=run, reading=reading))
+    row = await tx.row(
+        _STEP,
+        **stream.binds(),
+        run=run,
+        cursor=msgspec.json.encode(cursor).decode(),
+        reading=reading,
+        seen=seen,
+        changed=changed,
+        gone=gone,
+        parked=parked,
+    )
+    assert row is not None
+    return row["mixed"], row["at"]
 
 
 async def mix(tx: Tx, stream: Stream, *, reading: str) -> bool:
@@ -258,23 +276,6 @@ async def start(db: Database, stream: Stream) -> tuple[str, datetime]:
         await tx.run(_ABANDONED, **stream.binds())
         began: datetime = await tx.value(_START, **stream.binds(), id=run)
     return run, began
-
-
-async def count(
-    tx: Tx, stream: Stream, run: str, *, seen: int, changed: int, gone: int, parked: int
-) -> datetime:
-    """Adds a page to what a run did; gives the present."""
-    now: datetime = await tx.value(
-        _COUNT,
-        environment=stream.environment,
-        tenant=stream.tenant,
-        id=run,
-        seen=seen,
-        changed=changed,
-        gone=gone,
-        parked=parked,
-    )
-    return now
 
 
 async def end(db: Database, stream: Stream, run: str, *, state: str, reason: str = "") -> None:
@@ -301,7 +302,8 @@ async def runs(
 
 async def see(tx: Tx, stream: Stream, *, listing: str, keys: Sequence[str]) -> None:
     """Notes the keys that a page of a full listing met."""
-    await tx.run(_SEE, **stream.binds(), listing=listing, keys=list(keys))
+    text = msgspec.json.encode(keys).decode()
+    await tx.run(_SEE, **stream.binds(), listing=listing, keys=text)
 
 
 async def forget_listing(tx: Tx, stream: Stream, listing: str) -> None:
