@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from landbridge import ids
+from landbridge.errors import NotFound
 from landbridge.store.database import Database, Row, Tx
 from landbridge.store.sql import Sql
 
@@ -238,7 +239,8 @@ async def step(
     run did.
 
     `reading` is the mapping that read the page. Gives whether other records of the stream were read
-    by another one, so that they have to be read again, and the present.
+    by another one, so that they have to be read again, and the present. NotFound: the connection
+    was erased meanwhile.
     """
     row = await tx.row(
         _STEP,
@@ -251,7 +253,8 @@ async def step(
         gone=gone,
         parked=parked,
     )
-    assert row is not None
+    if row is None:
+        raise NotFound(f"nothing orders pulls of {stream.resource} of {stream.connection} any more")
     return row["mixed"], row["at"]
 
 
