@@ -214,13 +214,13 @@ async def test_a_key_that_was_withdrawn_asks_for_reconnecting(
 async def test_a_pull_that_finds_nothing_new_waits_for_nobody_who_stores(
     db: Database, puller: Puller, joined: Connected
 ) -> None:
-    first = await puller.run(joined.connection, "customer", hold=free)
-    stream = stream_of(joined.connection, "customer")
+    first = await puller.run(joined.connection, "product", hold=free)
+    stream = stream_of(joined.connection, "product")
     async with db.transaction() as tx:
         await tx.execute("UPDATE landbridge.sync SET cursor = '{}'")
     async with db.transaction() as storing:
         await records.turn(storing, stream)
-        run = puller.run(joined.connection, "customer", hold=free)
+        run = puller.run(joined.connection, "product", hold=free)
         again = await asyncio.wait_for(run, 30)
     assert (again.seen, again.changed) == (first.seen, 0)
 
