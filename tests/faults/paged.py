@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from landbridge.errors import Unreachable
+from landbridge.models.payments import Product
 from landbridge.protocols import Page, Place, pull
 from landbridge.spec import (
     AfterLast,
@@ -24,6 +26,9 @@ from landbridge.spec import (
     Provider,
     Resource,
     SinceHeader,
+    map_to,
+    read_only,
+    text,
 )
 from landbridge.wire import Headers, Request, Response
 
@@ -39,7 +44,8 @@ _OVERLAP = timedelta(minutes=2)
 
 def rows(name: str, **facts: Any) -> Resource:
     """A resource of the simulator's rows, with these facts beside those that all have."""
-    return Resource(name=name, path=f"/{name}", key="id", records="rows", **facts)
+    maps = map_to(Product, id=read_only(text("id")), name=text("name"))
+    return Resource(name=name, path=f"/{name}", key="id", records="rows", maps=maps, **facts)
 
 
 numbered = rows(
@@ -130,7 +136,12 @@ class Source:
         self.written += 1
         number = self.written
         named = key or f"{self.rng.randrange(16**8):08x}"
-        row: dict[str, Any] = {"id": named, "at": int(self.time), "n": number}
+        row: dict[str, Any] = {
+            "id": named,
+            "at": int(self.time),
+            "n": number,
+            "name": f"row {number}",
+        }
 
         def commit() -> None:
             earlier = self.rows.get(named, row)
@@ -191,7 +202,7 @@ class Source:
         """What it says now."""
         self.calls += 1
         query = dict(request.query)
-        path = request.url.removeprefix(BASE).split("/")[1:]
+        path = urlsplit(request.url).path.split("/")[1:]
         if self.swallows(request):
             return self._say(200, {"rows": [], "more": False, "pages": 0})
         shown = self.shown_rows
