@@ -6,163 +6,60 @@ that were swallowed; deletions of which nothing tells, merged and restored recor
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from random import Random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from landbridge.client import Client
-from landbridge.client.guard import Guard
-from landbridge.clock import SystemClock
-from landbridge.engine.connect import base_of, connect
-from landbridge.engine.pull import Puller, stream_of
 from landbridge.engine.replay import discard, replay
-from landbridge.errors import LandbridgeError
-from landbridge.store import due, parked, records
-from landbridge.store.connections import Connection
-from landbridge.store.database import Database, Tx
-from landbridge.testing.asgi import Call, application
-from landbridge.testing.running import in_thread
-from landbridge.vault import LocalKey, Vault, new_key
-from landbridge.wire import Request, Response
-from tests.faults.paged import BASE, PAGED, SIZE, Source, listed
+from landbridge.store import parked
+from landbridge.wire import Request
+from tests.faults.paged import BASE, PAGED, SIZE, Source
+from tests.faults.paged_stage import Stage, stage
 from tests.rows import RowResult, Trial, row
-from tests.store.databases import fresh_database, migrated_template, shared_server
 
 _PAGES = 15
 
 
-@dataclass(kw_only=True)
-class Stage:
-    """A connection to the simulator, over HTTP, and the control beside it."""
+class Diff:
+    """The control: a full listing, and what it lacks is deleted."""
 
-    source: Source
-    db: Database
-    puller: Puller
-    connection: Connection
-    control: set[str] = field(default_factory=set)
-    """What the control holds: a full listing, with what it lacks deleted."""
-    found: Counter[str] = field(default_factory=Counter)
+    def __init__(self, source: Source):
+        self._source = source
+        self.held: set[str] = set()
+        self.false = 0
 
-    async def pull(self) -> None:
-        """Pulls to the end or to an error, and carries out the look-ups that were ordered."""
-        try:
-            await self.puller.run(self.connection, listed.name, hold=_unfenced)
-        except LandbridgeError:
-            self.found["runs failed"] += 1
-        await self.look_up()
-
-    async def look_up(self) -> None:
-        """Reads the records by themselves that were ordered."""
-        claims = await due.claim(
-            self.db,
-            owner="row",
-            lanes=["pull"],
-            limit=999,
-            per_shard=999,
-            lease=timedelta(minutes=1),
-        )
-        for claim in claims:
-            if claim.kind == "fetch":
-                key = claim.args["key"]
-                await self.puller.one(self.connection, listed.name, key, hold=_unfenced)
-        await due.settle(self.db, "row", done=claims)
-
-    async def held(self) -> set[str]:
-        """The keys of the records that are here."""
-        stream = stream_of(self.connection, listed.name)
-        return {each.key for each in await records.read(self.db, stream, most=10_000)}
-
-    async def questions(self) -> list[parked.Parked]:
-        """The listings that wait for a person's word."""
-        return await parked.every(self.db, environment="test", what="listing")
-
-    async def begin_anew(self) -> None:
-        """The next pull lists from the top, as most do."""
-        async with self.db.transaction() as tx:
-            await tx.execute("UPDATE landbridge.sync SET cursor = NULL")
-
-    def diff(self) -> None:
-        """The control's turn: what its listing meets is held, and nothing else."""
+    def turn(self) -> None:
+        """One listing; what it meets is held, and nothing else."""
         after, met = "", set[str]()
         while True:
             query = (("limit", str(SIZE)), *((("after", after),) if after else ()))
             asked = Request(method="GET", url=f"{BASE}/listed", query=query)
-            answer = msgspec.json.decode(self.source.answer(asked).body)
+            answer = msgspec.json.decode(self._source.answer(asked).body)
             met |= {each["id"] for each in answer.get("rows", [])}
             if not answer.get("more"):
                 break
             after = answer["rows"][-1]["id"]
-        self.found["control false"] += len((self.control - met) & self.source.rows.keys())
-        self.control = met
-
-    async def check(self, name: str) -> None:
-        """Counts what is here and ought not to be, and the other way round."""
-        held = await self.held()
-        self.found[f"{name}: false"] += len(self.source.rows.keys() - held)
-        self.found[f"{name}: missed"] += len(held - self.source.rows.keys())
+        self.false += len((self.held - met) & self._source.rows.keys())
+        self.held = met
 
 
-async def _unfenced(_tx: Tx) -> None:
-    """No lease: nobody else pulls on this stage."""
+@dataclass(kw_only=True)
+class Faulty:
+    """The stage and the control beside it."""
 
+    stage: Stage
+    control: Diff
 
-async def _at_once(_seconds: float) -> None:
-    """No pause between tries."""
+    @property
+    def source(self) -> Source:
+        return self.stage.source
 
-
-@asynccontextmanager
-async def stage(seed: int) -> AsyncIterator[Stage]:
-    """The stage with some pages of rows at the provider, none of them here yet."""
-    source = Source(rng=Random(seed), time=time.time() - 100_000)
-    for _ in range(_PAGES * SIZE - 7):
-        source.write()
-        source.pass_by(1)
-    source.time = time.time()
-
-    async def answer(call: Call) -> Response:
-        query = tuple(parse_qsl(call.query))
-        return source.answer(
-            Request(method=call.method, url=BASE + call.path, query=query, headers=call.headers)
-        )
-
-    async with AsyncExitStack() as stack:
-        server = stack.enter_context(shared_server(f"deletions-{secrets.token_hex(4)}"))
-        url = stack.enter_context(fresh_database(server.dsn, migrated_template(server.dsn)))
-        db = await Database.open(url, budget=5)
-        stack.push_async_callback(db.close)
-        clock, vault = SystemClock(), Vault(db, LocalKey.from_text(new_key()))
-        guard = Guard(allow=["127.0.0.0/8"])
-        client = Client(db, vault, guard, clock=clock, sleep=_at_once, timeout=5)
-        stack.push_async_callback(client.close)
-        base = stack.enter_context(in_thread(application(answer)))
-        joined = await connect(
-            db,
-            vault,
-            client,
-            PAGED,
-            environment="test",
-            tenant="acme",
-            credentials={"key": "k"},
-            settings={"base": base},
-            every=None,
-        )
-        puller = Puller(
-            db,
-            client,
-            provider=lambda _slug: PAGED,
-            base=lambda page, connection: base_of(page, connection.settings),
-            clock=clock,
-        )
-        yield Stage(source=source, db=db, puller=puller, connection=joined.connection)
+    async def questions(self) -> list[parked.Parked]:
+        """The listings that wait for a person's word."""
+        return await parked.every(self.stage.db, environment="test", what="listing")
 
 
 @row(
@@ -176,11 +73,13 @@ async def false_deletions(trial: Trial) -> RowResult:
     seeds = trial.size.pick(small=1, medium=10)
     found: Counter[str] = Counter()
     for number in range(seeds):
-        async with stage(trial.seed + number) as here:
+        rows = _PAGES * SIZE - 7
+        async with stage(trial.seed + number, PAGED, "listed", rows=rows) as made:
+            here = Faulty(stage=made, control=Diff(made.source))
             for name, fault in FAULTS.items():
                 await fault(here)
-                await here.check(name)
-            found.update(here.found)
+                await made.check(name)
+            found.update({**made.found, "control false": here.control.false})
         trial.step(number + 1, seeds)
     false = sum(count for name, count in found.items() if name.endswith(": false"))
     missed = sum(count for name, count in found.items() if name.endswith(": missed"))
@@ -193,118 +92,118 @@ async def false_deletions(trial: Trial) -> RowResult:
     )
 
 
-async def _first_load_ends_early(here: Stage) -> None:
+async def _first_load_ends_early(here: Faulty) -> None:
     """From page 7 on nothing is shown, while everything is read for the first time."""
     here.source.swallows = _from_page(here.source, 7)
-    await here.pull()
+    await here.stage.pull()
     here.source.swallows = lambda _request: False
-    here.diff()
-    await here.pull()
+    here.control.turn()
+    await here.stage.pull()
 
 
-async def _listing_ends_early(here: Stage) -> None:
+async def _listing_ends_early(here: Faulty) -> None:
     """The same, when everything is here already."""
-    await here.begin_anew()
+    await here.stage.begin_anew()
     here.source.swallows = _from_page(here.source, 7)
-    await here.pull()
+    await here.stage.pull()
     here.source.swallows = _from_page(here.source, 7)
-    here.diff()
+    here.control.turn()
     here.source.swallows = lambda _request: False
-    await here.pull()
-    here.diff()
+    await here.stage.pull()
+    here.control.turn()
 
 
-async def _failures_are_swallowed(here: Stage) -> None:
+async def _failures_are_swallowed(here: Faulty) -> None:
     """Every question is answered with 200 and nothing, twice; a person does not believe it."""
     here.source.swallows = lambda _request: True
     for _ in range(2):
-        await here.begin_anew()
-        await here.pull()
-    here.diff()
+        await here.stage.begin_anew()
+        await here.stage.pull()
+    here.control.turn()
     here.source.swallows = lambda _request: False
     await _dismissed(here)
 
 
-async def _scope_is_reduced(here: Stage) -> None:
+async def _scope_is_reduced(here: Faulty) -> None:
     """Most records are shown nowhere, as if there were none of them."""
-    here.diff()
+    here.control.turn()
     some = {key for key in here.source.rows if here.source.rng.random() < 0.4}
     here.source.hides = lambda each: each["id"] in some
-    await here.begin_anew()
-    await here.pull()
-    here.diff()
+    await here.stage.begin_anew()
+    await here.stage.pull()
+    here.control.turn()
     await _dismissed(here)
     here.source.hides = lambda _each: False
 
 
-async def _filter_is_changed(here: Stage) -> None:
+async def _filter_is_changed(here: Faulty) -> None:
     """The list shows fewer records, which can still be read one by one."""
     some = {key for key in here.source.rows if here.source.rng.random() < 0.2}
     here.source.unlisted = lambda each: each["id"] in some
-    await here.begin_anew()
-    await here.pull()
+    await here.stage.begin_anew()
+    await here.stage.pull()
     here.source.unlisted = lambda _each: False
 
 
-async def _few_are_deleted(here: Stage) -> None:
+async def _few_are_deleted(here: Faulty) -> None:
     """Hard deletions without an event: found by the next listing, one call for each."""
     for key in here.source.rng.sample(sorted(here.source.rows), 3):
         here.source.remove(key, told=False)
-    await here.begin_anew()
-    await here.pull()
+    await here.stage.begin_anew()
+    await here.stage.pull()
 
 
-async def _many_are_deleted(here: Stage) -> None:
+async def _many_are_deleted(here: Faulty) -> None:
     """So many that a person is asked, who says that it is so."""
     rows = sorted(here.source.rows)
     for key in here.source.rng.sample(rows, len(rows) // 3):
         here.source.remove(key, told=False)
-    await here.begin_anew()
-    await here.pull()
+    await here.stage.begin_anew()
+    await here.stage.pull()
     questions = await here.questions()
-    here.found["asked" if len(questions) == 1 else "not asked"] += 1
+    here.stage.found["asked" if len(questions) == 1 else "not asked"] += 1
     for each in questions:
-        await replay(here.db, here.puller, [], each)
-    await here.look_up()
+        await replay(here.stage.db, here.stage.puller, [], each)
+    await here.stage.look_up()
 
 
-async def _two_are_merged(here: Stage) -> None:
+async def _two_are_merged(here: Faulty) -> None:
     """One record is shown in the place of another."""
     gone, stays = here.source.rng.sample(sorted(here.source.rows), 2)
     here.source.merged[gone] = stays
     here.source.remove(gone, told=False)
-    await here.begin_anew()
-    await here.pull()
+    await here.stage.begin_anew()
+    await here.stage.pull()
 
 
-async def _one_is_restored(here: Stage) -> None:
+async def _one_is_restored(here: Faulty) -> None:
     """A record is deleted, and comes back as it was: both are told as changes."""
     key = here.source.rng.choice(sorted(here.source.rows))
     kept = here.source.rows[key]
     here.source.remove(key, told=False)
-    await here.begin_anew()
-    await here.pull()
-    here.found["restored: false"] += key in await here.held()
+    await here.stage.begin_anew()
+    await here.stage.pull()
+    here.stage.found["restored: false"] += key in await here.stage.held()
     here.source.rows[key] = kept
-    await here.begin_anew()
-    await here.pull()
-    async with here.db.transaction() as tx:
+    await here.stage.begin_anew()
+    await here.stage.pull()
+    async with here.stage.db.transaction() as tx:
         told = await tx.execute(
             "SELECT before IS NULL, after IS NULL FROM landbridge.change WHERE key = $1"
             " ORDER BY id",
             key,
         )
     come, go = (True, False), (False, True)
-    here.found["restored: missed"] += [tuple(each) for each in told] != [come, go, come]
+    here.stage.found["restored: missed"] += [tuple(each) for each in told] != [come, go, come]
 
 
-async def _dismissed(here: Stage) -> None:
+async def _dismissed(here: Faulty) -> None:
     """One question waits, however often the listing was made; it is answered with no."""
     questions = await here.questions()
-    here.found["asked" if len(questions) == 1 else "not asked"] += 1
+    here.stage.found["asked" if len(questions) == 1 else "not asked"] += 1
     for each in questions:
-        await discard(here.db, each)
-    await here.look_up()
+        await discard(here.stage.db, each)
+    await here.stage.look_up()
 
 
 def _from_page(source: Source, number: int) -> Callable[[Request], bool]:
@@ -312,7 +211,7 @@ def _from_page(source: Source, number: int) -> Callable[[Request], bool]:
     return lambda request: source.calls >= first and request.url.endswith("/listed")
 
 
-FAULTS: dict[str, Callable[[Stage], Awaitable[Any]]] = {
+FAULTS: dict[str, Callable[[Faulty], Awaitable[Any]]] = {
     "page 7 of a first load is empty": _first_load_ends_early,
     "page 7 of a listing is empty": _listing_ends_early,
     "failures swallowed": _failures_are_swallowed,
