@@ -55,6 +55,8 @@ HOT: dict[str, set[str]] = {
     "records.apply": {"record_pkey"},
     "records.delete": {"record_pkey"},
     "records.confirm": {"record_pkey"},
+    "exports.named": {"record_pkey"},
+    "exports.turn": {"change_order_number", "change_id"},
     "records.missing": {"record_pkey", "seen_pkey"},
     "records.read": {"record_pkey"},
     "records.touch": {"record_pkey"},

@@ -25,6 +25,7 @@ from landbridge.engine.custom import Custom
 from landbridge.engine.disconnect import Disconnected, disconnect
 from landbridge.engine.endpoints import Endpoints
 from landbridge.engine.erase import Erasures
+from landbridge.engine.export import Batch, export
 from landbridge.engine.now import pull_now
 from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.engine.receive import Intake, set_connection_secrets
@@ -36,7 +37,7 @@ from landbridge.engine.revoke import Revoked, revoke_all
 from landbridge.engine.schedules import Syncs
 from landbridge.engine.sessions import ConnectSession, Wanted, open_session
 from landbridge.engine.withdraw import withdraw
-from landbridge.errors import NotFound, SettingsError
+from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.models import Model
 from landbridge.spec import Provider, can_pull
 from landbridge.store import connections, due, records, syncs
@@ -397,6 +398,34 @@ class Landbridge(Linking, Consenting):
             if len(page) < 500:
                 return
             after = page[-1].key
+
+    async def export(
+        self,
+        connection: Connection,
+        resource: str,
+        *,
+        since: int | None = None,
+        deleted: bool = False,
+        anew: bool = False,
+    ) -> AsyncIterator[Batch]:
+        """The records of a resource in batches, each with the number to go on from (`next`).
+
+        With `since`, the `next` of an earlier export, those that changed, also deleted ones. With
+        `deleted` a whole export has these too. When the feed of changes does not reach back to
+        `since`, or has none since the resource is kept raw: InvalidInput, or with `anew` a whole
+        export. `landbridge.exporting` makes files of batches, and a resource for dlt.
+        """
+        chosen = self.page(connection).resource(resource)
+        if since is not None and chosen.maps is None:
+            if not anew:
+                raise InvalidInput(
+                    f"since: {resource} is kept raw, so that its changes have no numbers; export it"
+                    " whole"
+                )
+            since, deleted = None, True
+        stream = stream_of(connection, chosen.name)
+        async for batch in export(self.db, stream, since=since, deleted=deleted, anew=anew):
+            yield batch
 
     @property
     def endpoints(self) -> Endpoints:

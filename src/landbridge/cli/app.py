@@ -117,6 +117,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.records:records",
         help="List what was pulled, unified or raw.",
     ),
+    "export": Entry(
+        target="landbridge.cli.export:export",
+        help="Write what was pulled to a file: NDJSON, Arrow or Parquet.",
+    ),
     "inbox": Entry(
         target="landbridge.cli.inbox:inbox",
         help="List, show or replay webhooks that came in.",
