@@ -27,7 +27,7 @@ _OLDEST = Sql(
     "SELECT min(number) FROM lb.change_order WHERE environment = :environment",
 )
 
-# One probe for each entry: a join would read all changes that the stream ever had.
+# One probe by the id for each entry: by the tenant it would read all changes of the stream.
 _TURN = Sql(
     "exports.turn",
     """
@@ -39,12 +39,13 @@ _TURN = Sql(
     SELECT max(piece.number) AS last,
         coalesce(array_agg(DISTINCT change.key) FILTER (WHERE change.key IS NOT NULL), '{}') AS keys
     FROM piece LEFT JOIN LATERAL (
-        SELECT one.key FROM lb.change AS one
-        WHERE one.id = piece.change AND one.environment = :environment AND one.tenant = :tenant
-          AND one.connection = :connection AND one.resource = :resource
-        LIMIT 1
-    ) AS change ON true
+        SELECT one.environment, one.tenant, one.connection, one.resource, one.key
+        FROM lb.change AS one WHERE one.id = piece.change LIMIT 1
+    ) AS change
+      ON change.environment = :environment AND change.tenant = :tenant
+     AND change.connection = :connection AND change.resource = :resource
     """,
+    across="An entry of the feed is looked up by its id to tell whose it is; others' are left out.",
 )
 
 _NAMED = Sql(
