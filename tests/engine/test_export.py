@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,8 @@ async def test_whole_then_what_changed_then_nothing(shop: Shop, stripe: Control)
     await shop.number()
     keys, second = await shop.exported(first)
     assert keys == [one, two]
+    foreign = replace(shop.stream, tenant="other")
+    assert [batch.records async for batch in export(shop.db, foreign, since=first)] == [()]
     assert second > first + 2  # the product's change was passed over
     assert await shop.exported(second) == ([], second)
     assert two not in (await shop.exported())[0]

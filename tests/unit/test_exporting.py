@@ -36,6 +36,7 @@ def stored(model: Model, **more: Any) -> Stored:
         "environment": "test", "tenant": "acme", "connection": "con_1", "resource": "thing",
         "key": model.id or "", "raw": b'{"a": 1}', "version": None, "scope": "",
         "kind": model.kind, "unified": write_json(model), "deleted_at": None, "changed_at": AT,
+        "subject": None,
     }  # fmt: skip
     return Stored(**{**values, **more})
 

@@ -52,7 +52,7 @@ _NAMED = Sql(
     "exports.named",
     """
     SELECT environment, tenant, connection, resource, key, raw, version, scope, kind, unified,
-        deleted_at, changed_at
+        subject, deleted_at, changed_at
     FROM lb.record
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource AND key = ANY(:keys::text[])
