@@ -12,7 +12,7 @@ from tests.cli.conftest import Cli, Shop, connect
 def test_it_says_what_was_read_and_what_differed(cli: Cli, shop: Shop) -> None:
     connection = connect(cli, shop)
     pulled = cli.ok("pull", connection, "customer", "product", "--json").json["resources"]
-    customers, products = (each["seen"] for each in pulled)
+    customers, products = (each["changed"] for each in pulled)
     asyncio.run(rename(cli.environment["LANDBRIDGE_DATABASE_URL"]))
     (done,) = cli.ok("remap", connection, "customer", "--json").json["resources"]
     assert done == {
