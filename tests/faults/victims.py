@@ -27,6 +27,7 @@ from landbridge.store.bind import Awaiting, bind
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
 from landbridge.vault import LocalKey, Vault
+from tests.faults.backfilling import pulling, remapping
 from tests.faults.revoking import drill, forgetting
 from tests.faults.senders import SENDERS
 from tests.faults.traps import Posting, Trap, Trapped
@@ -189,4 +190,6 @@ ROLES = {
     "replayer": replayer,
     "drill": drill,
     "forgetting": forgetting,
+    "pulling": pulling,
+    "remapping": remapping,
 }
