@@ -1,0 +1,136 @@
+"""What it costs to keep the schedules of many streams, the pulls themselves left out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import asyncpg
+
+from landbridge.engine.pull import Totals, stream_of
+from landbridge.engine.schedules import next_pull
+from landbridge.jobs import Done, Kind, Lease, Outcome, Worker, new_owner
+from landbridge.providers import get
+from landbridge.store import connections, schedules
+from landbridge.store.database import Database
+from landbridge.store.due import Claimed
+from tests.bench.cluster import SETTINGS, Cluster, cluster
+from tests.rows import RowResult, Trial, row
+
+_LIMIT = 0.05
+"""Of one core, of our process and of Postgres together."""
+_EVERY = timedelta(minutes=5)
+_RESOURCES = ("customer", "invoice", "charge")
+_PER_TENANT = 10
+
+# Due times are spread over one period, as they are once connections were made at their own times.
+_FILL = f"""
+    WITH made AS (
+        SELECT n, 'tenant_' || n / {_PER_TENANT} AS tenant, 'con_' || lpad(n::text, 26, '0') AS id
+        FROM generate_series(1, $1::int) AS n
+    ), connected AS (
+        INSERT INTO landbridge.connection (environment, tenant, id, app, access_grant, provider,
+            account, token, state)
+        SELECT 'test', tenant, id, 'app_1', 'grt_' || n, 'stripe', 'acct_' || n, 'token_' || n,
+            'active'
+        FROM made
+    ), ordered AS (
+        INSERT INTO landbridge.sync (environment, tenant, connection, resource, id, every, least,
+            most, cursor)
+        SELECT 'test', tenant, id, resource, 'syn_' || n || resource, $3, $3, $3, '{{}}'
+        FROM made, unnest($2::text[]) AS resource
+    )
+    INSERT INTO landbridge.due (environment, tenant, id, lane, kind, shard, due_at, target, key,
+        args, repeat)
+    SELECT 'test', tenant, 'due_' || n || resource, 'pull', 'pull',
+        landbridge.shard('test', tenant), landbridge.now() + random() * $3, id,
+        id || '/' || resource, jsonb_build_object('resource', resource), 'every 300s'
+    FROM made, unnest($2::text[]) AS resource
+"""
+
+
+@row(
+    "scheduler",
+    title="the schedules of 10,000 connections x 3 streams, each pulled every 5 minutes: what is"
+    " left when the pulls do nothing",
+    goal=f"< {_LIMIT:.0%} of a core, Postgres included",
+)
+async def scheduler(trial: Trial) -> RowResult:
+    """CPU, by the clock's second, of a worker that claims, looks the connection and its pace up,
+    reckons the next time and settles, and of its Postgres; then of the same with nothing due."""
+    number = 10_000
+    seconds = trial.size.pick(small=4, medium=60)
+    with cluster() as server:
+        url = await server.database()
+        await _fill(url, number)
+        await server.settle()
+        db = await Database.open(url, budget=4)
+        trial.step(1, 3)
+        busy = await _measured(server, db, seconds)
+        trial.step(2, 3)
+        await db.close()
+        idle_db = await Database.open(await server.database(), budget=4)
+        idle = await _measured(server, idle_db, seconds)
+        await idle_db.close()
+    ours, postgres, pulls, late = busy
+    total = ours + postgres
+    return trial.timed(
+        value=f"{total:.1%} of a core ({ours:.1%} ours, {postgres:.1%} Postgres) at"
+        f" {pulls:.0f} pulls/s, the latest {late:.1f} s late; idle {idle[0] + idle[1]:.1%}",
+        holds=total < _LIMIT and pulls > 0.7 * number * len(_RESOURCES) / _EVERY.total_seconds(),
+        detail={
+            "connections": number,
+            "streams": number * len(_RESOURCES),
+            "seconds": seconds,
+            "ours": ours,
+            "postgres": postgres,
+            "pulls": pulls,
+            "late": late,
+            "idle": list(idle[:2]),
+            "settings": SETTINGS,
+        },
+    )
+
+
+async def _fill(url: str, number: int) -> None:
+    filling = await asyncpg.connect(url)
+    await filling.execute(_FILL, number, list(_RESOURCES), _EVERY)
+    await filling.execute("ANALYZE")
+    await filling.close()
+
+
+async def _measured(
+    server: Cluster, db: Database, seconds: float
+) -> tuple[float, float, float, float]:
+    """CPU of this process and of the server, pulls by the second, and how late the latest was."""
+    page = get("stripe")
+    done = 0
+    late = timedelta()
+
+    async def pull(claim: Claimed, _lease: Lease) -> Outcome:
+        nonlocal done, late
+        connection = await connections.one(
+            db, environment=claim.environment, tenant=claim.tenant, id=claim.target or ""
+        )
+        assert connection is not None
+        stream = stream_of(connection, claim.args["resource"])
+        pace = await schedules.pace(db, stream)
+        assert pace is not None
+        done += 1
+        return Done(after=await next_pull(db, page, stream, pace, Totals(pages=1)))
+
+    kinds = {"pull": Kind(name="pull", run=pull)}
+    worker = Worker(db, new_owner(), kinds, {"pull": 8})
+    stop = asyncio.Event()
+    working = asyncio.create_task(worker.run(stop))
+    await asyncio.sleep(2)  # what was due in the meantime, and the first use of everything
+    done = 0
+    ours, postgres, began = time.process_time(), server.cpu(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    ours, postgres = time.process_time() - ours, server.cpu() - postgres
+    pulls = done / took
+    stop.set()
+    await working
+    return ours / took, postgres / took, pulls, late.total_seconds()
