@@ -83,10 +83,13 @@ async def work(bridge: Landbridge, at: At, kind: str = "pull") -> list[Outcome]:
     """Does once what is due an hour from now."""
     claims = await claimed(at)
     kinds = Kinds(bridge._open)
+    paces = await kinds.paces([claim for claim in claims if claim.kind == "pull"])
     ended = []
     for claim in claims:
         run = kinds.pull if claim.kind == "pull" else kinds.fetch
-        ended.append(Ended(claim=claim, outcome=await run(claim, Lease("w", claim))))
+        lease = Lease("w", claim)
+        lease.loaded = paces.get(claim.id)
+        ended.append(Ended(claim=claim, outcome=await run(claim, lease)))
     await settle_each(bridge.db, "w", ended)
     return [each.outcome for each in ended if each.claim.kind == kind]
 
@@ -183,7 +186,9 @@ async def test_a_pull_under_way_stops_at_a_pause_and_goes_on_later(
     await bridge.syncs.every(joined, 10 * SECONDS, resources=["customer"])
     (claim,) = await claimed(at)
     lease = PausedMeanwhile(claim, partial(bridge.syncs.pause, joined, resources=["customer"]))
-    outcome = await Kinds(bridge._open).pull(claim, lease)
+    kinds = Kinds(bridge._open)
+    lease.loaded = (await kinds.paces([claim]))[claim.id]
+    outcome = await kinds.pull(claim, lease)
     assert isinstance(outcome, Snooze)
     await settle_each(bridge.db, "w", [Ended(claim=claim, outcome=outcome)])
     stream = stream_of(joined, "customer")

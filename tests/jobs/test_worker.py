@@ -138,6 +138,28 @@ def _due_in(row: Mapping[str, Any]) -> timedelta:
 # Outcomes
 
 
+@pytest.mark.parametrize(("due_rows", "gathers"), [(5, 2), (1, 0)])
+async def test_a_lane_gathers_between_full_claims_alone(
+    db: Database, due_rows: int, gathers: int
+) -> None:
+    stage = _Stage(db)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        if seconds == 0.125:
+            waits.append(seconds)
+            await stage.until(lambda: stage.has_told(min(2 * len(waits), due_rows)))
+        else:
+            await asyncio.sleep(seconds)
+
+    await due.put(db, [_job() for _ in range(due_rows)])
+    how = {"lanes": {"system": 2}, "gather": {"system": 0.125}, "sleep": sleep}
+    async with stage.working(stage.kind(Done()), **how):
+        await stage.until(lambda: stage.has_told(due_rows))
+        await stage.settled()
+    assert len(waits) == gathers
+
+
 async def test_what_is_due_is_done_and_gone(stage: _Stage) -> None:
     await due.put(stage.db, [_job(f"t{n}") for n in range(50)])
     async with stage.working(stage.kind()):

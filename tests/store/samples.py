@@ -426,6 +426,7 @@ BINDS: dict[str, Any] = {
     "of_tenant": OWN[1],
     "schedules.paused.resource": "paused",
     "schedules.resume.resource": "paused",
+    "schedules.paces.ids": ["new"],
     "shortest": timedelta(minutes=5),
     "syncs.add.resources": ["new"],
     "counts": "{}",

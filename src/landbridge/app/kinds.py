@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,6 +24,8 @@ from landbridge.store import connections, due, intents, schedules, upkeep
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.due import Claimed
+from landbridge.store.schedules import Pace
+from landbridge.store.syncs import Stream
 
 UPKEEP = due.Job(
     environment="", tenant="", lane="system", kind="upkeep", key="upkeep", repeat="every 3600s"
@@ -48,7 +50,7 @@ class Kinds:
         """Every kind by its name."""
         parts = self._parts
         kinds = [
-            Kind(name="pull", run=self.pull),
+            Kind(name="pull", run=self.pull, load=self.paces),
             Kind(name="fetch", run=self.fetch),
             Kind(name="receive", run=self.receive, backoff=_soon),
             Kind(name="push", run=self.push),
@@ -66,6 +68,19 @@ class Kinds:
         ]
         return {kind.name: kind for kind in kinds}
 
+    async def paces(self, claims: Sequence[Claimed]) -> Mapping[str, Pace]:
+        """How often the claimed resources are pulled, by the claims' ids."""
+        streams = {
+            claim.id: Stream(
+                environment=claim.environment,
+                tenant=claim.tenant,
+                connection=claim.target or "",
+                resource=claim.args["resource"],
+            )
+            for claim in claims
+        }
+        return await schedules.paces(self._parts.hot, streams)
+
     async def pull(self, claim: Claimed, lease: Lease) -> Outcome:
         """Pulls a resource of a connection to its end."""
         connection = await self._connection(claim, claim.target)
@@ -75,7 +90,7 @@ class Kinds:
             return _asleep(connection)
         resource = claim.args["resource"]
         db, stream = self._parts.db, stream_of(connection, resource)
-        pace = await schedules.pace(db, stream)
+        pace: Pace | None = lease.loaded
         if pace is None:
             return Cancel(reason=f"the connection does not pull {resource}")
         if pace.paused_at is not None:

@@ -27,12 +27,15 @@ from landbridge.store.database import DELIVER, DISPATCH
 LANES: Mapping[str, int] = {
     **courier.LANES,
     "receive": 8,
-    "pull": 8,
+    "pull": 32,
     "push": 4,
     "consume": 4,
     "system": 4,
 }
 """How many jobs of each lane a process runs at a time."""
+
+GATHER = {"pull": 0.02}
+"""Seconds after a full claim of a lane in which ended jobs make room for a larger one."""
 
 POLL = 0.25
 """Seconds after which work is found also when no notification came through."""
@@ -79,11 +82,12 @@ class Work:
             undo.append(self._parts.measures.gauge(IN_FLIGHT, partial(_in_flight, carrier)))
         if others:
             worker = Worker(
-                db,
+                self._parts.hot,
                 new_owner(),
                 Kinds(self._parts, self._linker).table(),
                 others,
                 listens=False,
+                gather=GATHER,
                 measures=self._parts.measures,
             )
             self._wakes.append((_FOR_ALL, worker.wake))

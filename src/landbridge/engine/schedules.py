@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from landbridge.engine.loads import check_range, order_load
 from landbridge.engine.orders import backfill_job, pull_job
@@ -15,8 +16,8 @@ from landbridge.engine.overlay import page_of
 from landbridge.engine.pace import check_bounds, floor_of, following, within
 from landbridge.engine.pull import Hold, Totals, stream_of
 from landbridge.errors import NotFound, did_you_mean
-from landbridge.resilience.quota import rules_of
-from landbridge.spec import Provider
+from landbridge.resilience.quota import Rule, rules_of
+from landbridge.spec import Provider, Quota
 from landbridge.store import backfills, due, moment, schedules, syncs
 from landbridge.store.backfills import Backfill
 from landbridge.store.connections import Connection
@@ -217,7 +218,7 @@ async def next_pull(
         found=totals is not None and totals.changed + totals.gone > 0,
         refused=totals is None,
         floor=floor_of(
-            rules_of(provider.quotas, stream.environment),
+            _rules(tuple(provider.quotas), stream.environment),
             calls=max(whole, 1),
             streams=pace.others,
         ),
@@ -225,3 +226,8 @@ async def next_pull(
     if every != pace.every:
         await schedules.move(db, stream, every)
     return every
+
+
+@lru_cache(maxsize=256)
+def _rules(quotas: tuple[Quota, ...], environment: str) -> Sequence[Rule]:
+    return rules_of(quotas, environment)

@@ -102,6 +102,7 @@ class _Running:
 class _Lane:
     name: str
     concurrency: int
+    gather: float = 0.0
     busy: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,7 +122,9 @@ class Worker:
 
     `lease` is how long a crashed worker's jobs wait before another takes them; it is renewed three
     times as often. `poll` bounds how late something due is noticed when no notification comes
-    through; with `listens` False nobody listens for those here, and the caller calls `wake`. While
+    through; with `listens` False nobody listens for those here, and the caller calls `wake`. A lane
+    may `gather` for some seconds between a full claim and the next, which then takes more: where
+    jobs wait for others most of their time, that costs them nothing and spares claims. While
     the database is away it waits and tries again; jobs that run go on.
     """
 
@@ -136,6 +139,7 @@ class Worker:
         poll: timedelta = timedelta(milliseconds=250),
         drain: timedelta = timedelta(seconds=20),
         listens: bool = True,
+        gather: Mapping[str, float] | None = None,
         measures: Measures | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -144,7 +148,9 @@ class Worker:
         self._owner = owner
         self._kinds = kinds
         self._lanes = {
-            name: _Lane(name=name, concurrency=room) for name, room in lanes.items() if room > 0
+            name: _Lane(name=name, concurrency=room, gather=(gather or {}).get(name, 0.0))
+            for name, room in lanes.items()
+            if room > 0
         }
         self._lease = lease
         self._poll = poll.total_seconds()
@@ -239,6 +245,8 @@ class Worker:
                 claims = await self._patiently(partial(self._claim, lane, want)) or []
                 more = len(claims) == want
                 await self._start(lane, claims)
+                if more and lane.gather:
+                    await self._sleep(lane.gather)
 
     async def _claim(self, lane: _Lane, want: int) -> list[Claimed]:
         return await due.claim(

@@ -11,6 +11,7 @@ looks begin there. What committed later with an earlier time, or was locked then
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -70,8 +71,9 @@ class Lookout:
             self._claims.looked(whole, began, self._monotonic() - began)
             self._claimed(lanes, found, full=len(found) == left, per_shard=min(most, left))
             rows += found
-            if len(rows) == limit or len(found) < per_shard:
-                break
+            of_shards = Counter((row["lane"], row["shard"]) for row in found)
+            if len(rows) == limit or max(of_shards.values(), default=0) < min(most, left):
+                break  # it is full, or no shard has more
         return rows
 
     async def ready(self, db: Database | Tx, statement: Sql, *, lanes: Sequence[str]) -> list[Row]:

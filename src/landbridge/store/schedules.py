@@ -6,6 +6,7 @@ waits after a pull the worker says when it settles.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,17 +51,19 @@ class Schedule:
     error: str | None
 
 
-_PACE = Sql(
-    "schedules.pace",
+_PACES = Sql(
+    "schedules.paces",
     """
-    SELECT sync.every, sync.least, sync.most, sync.paused_at,
+    SELECT wanted.id, sync.every, sync.least, sync.most, sync.paused_at,
         (SELECT count(*) FROM lb.sync AS other
-         WHERE other.environment = :environment AND other.tenant = :tenant
-           AND other.connection = :connection AND other.least IS NOT NULL
+         WHERE other.environment = wanted.environment AND other.tenant = wanted.tenant
+           AND other.connection = wanted.connection AND other.least IS NOT NULL
            AND other.paused_at IS NULL) AS others
-    FROM lb.sync AS sync
-    WHERE sync.environment = :environment AND sync.tenant = :tenant
-      AND sync.connection = :connection AND sync.resource = :resource
+    FROM unnest(:ids::text[], :environments::text[], :tenants::text[], :connections::text[],
+                :resources::text[]) AS wanted (id, environment, tenant, connection, resource)
+    JOIN lb.sync AS sync
+      ON sync.environment = wanted.environment AND sync.tenant = wanted.tenant
+     AND sync.connection = wanted.connection AND sync.resource = wanted.resource
     """,
 )
 
@@ -164,10 +167,32 @@ _LIST = Sql(
 )
 
 
+async def paces(db: Database, streams: Mapping[str, Stream]) -> dict[str, Pace]:
+    """How often each of the streams is pulled, by the keys that they were given; those that are
+    none of their connections' are not in it."""
+    rows = await db.fetch(
+        _PACES,
+        ids=list(streams),
+        environments=[stream.environment for stream in streams.values()],
+        tenants=[stream.tenant for stream in streams.values()],
+        connections=[stream.connection for stream in streams.values()],
+        resources=[stream.resource for stream in streams.values()],
+    )
+    return {
+        row["id"]: Pace(
+            every=row["every"],
+            least=row["least"],
+            most=row["most"],
+            paused_at=row["paused_at"],
+            others=row["others"],
+        )
+        for row in rows
+    }
+
+
 async def pace(db: Database, stream: Stream) -> Pace | None:
     """How often the stream is pulled; None: it is none of the connection's."""
-    row = await db.row(_PACE, **stream.binds())
-    return Pace(**dict(row)) if row else None
+    return (await paces(db, {"": stream})).get("")
 
 
 async def paused(db: Database | Tx, stream: Stream) -> bool:
