@@ -153,7 +153,7 @@ async def test_a_lane_gathers_between_full_claims_alone(
             await asyncio.sleep(seconds)
 
     await due.put(db, [_job() for _ in range(due_rows)])
-    how = {"lanes": {"system": 2}, "gather": {"system": 0.125}, "sleep": sleep}
+    how: dict[str, Any] = {"lanes": {"system": 2}, "gather": {"system": 0.125}, "sleep": sleep}
     async with stage.working(stage.kind(Done()), **how):
         await stage.until(lambda: stage.has_told(due_rows))
         await stage.settled()
