@@ -20,7 +20,7 @@ from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.link import Link, Table
 from landbridge.engine.linker import Linker
 from landbridge.engine.links import Conflicts, Links
-from landbridge.engine.pull import Puller
+from landbridge.engine.pull import Hold, Puller
 from landbridge.engine.push import Pusher
 from landbridge.errors import LandbridgeError
 from landbridge.merge import Policy
@@ -176,14 +176,24 @@ async def hall() -> AsyncIterator[Hall]:
 class Office:
     """Our side: a database with the table, a connection, and everything that is due, by hand."""
 
-    def __init__(self, db: Database, client: Client, connection: Connection, link: Link[Customer]):
+    def __init__(
+        self,
+        db: Database,
+        client: Client,
+        connection: Connection,
+        link: Link[Customer],
+        *,
+        linker: type[Linker] = Linker,
+    ):
         self.db = db
+        self.hold: Hold = _free
+        """What each transaction of a job asks first; what it raises undoes that."""
         self.connection = connection
         self.link = link
         page = HALL
         self._puller = Puller(db, client, provider=lambda _: page, base=_base, clock=SystemClock())
         self._pusher = Pusher(db, client, provider=lambda _: page, base=_base)
-        self.linker = Linker(db, {link.name: link}, provider=lambda _: page, environment="test")
+        self.linker = linker(db, {link.name: link}, provider=lambda _: page, environment="test")
         self._dispatcher = Dispatcher(db)
         self.conflicts = Conflicts(db, environment="test")
         self.links = Links(db, {link.name: link}, provider=lambda _: page, environment="test")
@@ -229,7 +239,7 @@ class Office:
 
     async def pull(self) -> None:
         """Reads the provider's list."""
-        await self._puller.run(self.connection, "member", hold=_free)
+        await self._puller.run(self.connection, "member", hold=self.hold)
 
     async def turn(self, kinds: Sequence[str] = ("link", "link_start", "push", "fetch")) -> int:
         """Sees to all that is due at this moment, once; how much that was."""
@@ -261,13 +271,13 @@ class Office:
             if claim.kind == "push":
                 intent = await intents.one(self.db, **OURS, id=claim.ref or "")
                 assert intent is not None
-                await self._pusher.run(intent, hold=_free)
+                await self._pusher.run(intent, hold=self.hold)
                 return True, 0
             if claim.kind == "fetch":
-                await self._puller.one(self.connection, "member", claim.args["key"], hold=_free)
+                await self._puller.one(self.connection, "member", claim.args["key"], hold=self.hold)
                 return True, 0
             run = self.linker.run if claim.kind == "link" else self.linker.start
-            came = await run(claim, _free)
+            came = await run(claim, self.hold)
             return came.later is None, 0 if came.later is None else 0.0
         except LandbridgeError:
             return False, 0.0
@@ -297,6 +307,7 @@ async def office(
     *,
     policy: Policy | None = None,
     match: Sequence[str] = ("email",),
+    linker: type[Linker] = Linker,
 ) -> AsyncIterator[Office]:
     """An office with the table and a connection to the hall, whose link has not begun."""
     async with db.transaction() as tx:
@@ -335,7 +346,7 @@ async def office(
             settings={"base": at.url},
         )
         await syncs.add(tx, **OURS, connection=connection.id, resources=["member"])
-    made = Office(db, client, connection, link)
+    made = Office(db, client, connection, link, linker=linker)
     await made.links.install()
     yield made
 

@@ -115,6 +115,20 @@ async def test_both_values_of_a_conflict_are_kept_until_one_is_taken(
     await quiet(here, there)
 
 
+async def test_a_conflict_stays_while_other_fields_go_on(here: Office, there: Hall) -> None:
+    local, key = await live(here, there)
+    await here.update(local, name="Ada L.")
+    there.put(key, name="Lady Ada", phone="1")  # the phone is written here, beside the conflict
+    await here.pull()
+    await here.rest()
+    there.put(key, phone="2")
+    await here.pull()
+    await here.rest()
+    assert [each.field for each in await here.conflicts.list()] == ["name"]
+    assert (await here.rows())[local] == {**ADA, "name": "Ada L.", "phone": "2"}
+    assert there.members[key]["name"] == "Lady Ada"
+
+
 async def test_a_choice_between_values_that_are_no_longer_there_does_not_count(
     here: Office, there: Hall
 ) -> None:
@@ -217,6 +231,20 @@ async def test_a_write_whose_answer_is_lost_has_one_effect(
     await here.rest()
     assert there.writes == 1
     assert len(there.members) == len(await here.rows()) == (2 if makes else 1)
+    await quiet(here, there)
+
+
+async def test_a_lost_answer_in_the_providers_own_form_is_no_conflict(
+    here: Office, there: Hall
+) -> None:
+    there.tidies = True
+    local, key = await live(here, there)
+    there.drops = ["after"]
+    await here.update(local, email=" LADY@acme.example")
+    await here.rest()
+    assert await here.conflicts.list() == []
+    assert (await here.rows())[local]["email"] == " LADY@acme.example"
+    assert there.members[key]["email"] == "lady@acme.example"
     await quiet(here, there)
 
 

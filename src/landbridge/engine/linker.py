@@ -42,6 +42,9 @@ class Stepped:
 class Linker:
     """The links of one process."""
 
+    meeting = Meeting
+    """How two sides of a pair meet."""
+
     def __init__(
         self,
         db: Database,
@@ -171,7 +174,7 @@ class Linker:
             name=link.name,
             connection=connection.id,
         )
-        meeting = Meeting(
+        meeting = self.meeting(
             link,
             connection,
             self._provider(link.provider),

@@ -171,7 +171,7 @@ class Meeting:
             for each in await conflicts.of(tx, pair)
             if each.take and _shown(each.field, sides, link.policy) == (each.ours, each.theirs)
         }
-        merged = decide(
+        merged = self.decide(
             link, pair, ours, theirs, stored.changed_at if stored else None, chosen=chosen
         )
         there_is = merged.ours or merged.theirs or merged.ours_changed or merged.theirs_changed
@@ -193,6 +193,10 @@ class Meeting:
             conflicts=len(merged.conflicts),
         )
 
+    def decide(self, *about: Any, **more: Any) -> Merged[Any]:
+        """What each side is to hold: `decide`, for pairs of this link."""
+        return decide(*about, **more)
+
     async def _write(self, tx: Tx, pair: Pair, merged: Merged[Any]) -> tuple[Pair, Any]:
         """Writes our side; the pair with its row, and what that holds now."""
         side = self._link.side
@@ -207,7 +211,8 @@ class Meeting:
         ours, theirs = merged.baseline, merged.theirs_baseline
         if held is not None and ours is not None and merged.ours_changed:
             now = values_of(held, self._link.policy)
-            ours = {name: now.get(name, UNSET) for name in ours}
+            written = ours if WHOLE in merged.ours_changed else merged.ours_changed
+            ours = {**ours, **{name: now.get(name, UNSET) for name in written}}
         return replace(pair, ours=dumped(ours), theirs=dumped(theirs), reason="")
 
     async def _promise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,25 +204,14 @@ class Pusher:
         self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
     ) -> Written:
         assert resource.maps is not None
-        stream = stream_of(connection, resource.name)
-        looks = intent.key and intent.seen is None  # a link writes what it has just read
-        held = await records.one(self._db, stream, intent.key or "") if looks else None
-        if held is None and intent.action != "create":
-            fetched = await self._fetch(connection, provider, resource, intent.key or "")
-            base_raw = fetched.raw if fetched else None
-        else:
-            base_raw = held.raw if held else None
-        if intent.seen is not None and base_raw is None:
-            raise Conflict(f"{resource.name} {intent.key} is gone at {provider.name}")
-        if intent.action != "create" and base_raw is None:
-            raise Refused(f"{resource.name} {intent.key} does not exist at {provider.name}")
+        base_raw = await self._base_of(intent, connection, provider, resource)
         changes: dict[str, Any] = {}
         document = read_json(resource.maps.model, intent.document or {})
         base = None
         if base_raw is not None:
             base = resource.maps.read(codec(resource.format).parse(base_raw))
         if intent.seen is not None and base is not None:
-            document = _narrowed(document, base, intent.seen)
+            document = _narrowed(document, base, intent)
         if intent.action != "delete":
             changes = resource.maps.write(document, base=base)
             if intent.action == "update" and not changes:
@@ -232,6 +221,8 @@ class Pusher:
             made = await self._made_before(intent, connection, provider, resource)
             if made is not None:
                 return made
+            await intents.note_try(self._db, intent)
+        elif intent.seen is not None:
             await intents.note_try(self._db, intent)
         return await signed.converse(
             write(
@@ -245,6 +236,25 @@ class Pusher:
                 intent.id,
             )
         )
+
+    async def _base_of(
+        self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
+    ) -> bytes | None:
+        """The record that is to be changed: as we hold it, for a link as it is just now."""
+        if intent.action == "create" and not intent.key:
+            return None
+        held = None
+        if intent.seen is None:
+            stream = stream_of(connection, resource.name)
+            held = await records.one(self._db, stream, intent.key or "")
+        if held is not None or intent.action == "create":
+            return held.raw if held else None
+        fetched = await self._fetch(connection, provider, resource, intent.key or "")
+        if fetched is not None:
+            return fetched.raw
+        if intent.seen is not None:
+            raise Conflict(f"{resource.name} {intent.key} is gone at {provider.name}")
+        raise Refused(f"{resource.name} {intent.key} does not exist at {provider.name}")
 
     async def _made_before(
         self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
@@ -338,19 +348,31 @@ class Pusher:
         return Pushed(state=state, key=key or intent.key)
 
 
-def _narrowed(document: Model, held: Model, seen: Mapping[str, Any]) -> Model:
-    """What the record holds, with the fields of a link's document that `seen` names.
+def _narrowed(document: Model, held: Model, intent: Intent) -> Model:
+    """What the record holds, with the fields of a link's document that it is to write.
 
-    Conflict: one of them is not what it was when that was decided, nor what it is to be.
+    Conflict: one of them is not what it was when that was decided, nor what it is to be. Once it
+    was tried, what is to be may be there already in the provider's own form.
     """
-    policy = Policy()
-    fields = seen["fields"]
+    seen = intent.seen or {}
+    policy, fields = Policy(), seen["fields"]
     then, now = loaded(type(held), seen["held"]) or {}, values_of(held, policy)
     wanted = values_of(document, policy)
     for name in fields:
-        if now.get(name, UNSET) not in (then.get(name, UNSET), wanted.get(name, UNSET)):
+        is_now, is_to_be = now.get(name, UNSET), wanted.get(name, UNSET)
+        if is_now in (then.get(name, UNSET), is_to_be):
+            continue
+        if intent.tried_at is None or not _alike(is_now, is_to_be):
             raise Conflict(f"{name} was changed at the provider meanwhile")
     return with_values(held, {name: wanted.get(name, UNSET) for name in fields})
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two texts differ only in case, blanks and punctuation."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    bare = ["".join(filter(str.isalnum, each.casefold())) for each in (one, other)]
+    return bare[0] == bare[1]
 
 
 def _answer(resource: Resource, intent: Intent, written: Written) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ class Intent:
     subject: str | None
     shadow: str | None
     tried_at: datetime | None
-    """When it was first sent, where sending it twice would make two."""
+    """When it was first sent, where sending it twice would make two, and for links."""
     seen: dict[str, Any] | None
     """For a link: the fields to write, with what the record held when that was decided."""
     answer: dict[str, Any] | None
