@@ -59,3 +59,13 @@ def test_an_object_is_set_pulled_and_removed(cli: Cli, shop: Shop) -> None:
     cli.ok("objects", "remove", connection, "ware", "--all")
     assert cli.ok("objects", "list", connection, "--json").json["objects"] == []
     assert cli("pull", connection, "ware").status == 1
+
+
+def test_a_table_that_the_page_has_not_is_refused(cli: Cli, shop: Shop) -> None:
+    connection = connect(cli, shop)
+    wrong = cli("codes", "set", connection, "accounts", "200=sales")
+    assert wrong.status == 1
+    assert "stripe has no code table 'accounts'" in wrong.err
+    assert cli("codes", "set", connection, "accounts", "200").status == 2
+    assert cli("codes", "remove", connection, "accounts").status == 1
+    assert cli.ok("codes", "list", connection, "--json").json["codes"] == []

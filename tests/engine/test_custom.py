@@ -21,6 +21,7 @@ from landbridge.errors import InvalidInput, NotFound
 from landbridge.models.custom import CustomRecord
 from landbridge.models.payments import Customer
 from landbridge.providers import get
+from landbridge.spec import Provider, lookup, map_to, read_only, text
 from landbridge.store import connections, due, intents, parked, records, syncs
 from landbridge.store.bind import bind
 from landbridge.store.connections import Connection
@@ -230,3 +231,49 @@ async def test_an_object_is_pulled_and_written_as_what_it_is_like(
         for name, _ in await syncs.every(db, environment="test", tenant="acme", connection=shop.id)
     ]
     assert "ware" not in pulled
+
+
+def by_currency(_slug: str) -> Provider:
+    """Stripe, the currency of its customers through a code table."""
+    stripe = get("stripe")
+    maps = map_to(
+        Customer, id=read_only(text("id")), currency=lookup("currency", table="currencies")
+    )
+    those = [
+        replace(one, maps=maps, create=None) if one.name == "customer" else one
+        for one in stripe.resources
+    ]
+    return replace(stripe, resources=those)
+
+
+async def test_a_code_table_holds_for_what_is_stored_and_a_line_lets_records_out_of_the_park(
+    db: Database, shop: Connection, stripe: Control
+) -> None:
+    custom = Custom(db, provider=by_currency)
+    codes = {one["id"]: one["currency"] for one in stripe.get("objects/customers")["objects"]}
+    one, *others = sorted({code for code in codes.values() if code})
+    first = {one: one.upper()}
+    with pytest.raises(InvalidInput, match="Did you mean 'currencies'"):
+        await custom.set_codes(shop, "curencies", first)
+    assert others
+    with pytest.raises(InvalidInput, match=f"codes without a line: {', '.join(others)}"):
+        await custom.set_codes(shop, "currencies", first)
+    assert await custom.set_codes(shop, "currencies", first, anyway=True) == 1
+    assert await due_now(db, "remap") == [(shop.id, "customer")]
+    remapping = Remapping(db, provider=by_currency)
+    done = await remapping.run(await fresh(db, shop), "customer", hold=free)
+    assert done.parked == sum(code in others for code in codes.values())
+
+    rest = {code: code.upper() for code in others}
+    assert await custom.set_codes(shop, "currencies", {**rest, "zzz": "Z"}) == len(others) + 2
+    done = await remapping.run(await fresh(db, shop), "customer", hold=free)
+    assert await parked.every(db, environment="test") == []
+    held = await records.read(db, stream_of(shop, "customer"), most=1000)
+    told = {one.key: (one.unified or {}).get("currency") for one in held}
+    assert told == {key: code and code.upper() for key, code in codes.items()}
+
+    with pytest.raises(NotFound, match="Did you mean 'zzz'"):
+        await custom.remove_codes(shop, "currencies", ["zzx"])
+    assert await custom.remove_codes(shop, "currencies", ["zzz"]) == len(others) + 1
+    assert await custom.remove_codes(shop, "currencies") == 0
+    assert await custom.list(shop) == ()

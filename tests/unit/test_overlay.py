@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from landbridge.errors import NotFound, RecordError, SpecError
+from landbridge.errors import NotFound, RecordError, SpecError, UnmappedCode
 from landbridge.models import Model, read_json, write_json
 from landbridge.models.custom import CustomRecord
 from landbridge.providers import get
@@ -213,3 +213,47 @@ def test_an_object_takes_no_name_of_the_page() -> None:
     made = CustomObject(name="invoice", path="/v1/own", like="customer")
     with pytest.raises(SpecError, match="has a resource of this name"):
         overlaid(get("stripe"), objects=[made], fields={}, model=CustomRecord)
+
+
+def coded(**tables: Mapping[str, str]) -> Mapped[Any]:
+    page = overlaid(get("xero"), objects=[], fields={}, model=CustomRecord, codes=tables)
+    mapped = page.resource("Invoices").maps
+    assert mapped is not None
+    return mapped
+
+
+INVOICE: Mapping[str, Any] = {
+    "InvoiceID": "i-1",
+    "Type": "ACCREC",
+    "Status": "DRAFT",
+    "Date": "2026-11-22",
+    "CurrencyCode": "EUR",
+    "Contact": {"ContactID": "c-1"},
+    "LineItems": [{"LineItemID": "l-1", "AccountCode": "200", "TaxType": "OUTPUT"}],
+}
+
+
+def test_codes_are_read_and_written_by_the_tenants_words() -> None:
+    mapped = coded(accounts={"200": "sales", "260": "interest"})
+    model = mapped.read(INVOICE)
+    assert (model.lines[0].account, model.lines[0].tax) == ("sales", "OUTPUT")
+    line = msgspec.structs.replace(model.lines[0], account="interest")
+    written = mapped.write(msgspec.structs.replace(model, lines=(line,)), base=model)
+    assert written["LineItems"][0]["AccountCode"] == "260"
+    with pytest.raises(UnmappedCode, match="'200' has no counterpart in the code table 'accounts'"):
+        coded(accounts={"260": "interest"}).read(INVOICE)
+
+
+def test_the_fingerprint_follows_the_lines_that_a_mapping_uses() -> None:
+    plain: Any = get("xero").resource("Invoices").maps
+    one, other = coded(accounts={"200": "sales"}), coded(accounts={"200": "services"})
+    assert len({plain.fingerprint, one.fingerprint, other.fingerprint}) == 3
+    page = overlaid(
+        get("xero"), objects=[], fields={}, model=CustomRecord, codes={"accounts": {"1": "a"}}
+    )
+    assert page.resource("Contacts").reading == get("xero").resource("Contacts").reading
+
+
+def test_a_table_that_the_page_has_not_is_named() -> None:
+    with pytest.raises(SpecError, match="Did you mean 'accounts'"):
+        coded(acounts={"200": "sales"})

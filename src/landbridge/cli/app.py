@@ -105,6 +105,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.objects:objects",
         help="Pull objects that a tenant made at its provider.",
     ),
+    "codes": Entry(
+        target="landbridge.cli.codes:codes",
+        help="Set our words for a tenant's ledger accounts, tax rates and the like.",
+    ),
     "calls": Entry(
         target="landbridge.cli.calls:calls",
         help="List what was lately asked of a provider for a connection.",

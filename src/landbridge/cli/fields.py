@@ -49,7 +49,7 @@ def list_(
                 "holds_for": "all" if row.whole else found.id,
             }
             for row in await bridge.custom.list(found)
-            if row.field
+            if row.resource and row.field
         ]
 
     rows = on_bridge(work, environment=environment)
@@ -103,9 +103,9 @@ def set_(
 
     facts: dict[str, Any] = {"path": path, "word": word, "access": access}
     if words:
-        facts["words"] = dict(_pair(each, "--word") for each in words)
+        facts["words"] = dict(pair(each, "--word") for each in words)
     if where:
-        facts["where"] = {name: _value(told) for name, told in (_pair(w, "--where") for w in where)}
+        facts["where"] = {name: _value(told) for name, told in (pair(w, "--where") for w in where)}
     if value:
         facts["value"] = value
 
@@ -146,7 +146,8 @@ def remove(
     print_facts({"resource": resource, "removed": name}, as_json=as_json)
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def pair(text: str, option: str) -> tuple[str, str]:
+    """Both sides of `name=value`; WrongUsage if it is none."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise WrongUsage(f"{option}: {text!r} is no pair such as name=value")

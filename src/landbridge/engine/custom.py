@@ -1,4 +1,4 @@
-"""What tenants added at their providers, as they tell us: custom fields, and custom objects."""
+"""What tenants added at their providers, as they tell us: custom fields, objects, code tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 from landbridge.engine.orders import pull_job, remap_job
 from landbridge.engine.overlay import lay, page_of
 from landbridge.engine.pull import stream_of
-from landbridge.errors import InvalidInput, NotFound, RecordError, SpecError, did_you_mean
+from landbridge.errors import (
+    InvalidInput,
+    NotFound,
+    RecordError,
+    SpecError,
+    UnmappedCode,
+    did_you_mean,
+)
 from landbridge.formats import codec
 from landbridge.spec import CustomField, CustomObject, Provider, Resource
 from landbridge.store import connections, due, overlays, records, schedules, syncs
@@ -36,7 +43,7 @@ class FieldSet:
 
 
 class Custom:
-    """Custom fields and objects of connections: listed, set, removed.
+    """Custom fields, objects and code tables of connections: listed, set, removed.
 
     They are rows of the database, so every process works by them at once. What is stored of the
     resource is read again by workers, without a call.
@@ -47,7 +54,7 @@ class Custom:
         self._provider = provider
 
     async def list(self, connection: Connection) -> Sequence[Overlay]:
-        """What holds for this connection, objects (with an empty `field`) before their fields."""
+        """What holds for this connection, as `Overlay` says, objects before their fields."""
         return (await self._fresh(connection)).overlay
 
     async def set_field(
@@ -143,6 +150,87 @@ class Custom:
                 await self._end(tx, where, each, name)
             await overlays.remove(tx, **where, resource=name, field="")
 
+    async def set_codes(
+        self,
+        connection: Connection,
+        table: str,
+        lines: Mapping[str, str],
+        *,
+        whole: bool = False,
+        anyway: bool = False,
+    ) -> int:
+        """Puts lines into a code table: our word for each code of the provider's. How many lines
+        it has then.
+
+        From the first line on a record with a code that has none is parked. So what is stored is
+        looked at, and codes that would park records are an InvalidInput that names them, unless the
+        lines are to be put in `anyway`. `whole` as for fields.
+        """
+        fresh = await self._fresh(connection)
+        there = {**_lines(fresh, table), **lines}
+        try:
+            page = lay(self._provider(fresh.provider), _with(fresh.overlay, "", table, there))
+        except SpecError as error:
+            raise InvalidInput(str(error)) from None
+        if not lines or not all(theirs and ours for theirs, ours in lines.items()):
+            raise InvalidInput(f"{table}: give at least one line, with a code on either side")
+        if not anyway:
+            await self._demand_lines(fresh, page, table)
+        await self._put_codes(fresh, table, there, whole=whole)
+        return len(there)
+
+    async def remove_codes(
+        self, connection: Connection, table: str, codes: Sequence[str] = (), *, whole: bool = False
+    ) -> int:
+        """Takes lines out of a code table; none named: the whole table, so that the provider's own
+        codes stand again. How many lines are left.
+
+        NotFound for a table or a line that is not there.
+        """
+        fresh = await self._fresh(connection)
+        _there(fresh, "", table, whole=whole)
+        lines = _lines(fresh, table)
+        for code in codes:
+            if code not in lines:
+                raise NotFound(f"{table}: no line for {code!r}.{did_you_mean(code, lines)}")
+        left = {theirs: ours for theirs, ours in lines.items() if codes and theirs not in codes}
+        await self._put_codes(fresh, table, left, whole=whole)
+        return len(left)
+
+    async def _put_codes(
+        self, fresh: Connection, table: str, lines: Mapping[str, str], *, whole: bool
+    ) -> None:
+        where = _where(fresh, whole=whole)
+        async with self._db.transaction() as tx:
+            if lines:
+                await overlays.put(tx, **where, resource="", field=table, facts=lines)
+            else:
+                await overlays.remove(tx, **where, resource="", field=table)
+            for resource in self._provider(fresh.provider).resources:
+                if resource.maps is not None and table in resource.maps.tables:
+                    await self._order(tx, where, resource.name)
+        await self._db.notify()
+
+    async def _demand_lines(self, fresh: Connection, page: Provider, table: str) -> None:
+        """Raises InvalidInput for codes of stored records that have no line."""
+        missing: set[str] = set()
+        for resource in page.resources:
+            if resource.maps is None or table not in resource.maps.tables:
+                continue
+            for each in await records.read(self._db, stream_of(fresh, resource.name), most=SAMPLE):
+                try:
+                    resource.maps.read(codec(resource.format).parse(each.raw))
+                except UnmappedCode as error:
+                    if error.table == table:
+                        missing.add(str(error.code))
+                except RecordError:
+                    continue  # it is parked for another reason
+        if missing:
+            raise InvalidInput(
+                f"{table}: stored records have codes without a line: {', '.join(sorted(missing))}."
+                " Give these too, or say `anyway`: their records are parked until they have one."
+            )
+
     async def _fresh(self, connection: Connection) -> Connection:
         found = await connections.one(
             self._db,
@@ -221,6 +309,12 @@ def _stream(where: Mapping[str, str], connection: str, resource: str) -> Stream:
     )
 
 
+def _lines(connection: Connection, table: str) -> dict[str, str]:
+    """The lines of a code table as they are."""
+    found = (row.facts for row in connection.overlay if (row.resource, row.field) == ("", table))
+    return dict(next(found, {}))
+
+
 def _with(
     overlay: Sequence[Overlay], resource: str, field: str, facts: Mapping[str, Any]
 ) -> list[Overlay]:
@@ -235,7 +329,9 @@ def _there(connection: Connection, resource: str, field: str, *, whole: bool) ->
         row.field or row.resource: row for row in connection.overlay if _is(row, resource, field)
     }
     name = field or resource
-    what = f"custom field of {resource}" if field else "custom object"
+    what = f"custom field of {resource}" if resource and field else "custom object"
+    if not resource:
+        what = "code table that is set"
     if name not in found:
         raise NotFound(
             f"{name!r} is no {what} at {connection.id}.{did_you_mean(name, found)}"

@@ -16,6 +16,7 @@ from landbridge.engine.agreed import local_job, remote_job
 from landbridge.engine.consume import Change, Handler
 from landbridge.engine.link import Link
 from landbridge.engine.linking import SOON, Meeting, Met
+from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.errors import LandbridgeError
 from landbridge.models import Model
@@ -177,7 +178,7 @@ class Linker:
         meeting = self.meeting(
             link,
             connection,
-            self._provider(link.provider),
+            page_of(self._provider, connection),
             schema=self.schema,
             loading=at is None or at.state == "loading",
         )

@@ -13,7 +13,8 @@ from landbridge.store.overlays import Overlay
 def page_of(provider: Callable[[str], Provider], connection: Connection) -> Provider:
     """The page by which this connection is pulled and written.
 
-    SpecError names a custom field or object that does not fit the page, as when the page changed.
+    SpecError names a custom field, object or code table that does not fit the page, as when the
+    page changed.
     """
     return lay(provider(connection.provider), connection.overlay)
 
@@ -24,11 +25,12 @@ def lay(page: Provider, overlay: Sequence[Overlay]) -> Provider:
         return page
     fields: dict[str, list[CustomField]] = {}
     for row in overlay:
-        if row.field:
+        if row.resource and row.field:
             fields.setdefault(row.resource, []).append(CustomField(name=row.field, **row.facts))
     return overlaid(
         page,
         objects=[CustomObject(name=row.resource, **row.facts) for row in overlay if not row.field],
         fields=fields,
         model=CustomRecord,
+        codes={row.field: row.facts for row in overlay if not row.resource},
     )

@@ -151,6 +151,12 @@ class Mapped(Generic[M]):
         return tuple(dict.fromkeys(own + inner))
 
     @property
+    def tables(self) -> frozenset[str]:
+        """The code tables that its rows go through."""
+        inner = [to for tie in self._ties if tie.row.part for to in tie.row.part.tables]
+        return frozenset([tie.row.table for tie in self._ties if tie.row.table] + inner)
+
+    @property
     def outer_currencies(self) -> tuple[str, ...]:
         """The currencies that written amounts inside expect in the outermost record."""
         inner = [

@@ -1,13 +1,15 @@
-"""Overlays: a page with the fields and objects that one tenant added at its provider.
+"""Overlays: a page with the fields and objects that one tenant added, and with its code tables.
 
 A custom field is a row whose value goes into the model's `extra`, as JSON; a custom object is a
-resource that is listed, read and written as another one of the page is. Both are checked like the
-page itself when they are set, and again whenever they are laid on it.
+resource that is listed, read and written as another one of the page is; a code table has our word
+for each code of the provider's. All are checked like the page itself when they are set, and again
+whenever they are laid on it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from landbridge.errors import SpecError, did_you_mean
 from landbridge.spec import rows
 from landbridge.spec._fingerprint import fingerprint
 from landbridge.spec._paths import find
-from landbridge.spec._scope import Fault, Scope
+from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec.custom import CustomField, CustomObject
 from landbridge.spec.mapping import Correspondence, Mapped, blend, map_to
 from landbridge.spec.parts import entries
@@ -29,16 +31,23 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=msgspec.Struct)
+_NONE: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Overlaid(Mapped[M], Generic[M]):
-    """A mapping with a tenant's own fields, which stand in `extra`.
+    """A mapping with a tenant's own fields, which stand in `extra`, and with its code tables.
 
     SpecError names a field that is written by another one, or a model without `extra`.
     """
 
-    def __init__(self, base: Mapped[M], own: Sequence[CustomField]):
+    def __init__(
+        self,
+        base: Mapped[M],
+        own: Sequence[CustomField],
+        codes: Mapping[str, Mapping[str, str]] = _NONE,
+    ):
         super().__init__(base.model, base.rows)
+        self._context = Context(codes=codes)
         self._base = base
         self._own = [(each, each.row) for each in own]
         self._names = frozenset(each.name for each in own)
@@ -53,12 +62,26 @@ class Overlaid(Mapped[M], Generic[M]):
     @property
     def readings(self) -> tuple[Any, ...]:
         """All that `read` depends on beside the record."""
-        return (*self._base.readings, tuple(one for one, _ in self._own))
+        return (*self._base.readings, *self._told())
 
     @cached_property
     def fingerprint(self) -> str:
         """24 letters, other ones when `read` would do something else."""
-        return fingerprint((self._base.fingerprint, tuple(one for one, _ in self._own)))
+        return fingerprint((self._base.fingerprint, *self._told()))
+
+    def _told(self) -> tuple[Any, ...]:
+        codes = {name: sorted(pairs.items()) for name, pairs in sorted(self._context.codes.items())}
+        return tuple(one for one, _ in self._own), codes
+
+    def read(self, value: Any, context: Context | None = None) -> M:
+        """As the page's, through the tenant's code tables."""
+        return super().read(value, context or self._context)
+
+    def write(
+        self, model: M, base: M | None = None, context: Context | None = None
+    ) -> dict[str, Any]:
+        """As the page's, through the tenant's code tables."""
+        return super().write(model, base, context or self._context)
 
     @property
     def owned_paths(self) -> tuple[str, ...]:
@@ -164,30 +187,49 @@ def overlaid(
     objects: Sequence[CustomObject],
     fields: Mapping[str, Sequence[CustomField]],
     model: type[msgspec.Struct],
+    codes: Mapping[str, Mapping[str, str]] = _NONE,
 ) -> Provider:
-    """The page with a tenant's own objects, and with custom fields by the names of resources.
+    """The page with a tenant's own objects, custom fields by the names of resources, and code
+    tables by their names.
 
     Records of objects are read as `model`, which has `id`, `object` and `extra`. SpecError names
     what does not fit the page, NotFound a resource that it has not.
     """
-    resources = {one.name: one for one in page.resources}
-    for each in objects:
-        if each.name in resources:
+    known = {name for one in page.resources if one.maps for name in one.maps.tables}
+    for name in codes:
+        if name not in known:
             raise SpecError(
-                f"CustomObject {each.name!r}: {page.slug} has a resource of this name; take another"
+                f"{page.slug} has no code table {name!r}.{did_you_mean(name, known)}"
+                f" It has: {', '.join(sorted(known)) or 'none'}."
             )
-        resources[each.name] = _resource(page, each, model, fields.get(each.name, ()))
-    added = {each.name for each in objects}
-    for name, own in fields.items():
-        if name in added or not own:
-            continue
-        resource = resources.get(name) or page.resource(name)
-        if resource.maps is None:
+    added = {each.name: each for each in objects}
+    for name in fields.keys() - added.keys():
+        page.resource(name)
+    resources = [_laid(page, one, fields.get(one.name, ()), codes) for one in page.resources]
+    for name, each in added.items():
+        if any(one.name == name for one in page.resources):
             raise SpecError(
-                f"{page.slug} {name} is kept raw, so that it has no place for custom fields"
+                f"CustomObject {name!r}: {page.slug} has a resource of this name; take another"
             )
-        resources[name] = replace(resource, maps=Overlaid(resource.maps, own))
-    return replace(page, resources=list(resources.values()))
+        resources.append(_resource(page, each, model, fields.get(name, ())))
+    return replace(page, resources=resources)
+
+
+def _laid(
+    page: Provider,
+    resource: Resource,
+    own: Sequence[CustomField],
+    codes: Mapping[str, Mapping[str, str]],
+) -> Resource:
+    maps = resource.maps
+    if maps is None:
+        if own:
+            raise SpecError(
+                f"{page.slug} {resource.name} is kept raw: it has no place for custom fields"
+            )
+        return resource
+    its = {name: codes[name] for name in codes if name in maps.tables}
+    return replace(resource, maps=Overlaid(maps, own, its)) if own or its else resource
 
 
 def _resource(

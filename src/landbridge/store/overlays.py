@@ -1,4 +1,4 @@
-"""Overlays: the fields and objects that tenants added at their providers, as data."""
+"""Overlays: the fields and objects that tenants added at their providers, and their code tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from landbridge.store.sql import Sql
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """One custom field of a resource, or with an empty `field` the custom object itself.
+    """One custom field of a resource, or with an empty `field` the custom object itself; without a
+    resource the code table `field`, whose facts are its lines.
 
     `whole`: it holds for all connections of its tenant to the provider, not for one alone.
     """

@@ -25,7 +25,7 @@ CREATE TABLE lb.overlay (
 )
 
 COMMENT ON TABLE lb.overlay IS
-'What a tenant added at its provider: a custom field of a resource, or a custom object (field empty). connection: the one that it holds for; empty: all of the tenant to this provider.'
+'What a tenant added at its provider: a custom field of a resource, a custom object (field empty) or a code table (resource empty; facts: our word for each code). connection: the one that it holds for; empty: all of the tenant to this provider.'
 
 ALTER TABLE lb.intent
     ADD COLUMN seen jsonb,
