@@ -212,14 +212,14 @@ class ByNumber:
         the order of changes it would be elsewhere). After it was begun anew twice the key alone
         counts, as there are records that are never the same twice."""
         fetched = [row for row in rows if isinstance(row, Fetched)]
+        keys = {key for key, _ in self.trail}
         if self._anew > 1:
-            keys = {key for key, _ in self.trail}
             return any(row.key in keys for row in fetched)
-        return any((row.key, _mark(row)) in self.trail for row in fetched)
+        return any(row.key in keys and (row.key, _mark(row)) in self.trail for row in fetched)
 
     def _moved(self, shown: _Shown) -> Portion:
         lost = not shown.rows and self.begun
-        known = set(self.trail)
+        known, keys = set(self.trail), {key for key, _ in self.trail}
         fetched: dict[str, Fetched] = {}
         for row in shown.rows:
             if isinstance(row, Fetched):
@@ -227,13 +227,17 @@ class ByNumber:
         self.passed = shown.end
         if self.passed > self._furthest:
             self._furthest, self._returns = self.passed, 0
-        marked = [(row.key, _mark(row)) for row in fetched.values()]
-        self.trail = marked[-_TRAIL:] or self.trail
+        latest = [*fetched.values()][-_TRAIL:]
+        self.trail = [(row.key, _mark(row)) for row in latest] or self.trail
         while len(self.trail) > 1 and sum(len(key) for key, _ in self.trail) > _TRAIL_LETTERS:
             self.trail.pop(0)
         return Portion(
             response=shown.response,
-            found=[row for row in fetched.values() if (row.key, _mark(row)) not in known],
+            found=[
+                row
+                for row in fetched.values()
+                if row.key not in keys or (row.key, _mark(row)) not in known
+            ],
             unreadable=[row for row in shown.rows if isinstance(row, Unreadable)],
             last=shown.last,
             empty=not shown.rows,
