@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 GROWING = ("runtime", "demo", "test", "check")
 """The locks of which each contains the one before it."""
-BENCH = ("bench-dlt",)
+BENCH = ("bench-airbyte", "bench-dlt", "bench-singer")
 """Tools that `make bench` compares with, each for an environment of its own."""
 LOCKS = ("uv", *GROWING, "peers", *BENCH)
 

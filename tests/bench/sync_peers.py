@@ -29,7 +29,11 @@ class Peer:
     script: str
 
 
-PEERS = (Peer(name="dlt", script="dlt_pipeline.py"),)
+PEERS = (
+    Peer(name="dlt", script="dlt_pipeline.py"),
+    Peer(name="singer", script="singer_pipeline.py"),
+    Peer(name="airbyte", script="airbyte_pipeline.py"),
+)
 
 
 async def environment(peer: Peer) -> Path:

@@ -116,6 +116,17 @@ async def test_a_page_is_unchanged_when_each_record_is_there_as_it_was(db: Datab
     assert await records.unchanged(db, STREAM, {"é": digests["é"]})
 
 
+async def test_the_commit_of_a_page_alone_waits_for_no_disk(db: Database) -> None:
+    async with db.transaction() as tx:
+        await syncs.add(
+            tx, environment="test", tenant="acme", connection="con_1", resources=["invoice"]
+        )
+        await syncs.step(tx, STREAM, "run_1", cursor={}, reading="")
+        assert await tx.driver.fetchval("SHOW synchronous_commit") == "off"
+    async with db.transaction() as tx:
+        assert await tx.driver.fetchval("SHOW synchronous_commit") == "on"
+
+
 async def test_what_a_listing_did_not_meet_is_missing_in_its_scope_only(db: Database) -> None:
     async with db.transaction() as tx:
         await records.apply(tx, STREAM, [incoming("a", 1), incoming("b", 2)], scope="cal/1")

@@ -55,6 +55,8 @@ _CURSOR = Sql(
     """,
 )
 
+# The commit waits for no disk. A crash of the server loses the last pages, their place with them;
+# whatever is committed later is on the disk no sooner than they are.
 _STEP = Sql(
     "syncs.step",
     """
@@ -68,7 +70,8 @@ _STEP = Sql(
                        ELSE '' END
     WHERE environment = :environment AND tenant = :tenant AND connection = :connection
       AND resource = :resource
-    RETURNING reading = '' AS mixed, lb.now() AS at
+    RETURNING reading = '' AS mixed, lb.now() AS at,
+        set_config('synchronous_commit', 'off', true)
     """,
 )
 
@@ -236,7 +239,7 @@ async def step(
     parked: int = 0,
 ) -> tuple[bool, datetime]:
     """Stores the cursor behind a page, in the page's own transaction, and adds the page to what the
-    run did.
+    run did. The commit of this transaction does not wait for the disk.
 
     `reading` is the mapping that read the page. Gives whether other records of the stream were read
     by another one, so that they have to be read again, and the present. NotFound: the connection
