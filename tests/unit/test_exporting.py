@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import fields
 
 from landbridge.errors import InvalidInput, RecordError
 from landbridge.exporting import FORMATS, columns_of, open_sink, row_of
@@ -18,6 +19,7 @@ from landbridge.models import KINDS, Address, Model, write_json
 from landbridge.models.accounting import TaxComponent, TaxRate
 from landbridge.models.calendar import Event, Moment
 from landbridge.models.payments import Customer
+from landbridge.spec import CustomField, Overlaid, Resource, map_from, read_only, text, via
 from landbridge.store.records import Stored
 
 AT = datetime(2026, 11, 27, 9, tzinfo=UTC)
@@ -31,6 +33,14 @@ ADA = Customer(
 )
 
 
+def resource(model: type[Model] | None) -> Resource:
+    """A resource that is read as this model."""
+    if model is None:
+        return Resource(name="thing", path="/things", key="id")
+    needed = {one.name: via(read=len, paths=["x"]) for one in fields(model) if one.required}
+    return Resource(name="thing", path="/things", key="id", maps=map_from(model, **needed))
+
+
 def stored(model: Model, **more: Any) -> Stored:
     values: dict[str, Any] = {
         "environment": "test", "tenant": "acme", "connection": "con_1", "resource": "thing",
@@ -42,7 +52,7 @@ def stored(model: Model, **more: Any) -> Stored:
 
 
 def written(format: str, *models: Model, raw: bool = False) -> bytes:
-    columns = columns_of(type(models[0]), raw=raw)
+    columns = columns_of(resource(type(models[0])), raw=raw)
     target = BytesIO()
     sink = open_sink(format, target, columns)
     sink.write([row_of(columns, stored(model)) for model in models])
@@ -52,12 +62,12 @@ def written(format: str, *models: Model, raw: bool = False) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_model_has_a_column_for_each_field(kind: str) -> None:
-    columns = columns_of(KINDS[kind], raw=True)
+    columns = columns_of(resource(KINDS[kind]), raw=True)
     target = BytesIO()
     open_sink("parquet", target, columns).close(since=0)
     names = pq.read_schema(BytesIO(target.getvalue())).names
-    fields = [one.name for one in msgspec.structs.fields(KINDS[kind])]
-    assert names == ["_connection", "_key", "_changed_at", "_deleted_at", *fields, "_raw"]
+    names_of = [one.name for one in fields(KINDS[kind])]
+    assert names == ["_connection", "_key", "_changed_at", "_deleted_at", *names_of, "_raw"]
 
 
 def test_decimals_and_lists_of_parts_are_exact() -> None:
@@ -72,7 +82,7 @@ def test_decimals_and_lists_of_parts_are_exact() -> None:
 
 
 def test_rows_are_as_python_has_them() -> None:
-    columns = columns_of(Customer, raw=False)
+    columns = columns_of(resource(Customer))
     row = row_of(columns, stored(ADA))
     assert (row["_connection"], row["_key"], row["_changed_at"]) == ("con_1", "cus_1", AT)
     assert row["_deleted_at"] is None
@@ -80,7 +90,7 @@ def test_rows_are_as_python_has_them() -> None:
     assert row["address"]["city"] == "Graz"
     assert row["extra"] == {"tier": "gold", "seats": 4}
     assert "_raw" not in row
-    assert row_of(columns_of(None, raw=False), stored(ADA))["_raw"] == '{"a": 1}'
+    assert row_of(columns_of(resource(None)), stored(ADA))["_raw"] == '{"a": 1}'
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow"])
@@ -116,5 +126,47 @@ def test_a_time_on_the_wall_gets_no_zone() -> None:
 
 def test_another_format_is_refused_with_the_nearest() -> None:
     with pytest.raises(InvalidInput, match="Did you mean 'parquet'"):
-        open_sink("parqet", BytesIO(), columns_of(TaxRate, raw=False))
+        open_sink("parqet", BytesIO(), columns_of(resource(TaxRate)))
     assert "parquet" in FORMATS
+
+
+def test_a_custom_field_has_a_typed_column() -> None:
+    own = [
+        CustomField(name="tier", path="tier"),
+        CustomField(name="seats", path="seats", word="integer"),
+        CustomField(name="rate", path="rate", word="decimal"),
+        CustomField(name="tags", path="tags", word="texts"),
+        CustomField(name="since", path="since", word="unix"),
+    ]
+    maps = Overlaid(map_from(Customer, id=read_only(text("id"))), own)
+    value = {"id": "1", "seats": 4, "rate": "1.50", "tags": ["a"], "since": 1_700_000_000}
+    columns = columns_of(Resource(name="thing", path="/things", key="id", maps=maps))
+    target = BytesIO()
+    sink = open_sink("parquet", target, columns)
+    sink.write([row_of(columns, stored(maps.read(value)))])
+    sink.close(since=0)
+    (row,) = pq.read_table(BytesIO(target.getvalue())).to_pylist()
+    assert {name: row[f"extra__{name}"] for name in ("tier", "seats", "rate", "tags")} == {
+        "tier": None,
+        "seats": 4,
+        "rate": Decimal("1.50"),
+        "tags": ["a"],
+    }
+    assert row["extra__since"] == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("decimal", "much"), ("date", "2026"), ("integer", "7")]
+)
+def test_what_an_earlier_mapping_stored_is_named(word: str, value: str) -> None:
+    own = [CustomField(name="own", path="own", word=word)]
+    maps = Overlaid(map_from(Customer, id=read_only(text("id"))), own)
+    columns = columns_of(Resource(name="thing", path="/things", key="id", maps=maps))
+
+    def export() -> None:
+        sink = open_sink("parquet", BytesIO(), columns)
+        sink.write([row_of(columns, stored(Customer(id="cus_1", extra={"own": value})))])
+        sink.close(since=0)
+
+    with pytest.raises(RecordError, match="landbridge remap con_1"):
+        export()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import combinations
+from types import ModuleType
 from typing import Any
 
 from landbridge.models.payments import Customer
@@ -35,6 +36,16 @@ def shout(how: str) -> Callable[[Any], str]:
     return read
 
 
+def through_a_module(how: str) -> Callable[[Any], str]:
+    """A user's function that calls one of another module of theirs."""
+    words = ModuleType("theirs.words")
+    exec(f"def louder(found):\n    return found.{how}()\n", words.__dict__)  # noqa: S102
+    module: dict[str, Any] = {"__name__": "theirs.pages", "words": words}
+    exec("def read(record):\n    return words.louder(record['name'])\n", module)  # noqa: S102
+    read: Callable[[Any], str] = module["read"]
+    return read
+
+
 def test_equal_mappings_have_equal_ones_however_they_write() -> None:
     both = map_to(Customer, id=read_only(text("id")), name=text("name"))
     assert made().fingerprint == made().fingerprint == both.fingerprint
@@ -49,10 +60,13 @@ def test_each_difference_in_reading_makes_another() -> None:
         made(name=first_of(text("title"), text("name"))),
         made(name=via(read=shout("upper"), paths=["name"])),
         made(name=via(read=shout("title"), paths=["name"])),
+        made(name=via(read=through_a_module("upper"), paths=["name"])),
+        made(name=via(read=through_a_module("title"), paths=["name"])),
+        made(name=via(read=shout("lower"), paths=["name"])),
     ]
     assert all(a.fingerprint != b.fingerprint for a, b in combinations(different, 2))
-    again = made(name=via(read=shout("upper"), paths=["name"]))
-    assert again.fingerprint == different[-2].fingerprint
+    again = made(name=via(read=shout("lower"), paths=["name"]))
+    assert again.fingerprint == different[-1].fingerprint
 
 
 def test_another_process_has_the_same_ones() -> None:

@@ -63,8 +63,7 @@ def export(
         from landbridge.cli.connections import find
 
         found = await find(bridge, connection)
-        maps = bridge.page(found).resource(resource).maps
-        columns = columns_of(maps.model if maps else None, raw=raw)
+        columns = columns_of(bridge.page(found).resource(resource), raw=raw)
         count = number = 0
         with _target(to, text=format == "ndjson") as target:
             sink = open_sink(format, target, columns)

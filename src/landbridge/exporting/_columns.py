@@ -12,7 +12,9 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
+from landbridge.errors import RecordError
 from landbridge.models.calendar import Moment
+from landbridge.spec import CustomField, Overlaid, Resource
 from landbridge.store.records import Stored
 
 
@@ -39,6 +41,7 @@ OWN = (
 RAW = Column(name="_raw", word="text")
 """The record as its provider sent it."""
 
+_EXTRA = "extra__"
 _WORDS: Mapping[Any, str] = {
     str: "text",
     int: "integer",
@@ -55,15 +58,35 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def columns_of(model: type[msgspec.Struct] | None, *, raw: bool) -> tuple[Column, ...]:
-    """The columns of an export of this model; without one the raw record is all there is."""
-    own = OWN if model is None else (*OWN, *_of_struct(model))
-    return (*own, RAW) if raw or model is None else own
+def columns_of(resource: Resource, *, raw: bool = False) -> tuple[Column, ...]:
+    """The columns of an export of a resource, as its connection's page has it.
+
+    Each custom field that is set has one beside `extra`, called `extra__` and its name. Without a
+    model, or with `raw`, the last one is `RAW`.
+    """
+    maps = resource.maps
+    if maps is None:
+        return (*OWN, RAW)
+    custom = [_custom(field) for field in maps.own] if isinstance(maps, Overlaid) else []
+    every = (*OWN, *_of_struct(maps.model), *custom)
+    return (*every, RAW) if raw else every
 
 
 def row_of(columns: Sequence[Column], record: Stored) -> dict[str, Any]:
-    """A record's values by column: text, int, bool, Decimal, date, datetime, dicts and lists."""
-    row = _values(columns, record.unified or {})
+    """A record's values by column: text, int, bool, Decimal, date, datetime, dicts and lists.
+
+    RecordError: it was stored by another mapping than that of the columns, and is not read again
+    yet.
+    """
+    told = record.unified or {}
+    extra = {f"{_EXTRA}{name}": value for name, value in told.get("extra", {}).items()}
+    try:
+        row = _values(columns, {**told, **extra})
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        raise RecordError(
+            f"{record.resource} {record.key} does not fit its columns: it is not read by the"
+            f" present mapping yet; do that by: landbridge remap {record.connection}"
+        ) from None
     row["_connection"] = record.connection
     row["_key"] = record.key
     row["_changed_at"] = record.changed_at
@@ -71,6 +94,13 @@ def row_of(columns: Sequence[Column], record: Stored) -> dict[str, Any]:
     if RAW in columns:
         row["_raw"] = record.raw.decode(errors="replace")
     return row
+
+
+def _custom(field: CustomField) -> Column:
+    name = f"{_EXTRA}{field.name}"
+    if field.word == "texts":
+        return Column(name=name, word="list", inner=(Column(name="item", word="text"),))
+    return Column(name=name, word="instant" if field.word == "unix" else field.word)
 
 
 def _of_struct(model: type[msgspec.Struct]) -> tuple[Column, ...]:

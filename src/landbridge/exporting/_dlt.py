@@ -63,7 +63,7 @@ def dlt_resource(
     async def _batches(opened: Landbridge, since: int | None) -> _Batches:
         found = await opened.connection(connection, environment=environment)
         chosen = opened.page(found).resource(resource)
-        columns = columns_of(chosen.maps.model if chosen.maps else None, raw=raw)
+        columns = columns_of(chosen, raw=raw)
         async for batch in opened.export(found, resource, since=since, anew=True):
             yield columns, batch
 

@@ -94,9 +94,12 @@ class _Tables:
         rows = [_flat(self._columns, row) for row in self._rows]
         try:
             batch = self._arrow.RecordBatch.from_pylist(rows, schema=self._schema)
-        except self._arrow.ArrowInvalid as error:
+        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             keys = f"{rows[0]['_key']} to {rows[-1]['_key']}"
-            raise RecordError(f"the records {keys} do not fit their columns: {error}") from None
+            raise RecordError(
+                f"the records {keys} do not fit their columns ({error}); if the mapping changed, do"
+                f" first: landbridge remap {rows[0]['_connection']}"
+            ) from None
         self._writer.write_batch(batch)
         self._rows, self._size = [], 0
 

@@ -1,8 +1,8 @@
 """What a mapping is, in a few letters: other letters when it would read a record otherwise.
 
 Rows are functions, so their code is looked at: instructions, constants, what they closed over and
-the functions they call by name. Letters that differ for no reason cost a reading; another version
-of Python is such a reason.
+the functions they call by name, also through a module of the same package. Letters that differ for
+no reason cost a reading; another version of Python is such a reason.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from re import Pattern
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import msgspec
@@ -68,10 +68,15 @@ def _of_function(function: FunctionType) -> Iterator[Any]:
     yield from (function.__code__, function.__defaults__, function.__kwdefaults__)
     for cell in function.__closure__ or ():
         yield cell.cell_contents
-    for name in sorted(_names(function.__code__)):
+    names = sorted(_names(function.__code__))
+    own = (function.__module__ or "").partition(".")[0]
+    for name in names:
         called = function.__globals__.get(name)
         if isinstance(called, FunctionType | Mapping | Pattern | tuple | frozenset | str | int):
             yield called
+        elif isinstance(called, ModuleType) and called.__name__.partition(".")[0] == own:
+            inner = (getattr(called, each, None) for each in names)
+            yield from (each for each in inner if isinstance(each, FunctionType))
 
 
 def _names(code: CodeType) -> set[str]:

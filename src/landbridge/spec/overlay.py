@@ -60,6 +60,11 @@ class Overlaid(Mapped[M], Generic[M]):
         )
 
     @property
+    def own(self) -> tuple[CustomField, ...]:
+        """The tenant's fields."""
+        return tuple(one for one, _ in self._own)
+
+    @property
     def readings(self) -> tuple[Any, ...]:
         """All that `read` depends on beside the record."""
         return (*self._base.readings, *self._told())
@@ -71,7 +76,7 @@ class Overlaid(Mapped[M], Generic[M]):
 
     def _told(self) -> tuple[Any, ...]:
         codes = {name: sorted(pairs.items()) for name, pairs in sorted(self._context.codes.items())}
-        return tuple(one for one, _ in self._own), codes
+        return self.own, codes
 
     def read(self, value: Any, context: Context | None = None) -> M:
         """As the page's, through the tenant's code tables."""
