@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from landbridge.app.bridge import Landbridge
 from landbridge.client import Client
 from landbridge.engine import push
 from landbridge.engine.connect import connect
@@ -29,7 +30,7 @@ from landbridge.store.database import Database
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator
-from landbridge.vault import Vault
+from landbridge.vault import Vault, new_key
 from tests.engine.conftest import free
 from tests.engine.test_pull import join
 from tests.engine.test_push import promise, pusher
@@ -277,3 +278,31 @@ async def test_a_code_table_holds_for_what_is_stored_and_a_line_lets_records_out
     assert await custom.remove_codes(shop, "currencies", ["zzz"]) == len(others) + 1
     assert await custom.remove_codes(shop, "currencies") == 0
     assert await custom.list(shop) == ()
+
+
+async def test_a_connection_that_was_looked_up_before_is_pulled_and_remapped_by_the_present_fields(
+    database_url: str, stripe: Control
+) -> None:
+    made = Landbridge.from_env(
+        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
+    )
+    async with made as bridge:
+        joined = await bridge.connect(
+            "stripe", tenant="acme", credentials={"key": KEY}, settings={"base": stripe.url}
+        )
+        connection = joined.connection
+        await bridge.pull(connection, ["customer"])
+        await bridge.custom.set_field(
+            connection, "customer", "prefix", path="invoice_prefix", access="read"
+        )
+        await bridge.remap(connection, ["customer"])
+        assert all(
+            extra["prefix"] for extra in (await extras(bridge.db, connection, "customer")).values()
+        )
+        key = min(await extras(bridge.db, connection, "customer"))
+        stripe.patch(f"objects/customers/{key}", set={"invoice_prefix": "NEW"})
+        await bridge.pull(connection, ["customer"])
+        assert (await extras(bridge.db, connection, "customer"))[key]["prefix"] == "NEW"
+        await bridge.custom.set_object(connection, "ware", path="/v1/products", like="customer")
+        assert (await bridge.pull(connection, ["ware"]))["ware"].changed == 3
+        assert len([one async for one in bridge.records(connection, "ware")]) == 3

@@ -276,6 +276,10 @@ class Landbridge(Linking, Consenting):
             )
         return found
 
+    async def _anew(self, connection: Connection) -> Connection:
+        """The connection as it is now: what its tenant added may have changed since."""
+        return await self.connection(connection.id, environment=connection.environment)
+
     async def connections(
         self, *, tenant: str | None = None, environment: str | None = None
     ) -> list[Connection]:
@@ -295,6 +299,7 @@ class Landbridge(Linking, Consenting):
         waits for its turn. `on_progress` gets a resource's name and its totals after each page.
         Raises what stopped a pull; pages that were pulled before are kept.
         """
+        connection = await self._anew(connection)
         provider = self.page(connection)
         named = [provider.resource(name).name for name in resources]
         done: dict[str, Totals] = {}
@@ -314,6 +319,7 @@ class Landbridge(Linking, Consenting):
         No call is made. Where the unified form differs a change is told. Workers do this by
         themselves when a mapping changed; here it is done in this process.
         """
+        connection = await self._anew(connection)
         page = self.page(connection)
         named = [page.resource(name).name for name in resources]
         if not named:
@@ -389,7 +395,8 @@ class Landbridge(Linking, Consenting):
         self, connection: Connection, resource: str, *, deleted: bool = False
     ) -> AsyncIterator[Stored]:
         """The records of a resource in the order of their keys, read in pages as you go."""
-        stream = stream_of(connection, self.page(connection).resource(resource).name)
+        chosen = self.page(await self._anew(connection)).resource(resource)
+        stream = stream_of(connection, chosen.name)
         after = ""
         while True:
             page = await records.read(self.db, stream, after=after, most=500, deleted=deleted)
@@ -415,7 +422,7 @@ class Landbridge(Linking, Consenting):
         `since`, or has none since the resource is kept raw: InvalidInput, or with `anew` a whole
         export. `landbridge.exporting` makes files of batches, and a resource for dlt.
         """
-        chosen = self.page(connection).resource(resource)
+        chosen = self.page(await self._anew(connection)).resource(resource)
         if since is not None and chosen.maps is None:
             if not anew:
                 raise InvalidInput(
