@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,11 +16,11 @@ import msgspec
 from landbridge.engine.replay import discard, replay
 from landbridge.store import parked
 from landbridge.wire import Request
-from tests.faults.paged import BASE, PAGED, SIZE, Source
+from tests.faults.paged import BASE, PAGED, SIZE, SWEPT_CALLS, Source, swept
 from tests.faults.paged_stage import Stage, stage
 from tests.rows import RowResult, Trial, row
 
-_PAGES = 15
+_PAGES = 9
 
 
 class Diff:
@@ -197,6 +197,58 @@ async def _one_is_restored(here: Faulty) -> None:
     here.stage.found["restored: missed"] += [tuple(each) for each in told] != [come, go, come]
 
 
+async def _found_by_sweep(here: Faulty) -> None:
+    """Of the deletions in a list that is followed nothing tells: they are found within three turns
+    of the sweep, while records are written and others come back, and within its calls."""
+    stage, source = _swept(here), here.source
+    await stage.pull()
+    gone = source.rng.sample(sorted(source.rows), 3)
+    kept = source.rows[gone[0]]
+    for key in gone:
+        source.remove(key, told=False)
+    turns, steps = 0, 0
+    turned_at = None
+    while turns < 3 and steps < 2 * _PAGES:
+        source.write()
+        source.pass_by(3600)
+        await stage.pull()
+        before, looked = source.calls, stage.found["looked up"]
+        done = await stage.sweep()
+        made = source.calls - before - (stage.found["looked up"] - looked)
+        here.stage.found["calls beyond the budget: false"] += made > SWEPT_CALLS + 1
+        turns, steps = turns + (done.turned_at != turned_at), steps + 1
+        turned_at = done.turned_at
+    here.stage.found["not swept: missed"] += turns < 3
+    await stage.check("swept")
+    source.removed.discard(gone[0])
+    source.rows[gone[0]] = {**kept, "at": int(source.time)}
+    source.pass_by(3600)
+    await stage.pull()
+    here.stage.found["restored: missed"] += gone[0] not in await stage.held()
+    await here.stage.begin_anew()
+    await here.stage.pull()
+
+
+async def _scope_is_reduced_under_a_sweep(here: Faulty) -> None:
+    """The sweep finds most records gone, each of them, and asks."""
+    stage = _swept(here)
+    await stage.pull()
+    some = {key for key in here.source.rows if here.source.rng.random() < 0.4}
+    here.source.hides = lambda each: each["id"] in some
+    until = here.source.calls + 4 * _PAGES
+    ends = {(await stage.sweep()).turned_at}
+    while len(ends) < 3 and here.source.calls < until:
+        ends.add((await stage.sweep()).turned_at)
+    here.stage.found["not swept: missed"] += len(ends) < 3
+    here.source.hides = lambda _each: False
+    await stage.check("swept with a reduced scope")
+    await _dismissed(here)
+
+
+def _swept(here: Faulty) -> Stage:
+    return replace(here.stage, resource=swept)
+
+
 async def _dismissed(here: Faulty) -> None:
     """One question waits, however often the listing was made; it is answered with no."""
     questions = await here.questions()
@@ -221,4 +273,6 @@ FAULTS: dict[str, Callable[[Faulty], Awaitable[Any]]] = {
     "many deleted": _many_are_deleted,
     "merged": _two_are_merged,
     "restored": _one_is_restored,
+    "deletions that only a sweep sees": _found_by_sweep,
+    "scope reduced under a sweep": _scope_is_reduced_under_a_sweep,
 }

@@ -26,6 +26,7 @@ from landbridge.spec import (
     Provider,
     Resource,
     SinceHeader,
+    Sweep,
     map_to,
     read_only,
     text,
@@ -79,6 +80,15 @@ told = rows(
 entered = rows(
     "entered", page=_KEYS, since=CreatedSince(param="since", stamp="at", overlap=_OVERLAP)
 )
+SWEPT_CALLS = 4
+"""Calls an hour that may look for deletions."""
+swept = rows(
+    "swept",
+    page=_NUMBERS,
+    since=SinceHeader(overlap=_OVERLAP),
+    one="/swept/{id}",
+    sweep=Sweep(calls=24 * SWEPT_CALLS),
+)
 listed = rows("listed", page=_KEYS, one="/listed/{id}")
 PAGED = Provider(
     slug="paged",
@@ -87,7 +97,7 @@ PAGED = Provider(
     checked="2026-11-27",
     auth=ApiKey(fields=[Field(name="key", label="Key")]),
     base=BASE,
-    resources=[numbered, fixed, told, entered, listed],
+    resources=[numbered, fixed, told, entered, swept, listed],
 )
 
 
@@ -215,7 +225,7 @@ class Source:
             case [_, _]:
                 return self._say(404, {"error": "there is no such row"})
         seen = [row for row in shown.values() if not self.unlisted(row)]
-        if path in (["numbered"], ["fixed"]):
+        if path in (["numbered"], ["fixed"], ["swept"]):
             return self._numbered(seen, query, request.headers.get("If-Modified-Since"))
         return self._behind(sorted(seen, key=lambda row: (-row["at"], row["id"])), query)
 

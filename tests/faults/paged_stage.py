@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Any
 from urllib.parse import parse_qsl
 
 from landbridge.client import Client
@@ -17,11 +18,13 @@ from landbridge.client.guard import Guard
 from landbridge.clock import SystemClock
 from landbridge.engine.connect import base_of, connect
 from landbridge.engine.pull import Hold, Puller, stream_of
-from landbridge.errors import LandbridgeError
+from landbridge.engine.sweep import Sweeper
+from landbridge.errors import LandbridgeError, Unreachable
 from landbridge.spec import Provider, Resource
-from landbridge.store import due, records
+from landbridge.store import due, records, sweeps
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
+from landbridge.store.sweeps import Sweeping
 from landbridge.store.syncs import Stream
 from landbridge.testing.asgi import Call, application
 from landbridge.testing.running import in_thread
@@ -44,6 +47,7 @@ class Stage:
     page: Provider
     resource: Resource
     puller: Puller
+    sweeper: Sweeper
     connection: Connection
     found: Counter[str] = field(default_factory=Counter)
 
@@ -76,10 +80,22 @@ class Stage:
         )
         asked = [claim for claim in claims if claim.kind == "fetch"]
         for claim in asked:
-            key = claim.args["key"]
-            await self.puller.one(self.connection, self.resource.name, key, hold=hold or unfenced)
+            resource, key = claim.args["resource"], claim.args["key"]
+            await self.puller.one(self.connection, resource, key, hold=hold or unfenced)
         await due.settle(self.db, "row", done=claims)
+        self.found["looked up"] += len(asked)
         return len(asked)
+
+    async def sweep(self) -> Sweeping:
+        """An hour later: one step of the sweep, and the look-ups that it ordered."""
+        async with self.db.transaction() as tx:
+            await tx.execute("UPDATE landbridge.sync SET sweep = sweep - 'stepped_at'")
+        try:
+            done = await self.sweeper.step(self.connection, self.resource.name, hold=unfenced)
+        except Unreachable:
+            done = await sweeps.one(self.db, self.stream)
+        await self.look_up()
+        return done
 
     async def held(self) -> dict[str, str]:
         """The names of the records that are here, by key."""
@@ -142,13 +158,11 @@ async def stage(seed: int, page: Provider, resource: str, *, rows: int) -> Async
             settings={"base": base},
             every=None,
         )
-        puller = Puller(
-            db,
-            client,
-            provider=lambda _slug: page,
-            base=lambda page, connection: base_of(page, connection.settings),
-            clock=clock,
-        )
+        sources: dict[str, Any] = {
+            "provider": lambda _slug: page,
+            "base": lambda page, connection: base_of(page, connection.settings),
+            "clock": clock,
+        }
         yield Stage(
             source=source,
             db=db,
@@ -156,6 +170,7 @@ async def stage(seed: int, page: Provider, resource: str, *, rows: int) -> Async
             client=client,
             page=page,
             resource=page.resource(resource),
-            puller=puller,
+            puller=Puller(db, client, **sources),
+            sweeper=Sweeper(db, client, **sources),
             connection=joined.connection,
         )

@@ -63,6 +63,7 @@ class Kinds:
             Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
             parts.remapping.kind(),
             parts.backfilling.kind(),
+            parts.sweeper.kind(),
             Replaying(parts.db).kind(),
             Erasing(parts.db).kind(),
         ]

@@ -34,6 +34,7 @@ from landbridge.engine.refresh import Refresher
 from landbridge.engine.remap import Remapping
 from landbridge.engine.shadow import ShadowRecorder
 from landbridge.engine.shadows import Shadows
+from landbridge.engine.sweep import Sweeper
 from landbridge.errors import NotFound
 from landbridge.jobs import new_owner
 from landbridge.measures import HTTP_CONNECTIONS, Measures
@@ -70,6 +71,7 @@ class Parts:
     puller: Puller
     remapping: Remapping
     backfilling: Backfilling
+    sweeper: Sweeper
     pusher: Pusher
     deliveries: Deliveries
     intake: Intake
@@ -183,6 +185,7 @@ async def open_parts(
         puller=puller,
         remapping=Remapping(db, provider=provider),
         backfilling=Backfilling(db, client, provider=provider, base=base, clock=clock),
+        sweeper=Sweeper(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -17,6 +18,7 @@ from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
+from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import Applied, apply_page
@@ -141,7 +143,14 @@ class Backfilling:
                 reply = await signed.send(step)
                 continue
             applied = await apply_page(
-                self._db, stream, resource, step, keep=keep, began=began, hold=hold
+                self._db,
+                stream,
+                resource,
+                step,
+                keep=keep,
+                began=began,
+                hold=hold,
+                judge=partial(order_missing, listed_from=here.began_at),
             )
             began = applied.at or began
             reply = applied.wanted

@@ -9,7 +9,7 @@ from typing import Any
 
 from landbridge import ids
 from landbridge.engine import notices
-from landbridge.engine.orders import pull_job
+from landbridge.engine.orders import pull_job, sweep_job
 from landbridge.engine.pace import check_bounds
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput
@@ -125,6 +125,8 @@ async def begin(
             if name in paces
         ],
     )
+    swept = {one.name for one in provider.resources if one.sweep is not None}
+    await due.put(tx, [sweep_job(stream_of(connection, name)) for name in enabled if name in swept])
     if told:
         await notices.created(tx, connection)
 

@@ -7,6 +7,8 @@ that was withdrawn), nothing is asked for until a person has confirmed it.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from landbridge.engine.orders import fetch_job
 from landbridge.protocols import Page
 from landbridge.store import due, parked, records, syncs
@@ -30,12 +32,30 @@ def too_many(missing: int, held: int, *, whole: bool) -> bool:
     return missing > max(GUARD_LEAST, held * GUARD_SHARE)
 
 
-async def order_missing(tx: Tx, stream: Stream, page: Page) -> tuple[str, ...]:
+async def order_missing(
+    tx: Tx, stream: Stream, page: Page, *, listed_from: datetime | None = None
+) -> tuple[str, ...]:
     """The keys whose look-up is ordered, at the end of a full listing, in the page's transaction.
 
     None when nothing is missing, and none when so much is that it is parked for a person's word:
-    the notes of that listing are kept then, so that `confirm` knows what it missed. An earlier one
-    that is parked is over with this one.
+    the notes of that listing are kept then, so that `confirm` knows what it missed. What was stored
+    after `listed_from`, when the listing began, is not missing.
+    """
+    assert page.listing is not None
+    missing = await believed(tx, stream, page, listed_from=listed_from)
+    if missing is None:
+        return ()
+    await syncs.forget_listing(tx, stream, page.listing)
+    await due.put(tx, [fetch_job(stream, key) for key in missing])
+    return tuple(missing)
+
+
+async def believed(
+    tx: Tx, stream: Stream, page: Page, *, listed_from: datetime | None
+) -> list[str] | None:
+    """The keys that a listing did not meet; None: they are too many, and a person is asked.
+
+    What an earlier listing asked is over with this one.
     """
     assert page.listing is not None
     for earlier in await parked.supersede(
@@ -47,14 +67,14 @@ async def order_missing(tx: Tx, stream: Stream, page: Page) -> tuple[str, ...]:
         scope=page.scope,
     ):
         await syncs.forget_listing(tx, stream, earlier)
-    missing = await records.missing(tx, stream, listing=page.listing, scope=page.scope)
+    missing = await records.missing(
+        tx, stream, listing=page.listing, scope=page.scope, before=listed_from
+    )
     held = len(await records.versions(tx, stream, scope=page.scope)) if missing else 0
     if too_many(len(missing), held, whole=not page.scope):
         await _park(tx, stream, page, missing=len(missing), held=held)
-        return ()
-    await syncs.forget_listing(tx, stream, page.listing)
-    await due.put(tx, [fetch_job(stream, key) for key in missing])
-    return tuple(missing)
+        return None
+    return missing
 
 
 async def _park(tx: Tx, stream: Stream, page: Page, *, missing: int, held: int) -> None:

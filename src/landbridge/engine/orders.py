@@ -3,10 +3,13 @@ what is stored again."""
 
 from __future__ import annotations
 
+import zlib
 from datetime import timedelta
 
 from landbridge.store import due
 from landbridge.store.syncs import Stream
+
+_HOUR = 3600
 
 
 def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:
@@ -50,6 +53,23 @@ def backfill_job(stream: Stream) -> due.Job:
         target=stream.connection,
         key=f"{stream.connection}/{stream.resource}",
         args={"resource": stream.resource},
+    )
+
+
+def sweep_job(stream: Stream) -> due.Job:
+    """The work of looking for deleted records, some calls an hour; each stream at its own minute,
+    so that a provider is not asked for all of them at once."""
+    key = f"{stream.connection}/{stream.resource}"
+    return due.Job(
+        environment=stream.environment,
+        tenant=stream.tenant,
+        lane="pull",
+        kind="sweep",
+        target=stream.connection,
+        key=key,
+        args={"resource": stream.resource},
+        after=timedelta(seconds=zlib.crc32(key.encode()) % _HOUR),
+        repeat=f"every {_HOUR}s",
     )
 
 

@@ -49,6 +49,10 @@ Keep = Callable[[Tx, Page, Applied], Awaitable[datetime]]
 """Writes where a page ended and what it did, in its transaction; gives the present."""
 
 
+Judge = Callable[[Tx, Stream, Page], Awaitable[tuple[str, ...]]]
+"""Orders look-ups of what a listing did not meet, in the transaction of its last page."""
+
+
 async def apply_page(
     db: Database,
     stream: Stream,
@@ -58,13 +62,15 @@ async def apply_page(
     keep: Keep,
     began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
+    judge: Judge = order_missing,
     quiet: bool = False,
 ) -> Applied:
     """Stores a page in one transaction; the same page twice changes nothing the second time.
 
     `began` is an instant before its first request, by the database's clock. Which of two answers
     is the newer one nobody can tell when the reads overlapped: a record that was stored or parked
-    since then, and came otherwise now, is read again by itself. `quiet`: nothing new is expected,
+    since then, and came otherwise now, is read again by itself. `judge` decides, at the
+    end of a listing, which of what it did not meet is looked up. `quiet`: nothing new is expected,
     so it is looked first whether all is as it stands here, which costs less than to look at each.
     """
     _demand_small(stream, page)
@@ -84,7 +90,7 @@ async def apply_page(
             if met:
                 await syncs.see(tx, stream, listing=page.listing, keys=met)
             if page.listed_all:
-                missing += await order_missing(tx, stream, page)
+                missing += await judge(tx, stream, page)
         at = await keep(tx, page, applied)
     wanted = None if page.members is None else frozenset(page.members).difference(same)
     return replace(applied, missing=missing, wanted=wanted, at=at)

@@ -34,7 +34,8 @@ class Capability:
     incremental: str
     """How changes are followed: `events`, `created`, `since`, `token`; empty: by listing all."""
     deletes: str
-    """How deletions are seen: `events`, `status`, `token`, `never` (it has none), `listing`."""
+    """How deletions are seen: `events`, `status`, `token`, `sweep` (the list is read by
+    turns), `never` (it has none), `listing`."""
     webhooks: bool
     """Whether the provider tells about it by itself."""
     write: tuple[str, ...]
@@ -104,6 +105,8 @@ def _incremental(resource: Resource) -> str:
 
 
 def _deletes(resource: Resource) -> str:
+    if resource.sweep is not None:
+        return "sweep"
     match resource.since:
         case CreatedSince():
             return "never"

@@ -272,6 +272,7 @@ def _resource(
         continued=(),
         topics=(),
         deletes=(),
+        sweep=None,
         blank={},
         create=step(like.create) if mapped.written else None,
         update=step(like.update) if mapped.written else None,

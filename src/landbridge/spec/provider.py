@@ -36,6 +36,7 @@ __all__ = [
     "Quota",
     "Resource",
     "SinceHeader",
+    "Sweep",
     "SyncToken",
     "Write",
     "can_pull",
@@ -152,6 +153,23 @@ class SinceHeader:
 
 
 Incremental = EventFeed | CreatedSince | SinceHeader | SyncToken
+
+
+@fact
+class Sweep:
+    """Nothing tells of deletions: the list is read by turns, at most `calls` calls a day.
+
+    What two turns did not meet is asked for by itself, a call each, before it is deleted. A turn
+    takes as many calls as the list has pages, so a deletion is seen after three turns at the
+    latest: 24,000 records on pages of 100 are one turn a day with 240 calls.
+    """
+
+    calls: int = 240
+
+    def __post_init__(self) -> None:
+        """Refuses a sweep that never moves."""
+        if self.calls < 1:
+            raise SpecError(f"Sweep, calls: {self.calls} calls a day find nothing")
 
 
 @fact
@@ -311,6 +329,9 @@ class Resource:
     """Webhook and event topics about it; `customer.*` matches one more word."""
     deletes: Sequence[str] = ()
     """Topics that mean it was deleted."""
+    sweep: Sweep | None = None
+    """How deletions are looked for where nothing tells of them; None: something does, or there are
+    none."""
     within: str = ""
     """The resource whose records contain this one (a calendar for its events)."""
     format: Format = Format.JSON
@@ -363,7 +384,17 @@ class Resource:
             yield "marked: there is no `marker` to find it by"
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
+        if self.sweep:
+            yield from self._needless_sweep()
         yield from self._unclear_words()
+
+    def _needless_sweep(self) -> Iterator[str]:
+        if not (self.one and self.path):
+            yield "sweep: it needs `path` to list and `one` to ask for what is missing"
+        if self.since is None:
+            yield "sweep: without `since` all is listed each time, which sees deletions"
+        elif isinstance(self.since, SyncToken) or self.deletes:
+            yield "sweep: deletions are told, by events or by tokens"
 
     def _unclear_words(self) -> Iterator[str]:
         for topic in (*self.topics, *self.deletes):

@@ -236,6 +236,7 @@ _MISSING = Sql(
     WHERE record.environment = :environment AND record.tenant = :tenant
       AND record.connection = :connection AND record.resource = :resource
       AND record.scope = :scope AND record.deleted_at IS NULL
+      AND (:before::timestamptz IS NULL OR record.read_at < :before)
     EXCEPT
     SELECT met.key COLLATE "C" FROM lb.seen AS seen, unnest(seen.keys) AS met (key)
     WHERE seen.environment = :environment AND seen.tenant = :tenant
@@ -382,9 +383,17 @@ async def delete(tx: Tx, stream: Stream, keys: Sequence[str]) -> int:
     return gone
 
 
-async def missing(tx: Tx | Database, stream: Stream, *, listing: str, scope: str = "") -> list[str]:
-    """Keys that we hold and the listing did not meet."""
-    rows = await tx.fetch(_MISSING, **stream.binds(), listing=listing, scope=scope)
+async def missing(
+    tx: Tx | Database,
+    stream: Stream,
+    *,
+    listing: str,
+    scope: str = "",
+    before: datetime | None = None,
+) -> list[str]:
+    """Keys that we hold and the listing did not meet; those that were stored from `before` on are
+    not missing, as the listing may have passed their place by then."""
+    rows = await tx.fetch(_MISSING, **stream.binds(), listing=listing, scope=scope, before=before)
     return [row["key"] for row in rows]
 
 

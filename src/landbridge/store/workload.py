@@ -29,7 +29,8 @@ _CANCEL_READS = Sql(
     """
     WITH held AS MATERIALIZED (
         SELECT d.id FROM lb.due AS d
-        WHERE d.environment = :environment AND d.tenant = :tenant AND d.kind IN ('pull', 'fetch')
+        WHERE d.environment = :environment AND d.tenant = :tenant
+          AND d.kind IN ('pull', 'fetch', 'backfill', 'sweep')
           AND d.key >= :connection::text || '/' AND d.key < :connection::text || '0'
         ORDER BY d.environment COLLATE "C", d.tenant COLLATE "C", d.kind COLLATE "C",
                  d.key COLLATE "C"

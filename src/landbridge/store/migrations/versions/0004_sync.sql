@@ -6,11 +6,12 @@ ALTER TABLE lb.sync
     ADD COLUMN most interval,
     ADD COLUMN paused_at timestamptz,
     ADD COLUMN backfill jsonb,
+    ADD COLUMN sweep jsonb,
     ADD COLUMN reading text NOT NULL DEFAULT '',
     ADD COLUMN remapped jsonb
 
 COMMENT ON TABLE lb.sync IS
-'The standing order to pull a resource of a connection, and the cursor behind its last page. every: how far apart its pulls are at present, between least and most; null: it is pulled by hand alone. backfill: the last load beside its pulls, and how far it is. reading: the mapping that its records were read by, or are being read by again; empty: not one alone. remapped: how far that is; null: it is whole.'
+'The standing order to pull a resource of a connection, and the cursor behind its last page. every: how far apart its pulls are at present, between least and most; null: it is pulled by hand alone. backfill: the last load beside its pulls, and how far it is. sweep: how far the rolling look for deleted records is. reading: the mapping that its records were read by, or are being read by again; empty: not one alone. remapped: how far that is; null: it is whole.'
 
 CREATE TABLE lb.overlay (
     environment text NOT NULL,
