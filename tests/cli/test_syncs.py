@@ -53,3 +53,9 @@ def test_what_is_no_span_is_told(cli: Cli, shop: Shop) -> None:
         done = cli("syncs", "every", connection, span)
         assert done.status in (1, 2)
         assert said in done.err
+
+
+def test_sweeps_are_told_where_there_are_any(cli: Cli, shop: Shop) -> None:
+    connection = scheduled(cli, shop)
+    assert cli.ok("syncs", "sweeps", connection).out.startswith("nothing is swept")
+    assert cli.ok("syncs", "sweeps", connection, "--json").json == {"sweeps": []}

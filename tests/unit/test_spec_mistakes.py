@@ -30,6 +30,8 @@ from landbridge.spec import (
     Provider,
     Quota,
     Resource,
+    SinceHeader,
+    Sweep,
     Webhook,
     Write,
     constant,
@@ -269,6 +271,21 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
     ("Quota, limit: 0 allows nothing", lambda: Quota(limit=0)),
     ("Quota, per: 'minutes' is none of", lambda: Quota(limit=1, per="minutes")),
     ("Did you mean 'minute'?", lambda: Quota(limit=1, per="minutes")),
+    ("Sweep, calls: 0 calls a day find nothing", lambda: Sweep(calls=0)),
+    (
+        "Resource 'refund', sweep: without `since` all is listed each time",
+        lambda: resource(sweep=Sweep(), one="/refunds/{id}"),
+    ),
+    (
+        "Resource 'refund', sweep: it needs `path` to list and `one` to ask",
+        lambda: resource(sweep=Sweep(), since=SinceHeader()),
+    ),
+    (
+        "Resource 'refund', sweep: deletions are told, by events or by tokens",
+        lambda: resource(
+            sweep=Sweep(), since=SinceHeader(), one="/refunds/{id}", deletes=["refund.deleted"]
+        ),
+    ),
     (
         "Quota, scope: 'world' is none of account, app, tenant",
         lambda: Quota(limit=1, scope="world"),

@@ -9,6 +9,7 @@ import typer
 
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 from landbridge.cli.syncs_backfill import Id, Resources, backfill, backfills, cancel
+from landbridge.cli.syncs_sweeps import sweeps
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -21,6 +22,7 @@ syncs = noun("How often resources are pulled; pause, resume and backfill them.")
 syncs.command()(backfill)
 syncs.command()(backfills)
 syncs.command()(cancel)
+syncs.command()(sweeps)
 
 _COLUMNS = ["connection", "tenant", "resource", "state", "between", "every", "pulled_at", "next_at"]
 

@@ -18,11 +18,12 @@ from landbridge.engine.pull import Hold, Totals, stream_of
 from landbridge.errors import NotFound, did_you_mean
 from landbridge.resilience.quota import Rule, rules_of
 from landbridge.spec import Provider, Quota
-from landbridge.store import backfills, due, moment, schedules, syncs
+from landbridge.store import backfills, due, moment, schedules, sweeps, syncs
 from landbridge.store.backfills import Backfill
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.schedules import Pace, Schedule
+from landbridge.store.sweeps import Sweeping
 from landbridge.store.syncs import Stream
 
 
@@ -167,6 +168,16 @@ class Syncs:
         What they stored stays."""
         streams = await self._streams(connection, resources)
         return [stream.resource for stream in streams if await backfills.cancel(self._db, stream)]
+
+    async def sweeps(self, connection: Connection) -> Mapping[str, Sweeping]:
+        """How far the look for deletions is in each resource of a connection that is swept
+        (`Resource.sweep`) and has begun to be."""
+        return await sweeps.of_connection(
+            self._db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            connection=connection.id,
+        )
 
     async def _streams(self, connection: Connection, wanted: Sequence[str]) -> Sequence[Stream]:
         names = [
