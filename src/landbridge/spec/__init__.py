@@ -12,6 +12,7 @@ from landbridge.spec.auth import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.custom import *  # noqa: F403
 from landbridge.spec.entry import *  # noqa: F403
+from landbridge.spec.following import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
 from landbridge.spec.overlay import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403

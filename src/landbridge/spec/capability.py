@@ -3,16 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from landbridge.spec.following import CreatedSince, EventFeed, SinceHeader, SyncToken
 from landbridge.spec.paging import OnePage
-from landbridge.spec.provider import (
-    CreatedSince,
-    EventFeed,
-    Provider,
-    Resource,
-    SinceHeader,
-    SyncToken,
-    can_pull,
-)
+from landbridge.spec.provider import Provider, Resource, can_pull
 from landbridge.spec.rows import Access
 
 __all__ = [

@@ -20,9 +20,10 @@ from landbridge.spec._fingerprint import fingerprint
 from landbridge.spec._paths import find
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec.custom import CustomField, CustomObject
+from landbridge.spec.following import EventFeed
 from landbridge.spec.mapping import Correspondence, Mapped, blend, map_to
 from landbridge.spec.parts import entries
-from landbridge.spec.provider import EventFeed, Provider, Resource, Write
+from landbridge.spec.provider import Provider, Resource, Write
 from landbridge.spec.rows import Access, Row
 
 __all__ = [

@@ -18,26 +18,20 @@ from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import find
 from landbridge.spec.auth import Auth
+from landbridge.spec.following import Between, EventFeed, Incremental, Sweep, SyncToken
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import AfterLast, OnePage, Paging
 from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
     "Accounts",
-    "Between",
     "Continued",
-    "CreatedSince",
     "Errors",
-    "EventFeed",
     "Format",
-    "Incremental",
     "Marked",
     "Provider",
     "Quota",
     "Resource",
-    "SinceHeader",
-    "Sweep",
-    "SyncToken",
     "Write",
     "can_pull",
     "holes",
@@ -85,91 +79,6 @@ class Accounts:
     """The header that names the account on each call; empty: the credentials alone say it."""
     token_id: Path = ""
     """Path to the account's id in the token's answer; empty: it is not in there."""
-
-
-@fact
-class EventFeed:
-    """Changes are read from the provider's event list, newest first, paged by `page`.
-
-    The first run lists everything and remembers the instant before it began; later runs read the
-    events since then, less `overlap`, and refetch each object they name. Older than `reach`
-    (the provider forgot them) means a full listing that is merged, never replaced.
-    """
-
-    path: Template
-    records: Path
-    key: Path
-    stamp: Path
-    """Path to the event's instant (unix seconds)."""
-    since_param: str
-    topic: Path
-    object_key: Path
-    """Path from the event to the id of its object."""
-    page: Paging
-    reach: timedelta
-    overlap: timedelta = timedelta(minutes=5)
-    types_param: str = ""
-    """The query parameter that names the wanted topics, repeated; empty: filter here."""
-    types_limit: int = 20
-    """How many topics one question may name; with more of them, filter here."""
-
-
-@fact
-class CreatedSince:
-    """Objects that never change after they were made: read what was made since, less `overlap`."""
-
-    param: str
-    stamp: Path
-    """Path to the object's instant (unix seconds)."""
-    overlap: timedelta = timedelta(hours=1)
-    """How late an object may show; reading again costs only the listing."""
-
-
-@fact
-class Between:
-    """A listing can be narrowed to objects that were made in a range of time (unix seconds)."""
-
-    since: str
-    """The query parameter of the range's first second."""
-    until: str
-    """The query parameter of the first second behind it."""
-
-
-@fact
-class SyncToken:
-    """WebDAV sync-collection (RFC 6578): a token a collection; an expired one leads to a merge."""
-
-    multiget: int = 50
-    """How many members are fetched at once."""
-
-
-@fact
-class SinceHeader:
-    """A header asks for what changed since an instant, less `overlap` (If-Modified-Since)."""
-
-    header: str = "If-Modified-Since"
-    overlap: timedelta = timedelta(minutes=1)
-    """How late a change may show, and how coarse the provider's time is."""
-
-
-Incremental = EventFeed | CreatedSince | SinceHeader | SyncToken
-
-
-@fact
-class Sweep:
-    """Nothing tells of deletions: the list is read by turns, at most `calls` calls a day.
-
-    What two turns did not meet is asked for by itself, a call each, before it is deleted. A turn
-    takes as many calls as the list has pages, so a deletion is seen after three turns at the
-    latest: 24,000 records on pages of 100 are one turn a day with 240 calls.
-    """
-
-    calls: int = 240
-
-    def __post_init__(self) -> None:
-        """Refuses a sweep that never moves."""
-        if self.calls < 1:
-            raise SpecError(f"Sweep, calls: {self.calls} calls a day find nothing")
 
 
 @fact

@@ -2,11 +2,11 @@
 
 from landbridge.providers.caldav.mapping import calendar, event
 from landbridge.spec.auth import Basic, Field
+from landbridge.spec.following import SyncToken
 from landbridge.spec.provider import (
     Format,
     Provider,
     Resource,
-    SyncToken,
     Write,
 )
 

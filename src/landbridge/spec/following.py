@@ -1,0 +1,102 @@
+"""How changes of a resource are followed, and deletions found of which nothing tells."""
+
+from datetime import timedelta
+
+from landbridge.errors import SpecError
+from landbridge.spec._check import Path, Template, fact
+from landbridge.spec.paging import Paging
+
+__all__ = [
+    "Between",
+    "CreatedSince",
+    "EventFeed",
+    "Incremental",
+    "SinceHeader",
+    "Sweep",
+    "SyncToken",
+]
+
+
+@fact
+class EventFeed:
+    """Changes are read from the provider's event list, newest first, paged by `page`.
+
+    The first run lists everything and remembers the instant before it began; later runs read the
+    events since then, less `overlap`, and refetch each object they name. Older than `reach`
+    (the provider forgot them) means a full listing that is merged, never replaced.
+    """
+
+    path: Template
+    records: Path
+    key: Path
+    stamp: Path
+    """Path to the event's instant (unix seconds)."""
+    since_param: str
+    topic: Path
+    object_key: Path
+    """Path from the event to the id of its object."""
+    page: Paging
+    reach: timedelta
+    overlap: timedelta = timedelta(minutes=5)
+    types_param: str = ""
+    """The query parameter that names the wanted topics, repeated; empty: filter here."""
+    types_limit: int = 20
+    """How many topics one question may name; with more of them, filter here."""
+
+
+@fact
+class CreatedSince:
+    """Objects that never change after they were made: read what was made since, less `overlap`."""
+
+    param: str
+    stamp: Path
+    """Path to the object's instant (unix seconds)."""
+    overlap: timedelta = timedelta(hours=1)
+    """How late an object may show; reading again costs only the listing."""
+
+
+@fact
+class Between:
+    """A listing can be narrowed to objects that were made in a range of time (unix seconds)."""
+
+    since: str
+    """The query parameter of the range's first second."""
+    until: str
+    """The query parameter of the first second behind it."""
+
+
+@fact
+class SyncToken:
+    """WebDAV sync-collection (RFC 6578): a token a collection; an expired one leads to a merge."""
+
+    multiget: int = 50
+    """How many members are fetched at once."""
+
+
+@fact
+class SinceHeader:
+    """A header asks for what changed since an instant, less `overlap` (If-Modified-Since)."""
+
+    header: str = "If-Modified-Since"
+    overlap: timedelta = timedelta(minutes=1)
+    """How late a change may show, and how coarse the provider's time is."""
+
+
+Incremental = EventFeed | CreatedSince | SinceHeader | SyncToken
+
+
+@fact
+class Sweep:
+    """Nothing tells of deletions: the list is read by turns, at most `calls` calls a day.
+
+    What two turns did not meet is asked for by itself, a call each, before it is deleted. A turn
+    takes as many calls as the list has pages, so a deletion is seen after three turns at the
+    latest: 24,000 records on pages of 100 are one turn a day with 240 calls.
+    """
+
+    calls: int = 240
+
+    def __post_init__(self) -> None:
+        """Refuses a sweep that never moves."""
+        if self.calls < 1:
+            raise SpecError(f"Sweep, calls: {self.calls} calls a day find nothing")
