@@ -91,6 +91,7 @@ class Limits:
 
 @row(
     "F06",
+    alone=True,
     title="200 tenants on one app's quotas, one backfilling; Retry-After missing or lying",
     goal="429s < 0.5 %; a backfill never beyond its part of the day and within 10 % of what the"
     " narrowest quota leaves it; people's p99 <= 1.2 x that of people without a backfill, who wait"

@@ -43,6 +43,7 @@ class _Found:
 
 @row(
     "W08",
+    alone=True,
     title="slow headers, 1 byte/s, endless body, 1 GB, gzip bomb; in, and out by either sender",
     goal="the total deadline kept, RSS flat (+32 MB), the others' p99 within 10 %, webhooks "
     "answered; a client with timeouts per read, and a server as it comes, keep neither",

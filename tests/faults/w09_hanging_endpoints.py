@@ -56,6 +56,7 @@ FROM unnest($1::text[], $2::text[]) AS e(tenant, id)
 
 @row(
     "W09",
+    alone=True,
     title="1, 5, 20 of 100 endpoints hang",
     goal="the others' p99 within 10 %",
 )

@@ -150,6 +150,7 @@ FAULTS: dict[str, Fault] = {
 
 @row(
     "W14",
+    alone=True,
     title="Postgres restarts, has no connection left, is full, times out; work holds our pool",
     goal="0 acknowledged and missing; 503 meanwhile, but 200 while work holds the pool; 200 again"
     " alone",

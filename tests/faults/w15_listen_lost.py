@@ -37,6 +37,7 @@ _HEARS = (
 
 @row(
     "W15",
+    alone=True,
     title="LISTEN connection lost",
     goal="p90 <= the poll's 250 ms + p90 with LISTEN; waiting for LISTEN alone takes longer",
 )

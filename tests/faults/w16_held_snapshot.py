@@ -147,6 +147,7 @@ class OneTable(Path):
 
 @row(
     "W16",
+    alone=True,
     title="a snapshot held open while events are emitted, moved and delivered",
     goal="rate loss < 20 %; one table claimed from its beginning loses more",
 )

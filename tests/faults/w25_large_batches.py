@@ -66,6 +66,7 @@ class Drain:
 
 @row(
     "W25",
+    alone=True,
     title="10k events in one transaction; a backlog at start",
     goal=f"memory grows < {_MOST_MEGABYTES} MB; second half's rate >= 0.7 of the first's; 0 lost",
 )

@@ -88,6 +88,7 @@ class Row:
     title: str
     goal: str
     limit: int
+    alone: bool
     attempt: Attempt
 
     async def run(self, trial: Trial) -> RowResult:
@@ -96,13 +97,16 @@ class Row:
         return await outcome if inspect.isawaitable(outcome) else outcome
 
 
-def row(code: str, *, title: str, goal: str, limit: int = 900) -> Callable[[Attempt], Row]:
+def row(
+    code: str, *, title: str, goal: str, limit: int = 900, alone: bool = False
+) -> Callable[[Attempt], Row]:
     """Makes a function of a `Trial`, plain or async, a row.
 
-    `limit` is in seconds: a row that takes longer is ended and falls short.
+    `limit` is in seconds: a row that takes longer is ended and falls short. `alone`: it judges a
+    time or memory, so that no other row may run beside it.
     """
 
     def wrap(attempt: Attempt) -> Row:
-        return Row(code=code, title=title, goal=goal, limit=limit, attempt=attempt)
+        return Row(code=code, title=title, goal=goal, limit=limit, alone=alone, attempt=attempt)
 
     return wrap

@@ -95,6 +95,17 @@ def test_a_row_that_breaks_falls_short_and_the_next_one_runs(run: Run) -> None:
     assert "0 lost of 30" in done.stdout
 
 
+def test_rows_that_run_beside_each_other_are_told_as_others_are(run: Run) -> None:
+    done = run(ONLY="A B01", N="ci", JSON="report.json")
+    assert done.returncode == 1
+    assert "0 lost of 3" in done.stdout
+    assert "B01 falls short: broke: RuntimeError: no server. The goal: nothing breaks" in (
+        done.stdout
+    )
+    assert "B01 broke:" in done.stderr
+    assert done.stdout.splitlines()[-1] == "1 passed, 2 failed"
+
+
 def test_a_row_that_never_ends_is_ended(run: Run) -> None:
     done = run(ONLY="B03")
     assert done.returncode == 1

@@ -15,7 +15,6 @@ _MYPY = (
     sys.executable,
     "-m",
     "mypy",
-    "--follow-imports=silent",
     "--no-color-output",
     "--exclude=^$",
 )
