@@ -62,6 +62,7 @@ async def slow_and_endless(trial: Trial) -> RowResult:
                     partial(_p99, sender, well, partial(_others, sender, url)),
                     partial(_p99, sender, well, _nothing),
                     rounds=trial.size.pick(small=5, medium=15),
+                    enough=lambda one: one.at_most(1.10),
                 )
             trial.step(number + 1, len(SENDERS) + 2)
         control = await _control(url, deadline)

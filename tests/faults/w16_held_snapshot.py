@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -158,7 +158,9 @@ async def held_snapshot(trial: Trial) -> RowResult:
     events = trial.size.pick(small=4_000, medium=24_000)
     with silent():
         async with databases(2) as (held, free):
-            ours = await _compared(Ours(held), Ours(free), before, events, trial)
+            ours = await _compared(
+                Ours(held), Ours(free), before, events, trial, lambda one: one.at_least(0.8)
+            )
             trial.step(1, 2)
             control = await _compared(OneTable(held), OneTable(free), before, events, trial)
     return trial.timed(
@@ -175,7 +177,14 @@ async def held_snapshot(trial: Trial) -> RowResult:
     )
 
 
-async def _compared(held: Path, free: Path, before: int, events: int, trial: Trial) -> Comparison:
+async def _compared(
+    held: Path,
+    free: Path,
+    before: int,
+    events: int,
+    trial: Trial,
+    enough: Callable[[Comparison], bool] = lambda _found: True,
+) -> Comparison:
     """The rate with a snapshot by the rate without."""
     await held.open()
     await free.open()
@@ -184,7 +193,11 @@ async def _compared(held: Path, free: Path, before: int, events: int, trial: Tri
             await each.age(before)
             await each.pass_on(events)
         found = await pairs(
-            lambda: held.rate(events), lambda: free.rate(events), rounds=_ROUNDS, seed=trial.seed
+            lambda: held.rate(events),
+            lambda: free.rate(events),
+            rounds=_ROUNDS,
+            seed=trial.seed,
+            enough=enough,
         )
     await held.close()
     await free.close()

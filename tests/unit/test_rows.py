@@ -222,3 +222,23 @@ async def test_fewer_than_five_pairs_are_refused() -> None:
 )
 def test_a_size_picks_the_number_of_a_row(asked: str, number: int) -> None:
     assert Size.parse(asked).pick(small=3, medium=30) == number
+
+
+async def test_what_five_rounds_deny_is_measured_on_and_all_of_it_counts() -> None:
+    asked: list[str] = []
+
+    async def ours() -> float:
+        asked.append("ours")
+        return 2.0 if len(asked) <= 10 else 1.0
+
+    async def theirs() -> float:
+        asked.append("theirs")
+        return 1.0
+
+    found = await pairs(ours, theirs, enough=lambda one: one.at_most(1.1))
+    assert len(found.ours) == 10
+    assert found.ours[:5] == (2.0,) * 5
+    assert found.at_most(1.1)
+    never = await pairs(theirs, theirs, enough=lambda one: one.at_most(0.5))
+    assert len(never.ours) == 20
+    assert not never.at_most(0.5)
