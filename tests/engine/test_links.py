@@ -346,3 +346,18 @@ async def test_two_of_one_name_that_are_made_later_are_two(here: Office, there: 
     await here.rest()
     assert len(there.members) == len(await here.rows()) == 3
     await quiet(here, there)
+
+
+async def test_a_process_that_does_not_know_a_link_leaves_its_jobs(
+    here: Office, there: Hall
+) -> None:
+    local, key = await live(here, there)
+    await here.update(local, name="Ada L.")
+    await here.linker.step()
+    known, here.linker.links = here.linker.links, {}
+    for _ in range(3):
+        await here.turn()
+    assert there.writes == 0
+    here.linker.links = known
+    await here.rest()
+    assert there.members[key]["name"] == "Ada L."

@@ -158,7 +158,7 @@ class Linker:
         """Looks at what a job names: a pair, a remote record, or a row of ours."""
         link = self.links.get(claim.args["link"])
         if link is None:
-            return _unknown()
+            return self._unknown(claim)
         later: timedelta | None = None
         for connection in await self._connections(claim, link):
             async with self._db.transaction() as tx:
@@ -166,6 +166,14 @@ class Linker:
                 met = await self._meet(tx, claim, link, connection)
             later = later if met.later is None else met.later
         return Stepped(later=later)
+
+    def _unknown(self, claim: Claimed) -> Stepped:
+        """Leaves a job to processes whose application declares its link."""
+        name = claim.args["link"]
+        if name not in self._warned:
+            self._warned.add(name)
+            self._log.warning("link.unknown", link=name, remedy="landbridge worker --app ...")
+        return Stepped(later=_LOOK)
 
     async def _meet(self, tx: Tx, claim: Claimed, link: Link[Any], connection: Connection) -> Met:
         at = await links.linking(
@@ -205,7 +213,7 @@ class Linker:
         """Begins with a connection: its remote records first, then our rows that have none."""
         link = self.links.get(claim.args["link"])
         if link is None:
-            return _unknown()
+            return self._unknown(claim)
         for connection in await self._connections(claim, link):
             async with self._db.transaction() as tx:
                 await hold(tx)
@@ -254,8 +262,3 @@ class Linker:
         await due.put(tx, jobs)
         await links.move(tx, at, state="scanning", place=found[-1])
         return timedelta()
-
-
-def _unknown() -> Stepped:
-    """Another process, whose application declares the link, has to do it."""
-    return Stepped(later=timedelta(minutes=1))
