@@ -131,7 +131,9 @@ _TURN = Sql(
 _APPLY = Sql(
     "records.apply",
     """
-    WITH incoming AS MATERIALIZED (
+    WITH moment AS MATERIALIZED (
+        SELECT lb.now() AS at
+    ), incoming AS MATERIALIZED (
         SELECT page.key, substring(:raws::bytea FROM page.start FOR page.size) AS raw,
             decode(page.digest, 'hex') AS digest, page.version, page.kind, page.unified,
             page.subject, page.change
@@ -147,24 +149,24 @@ _APPLY = Sql(
         FOR UPDATE
     ), stored AS (
         INSERT INTO lb.record AS record (environment, tenant, connection, resource, key, raw,
-            digest, version, scope, kind, unified, subject)
+            digest, version, scope, kind, unified, subject, changed_at, read_at)
         SELECT :environment, :tenant, :connection, :resource, incoming.key, incoming.raw,
             incoming.digest, incoming.version, :scope, incoming.kind, incoming.unified,
-            incoming.subject
+            incoming.subject, (SELECT at FROM moment), (SELECT at FROM moment)
         FROM incoming
         ORDER BY incoming.key
         ON CONFLICT (environment, tenant, connection, resource, key) DO UPDATE
         SET raw = excluded.raw, digest = excluded.digest, version = excluded.version,
             scope = excluded.scope, kind = excluded.kind, unified = excluded.unified,
-            subject = excluded.subject, deleted_at = NULL, changed_at = lb.now(),
-            read_at = lb.now()
+            subject = excluded.subject, deleted_at = NULL, changed_at = excluded.changed_at,
+            read_at = excluded.read_at
     ), changed AS (
         INSERT INTO lb.change (environment, tenant, id, connection, resource, key, kind, before,
-            after, subject)
+            after, subject, created_at)
         SELECT :environment, :tenant, incoming.change, :connection, :resource, incoming.key,
             incoming.kind,
             CASE WHEN earlier.deleted_at IS NULL THEN earlier.unified END,
-            incoming.unified, incoming.subject
+            incoming.unified, incoming.subject, (SELECT at FROM moment)
         FROM incoming LEFT JOIN earlier ON earlier.key = incoming.key
         WHERE incoming.kind IS NOT NULL
           AND (earlier.key IS NULL OR earlier.deleted_at IS NOT NULL
