@@ -91,7 +91,8 @@ async def test_a_page_is_looked_up_by_its_keys_alone(db: Database, name: str) ->
 
 async def test_what_a_listing_missed_is_found_in_one_pass(db: Database) -> None:
     await grown(db)
-    nodes = await plan(db, "records.missing", **STREAM.binds(), listing="gen", scope="")
+    binds = STREAM.binds() | {"listing": "gen", "scope": "", "before": None}
+    nodes = await plan(db, "records.missing", **binds)
     assert most_rows(nodes) <= 3 * len(KEYS)
     async with db.transaction() as tx:
         await records.apply(tx, STREAM, [Incoming(key="late", raw=b"{}", digest=b"d")])
