@@ -114,7 +114,8 @@ class _Stage:
     "F09",
     title="a backfill killed at random, records of 1 MB, a new mapping, another resource",
     goal="0 wrong, <= 1 page again per kill, 1 change a record, none missing meanwhile; a resource"
-    " that is not named and a new mapping make 0 calls; memory < 150 MB and no growth over 1M records",
+    " that is not named and a new mapping make 0 calls; memory < 150 MB and no growth over 1M"
+    " records",
     limit=3600,
 )
 async def backfill(trial: Trial) -> RowResult:
