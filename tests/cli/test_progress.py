@@ -33,6 +33,14 @@ class Stream(StringIO):
         return self._terminal
 
 
+def test_a_pull_shows_what_is_left_of_quotas() -> None:
+    err = Stream(terminal=True)
+    with redirect_stderr(err), pull._watching(as_json=False) as watch:
+        watch.left = "41 of 60 (minute)"
+        watch("invoice", Totals(pages=1, seen=7))
+    assert "41 of 60" in err.getvalue().replace("\n", " ")
+
+
 def shown(name: str, *, terminals: set[str], as_json: bool) -> tuple[str, str]:
     """What a bar wrote to standard output and to standard error."""
     made, first, told = BARS[name]

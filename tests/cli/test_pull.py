@@ -22,6 +22,7 @@ def counts(shop: Shop) -> dict[str, int]:
 def test_it_pulls_everything_and_a_second_time_nothing(cli: Cli, shop: Shop) -> None:
     connection = connect(cli, shop)
     done = cli.ok("pull", connection, "--json").json
+    assert set(done["quota_left"]) == {"global-rate"}
     pulled = {each["resource"]: each for each in done["resources"]}
     there = counts(shop)
     assert {name: pulled[name]["changed"] for name in ("customer", "invoice")} == {
@@ -43,6 +44,7 @@ def test_a_person_reads_a_line_for_each_resource(cli: Cli, shop: Shop) -> None:
         r"product: \d+ rows in \d+ pages, [\d,]+ rows/s; \d+ changed, 0 gone, 0 parked", lines[0]
     )
     assert lines[1].startswith("price: ")
+    assert re.fullmatch(r"left of quotas: \d+ of \d+ \(global-rate\)", lines[2])
     shown = cli.ok("connections", "show", connection, "--json").json
     there = counts(shop)
     assert {each["resource"]: each["records"] for each in shown["resources"]}["price"] == (

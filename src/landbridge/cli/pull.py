@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
     from landbridge.engine.pull import Totals
     from landbridge.store.connections import Connection
+    from landbridge.store.quotas import Used
 
-Watch = Callable[[str, "Totals"], None]
 
+class Watch:
+    """Is told how pulls go; `left` is what is left of quotas, in words."""
+
+    left = ""
+
+    def __call__(self, resource: str, totals: Totals) -> None:
+        """A page of the resource is committed."""
+
+
+_ASK_EVERY = 1.0
 _PATIENCE = 10.0
 """Seconds that a page may take to its end after Ctrl-C."""
 
@@ -66,22 +76,35 @@ def pull(
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
 
-    async def work(bridge: Landbridge) -> tuple[Connection, list[Pulled]]:
+    async def work(bridge: Landbridge) -> tuple[Connection, list[Pulled], list[Used]]:
         from landbridge.cli.connections import find
         from landbridge.cli.signals import stop_on_signals
 
         found = await find(bridge, connection)
         names = _names(bridge, found, resources or [])
         with stop_on_signals() as stop, _watching(as_json=as_json) as watch:
-            return found, await _pull_each(bridge, found, names, watch, stop)
+            asking = asyncio.create_task(_ask_quotas(bridge, found, watch))
+            done = await _pull_each(bridge, found, names, watch, stop)
+            asking.cancel()
+            return found, done, await _quotas(bridge, found)
 
-    found, done = on_bridge(work, environment=environment)
+    found, done, quotas = on_bridge(work, environment=environment)
     if as_json:
         rows = [{**asdict(each), "rows_per_second": round(each.rate, 1)} for each in done]
-        print_json({"connection": found.id, "provider": found.provider, "resources": rows})
+        left = {each.name: max(0, each.limit - each.used) for each in quotas}
+        print_json(
+            {
+                "connection": found.id,
+                "provider": found.provider,
+                "resources": rows,
+                "quota_left": left,
+            }
+        )
     else:
         for each in done:
             _tell(each)
+        if quotas:
+            typer.echo(f"left of quotas: {_left(quotas)}")
     if any(each.state == "stopped" for each in done):
         raise typer.Exit(130)
     if any(each.state == "failed" for each in done):
@@ -168,7 +191,7 @@ def _watching(*, as_json: bool) -> Iterator[Watch]:
     from landbridge.cli.output import watched
 
     if not watched(as_json=as_json):
-        yield lambda _resource, _totals: None
+        yield Watch()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -181,25 +204,55 @@ def _watching(*, as_json: bool) -> Iterator[Watch]:
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[pages]} pages"),
         TextColumn("{task.fields[parked]} parked"),
+        TextColumn("{task.fields[left]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def watch(resource: str, totals: Totals) -> None:
-            if resource not in tasks:
-                tasks[resource] = bar.add_task(resource, total=None, rate="", pages=0, parked=0)
-            task = tasks[resource]
-            speed = bar.tasks[task].speed
-            bar.update(
-                task,
-                completed=totals.seen,
-                pages=totals.pages,
-                parked=totals.parked,
-                rate=f"{speed:,.0f} rows/s" if speed else "",
-            )
+        class Shown(Watch):
+            def __call__(self, resource: str, totals: Totals) -> None:
+                if resource not in tasks:
+                    tasks[resource] = bar.add_task(
+                        resource, total=None, pages=0, parked=0, rate="", left=""
+                    )
+                task = tasks[resource]
+                speed = bar.tasks[task].speed
+                bar.update(
+                    task,
+                    completed=totals.seen,
+                    pages=totals.pages,
+                    parked=totals.parked,
+                    rate=f"{speed:,.0f} rows/s" if speed else "",
+                    left=f"quotas: {self.left}" if self.left else "",
+                )
 
-        yield watch
+        yield Shown()
+
+
+async def _ask_quotas(bridge: Landbridge, connection: Connection, watch: Watch) -> None:
+    """Keeps `watch.left` fresh until it is cancelled."""
+    from landbridge.errors import DatabaseUnavailable
+
+    while True:
+        with suppress(DatabaseUnavailable):
+            watch.left = _left(await _quotas(bridge, connection))
+        await asyncio.sleep(_ASK_EVERY)
+
+
+async def _quotas(bridge: Landbridge, connection: Connection) -> list[Used]:
+    """How the account's own quotas stand."""
+    from landbridge.store import quotas
+
+    place = f"account/{connection.provider}/{connection.account or connection.id}"
+    found = await quotas.every(bridge.db, environment=connection.environment, begins=place)
+    return [each for each in found if each.place == place and each.period]
+
+
+def _left(quotas: Sequence[Used]) -> str:
+    return ", ".join(
+        f"{max(0, each.limit - each.used):,} of {each.limit:,} ({each.name})" for each in quotas
+    )
 
 
 def _many(count: int, what: str) -> str:
