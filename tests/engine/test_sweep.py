@@ -172,6 +172,22 @@ async def test_nothing_is_swept_before_the_first_pull_or_in_a_pause(
     assert await bridge.syncs.sweeps(joined) == {}
 
 
+async def test_a_connection_is_swept_from_its_next_pull_on_when_its_page_begins_to_say_so(
+    bridge: Landbridge, joined: Connection
+) -> None:
+    customer = page().resource("customer")
+    cancelled = {"tenant": "acme", "kind": "sweep", "key": f"{joined.id}/customer"}
+    await due.cancel(bridge.db, environment="test", **cancelled)
+    await bridge._open.sweeper.order(joined, replace(customer, sweep=None))
+    assert await bridge.db.fetch(ORDERS) == []
+    await bridge._open.sweeper.order(joined, customer)
+    assert [row["repeat"] for row in await bridge.db.fetch(ORDERS)] == ["every 3600s"]
+    await step(bridge)
+    await due.cancel(bridge.db, environment="test", **cancelled)
+    await bridge._open.sweeper.order(joined, customer)
+    assert await bridge.db.fetch(ORDERS) == []
+
+
 async def test_a_page_without_a_sweep_ends_it(bridge: Landbridge, joined: Connection) -> None:
     parts = bridge._open
     claim = await claimed(bridge)

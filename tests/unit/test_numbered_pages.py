@@ -88,6 +88,8 @@ class Paper:
 
     order: Callable[[dict[str, Any]], Any] = lambda book: book["BookID"]
     rng: Random = field(default_factory=lambda: Random(1))
+    quiet_from: int = 10**9
+    """From this row on, pages show nothing: a failure is swallowed."""
     time: float = START.timestamp()
     removes: float = 0.0
     """How likely it is that what happens is the removal of a book, of which nothing tells."""
@@ -118,6 +120,8 @@ class Paper:
         earliest = datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() if since else 0
         found = sorted((b for b in self.books.values() if b["at"] >= earliest), key=self.order)
         size, page = int(query["pageSize"]), int(query["page"])
+        if page * size >= self.quiet_from:
+            return self.say({"pagination": {"pageCount": 0}, "Books": []})
         return self.say(
             {
                 "pagination": {"page": page, "pageCount": -(-len(found) // size)},
@@ -227,6 +231,39 @@ def test_an_interrupted_listing_goes_on_at_its_page_and_the_next_asks_by_the_hea
 
 def paper_queries(paper: Paper) -> list[tuple[tuple[str, str], ...]]:
     return [request.query for request in paper.asked]
+
+
+@dataclass
+class Restless(Paper):
+    """No record is the same twice."""
+
+    def say(self, value: Any, status: int = 200) -> Response:
+        for book in value.get("Books", ()):
+            book["Seen"] = len(self.asked)
+        return super().say(value, status)
+
+
+def test_records_that_are_never_the_same_twice_are_read_all_the_same() -> None:
+    paper = Restless()
+    for number in range(20):
+        paper.put(f"{number:02}")
+    held: dict[str, Any] = {}
+    led(paper, None, held)
+    assert len(held) == 20
+    assert len(paper.asked) < 40
+
+
+def test_an_empty_page_in_the_middle_of_numbers_is_not_the_end() -> None:
+    paper, held = Paper(), dict[str, Any]()
+    for number in range(20):
+        paper.put(f"{number:02}")
+    cursor = led(paper, None, held, stop_after=4)
+    paper.quiet_from = 10
+    with pytest.raises(Unreachable, match="its last page brought nothing new"):
+        led(paper, cursor, held)
+    paper.quiet_from = 10**9
+    led(paper, cursor, held)
+    assert len(held) == 20
 
 
 def test_nothing_modified_is_an_end() -> None:

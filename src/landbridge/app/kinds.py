@@ -112,6 +112,7 @@ class Kinds:
             raise
         if followed:
             await self._comparing.unannounced(connection, resource, totals)
+        await self._parts.sweeper.order(connection, page.resource(resource))
         return Done(after=await next_pull(db, page, stream, pace, totals))
 
     async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:

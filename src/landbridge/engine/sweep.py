@@ -18,7 +18,7 @@ from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.missing import believed
-from landbridge.engine.orders import fetch_job, remap_job
+from landbridge.engine.orders import fetch_job, remap_job, sweep_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import Applied, apply_page
 from landbridge.engine.pull import Hold, stream_of
@@ -62,6 +62,14 @@ class Sweeper:
     def kind(self) -> Kind:
         """The kind of due rows by which streams are swept."""
         return Kind(name="sweep", run=self.work)
+
+    async def order(self, connection: Connection, resource: Resource) -> None:
+        """Orders the sweep of a stream that was pulled, if its page has one and none has begun."""
+        if resource.sweep is None:
+            return
+        stream = stream_of(connection, resource.name)
+        if (await sweeps.one(self._db, stream)).stepped_at is None:
+            await due.put(self._db, [sweep_job(stream)])
 
     async def work(self, claim: Claimed, lease: Lease) -> Outcome:
         """One step of one stream's sweep; the next is in an hour."""

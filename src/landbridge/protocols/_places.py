@@ -184,14 +184,14 @@ class ByNumber:
             expect(listed.provider, request, response, listed.now)
             if response.status == 304:
                 return Portion(response=response)
-            if told is None:
-                told, count = response, self._count(listed, response)
+            told = told or response
+            count = max(count, self._count(listed, response))
             found, unreadable = records(listed.provider, listed.resource, response, listed.records)
             parts.append([*found, *unreadable])
-            if not parts[0] and number < count:
-                raise listed.gone_quiet(response.status)
         assert told is not None
         (number, size), rows = numbers[0], [row for part in reversed(parts) for row in part]
+        if not parts[0] and (number < count or 1 < number == count):
+            raise listed.gone_quiet(told.status)
         start = (numbers[-1][0] - 1) * size
         last = number >= count
         end = start + len(rows) if last else number * size
