@@ -2,7 +2,7 @@
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test check faults bench peers lock clean
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 BIN := .venv/bin
 
 help:  ## show this list
@@ -32,7 +32,7 @@ demo: .venv/.demo  ## run the whole story on this machine (ARGS="--json")
 	@$(BIN)/landbridge demo $(ARGS)
 
 test: .venv/.test  ## run the tests (ARGS="-k pull")
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: .venv/.check  ## format, lint, types, import contracts, documentation that runs
 	@$(BIN)/ruff format --check .

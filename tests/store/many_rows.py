@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +15,12 @@ import asyncpg
 
 from landbridge import ids
 from landbridge.store.sql import Sql
+from tests.store.databases import connected, migrated_template, with_database
 from tests.store.two_tenants import SCHEMA
 
 MANY = 50_000
+_NAME = "lb_many"
+_LOCK = 0x4C42_3A4E
 
 # Rows n = 1..MANY: every fiftieth is acme's, all are in the environment test. `moment(n)` spreads
 # them over the last hour, `made(prefix)` is an id of today.
@@ -96,6 +101,27 @@ _ROWS: Mapping[str, str] = {
 }
 _MADE = re.compile(r"made\('(\w+)'\)")
 BIG = frozenset(head.split(" ")[0] for head in _ROWS)
+
+
+def filled(server: str) -> str:
+    """The address of such a database; made once per server, whoever asks first."""
+    with connected(server) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_NAME])
+        if not found.fetchone():
+            template, draft = migrated_template(server), f"{_NAME}_draft"
+            connection.execute(f"DROP DATABASE IF EXISTS {draft} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {draft} TEMPLATE {template} STRATEGY file_copy")
+            with ThreadPoolExecutor(1) as thread:  # this one may already run an event loop
+                thread.submit(asyncio.run, _fill(with_database(server, draft))).result()
+            connection.execute(f"ALTER DATABASE {draft} RENAME TO {_NAME}")
+    return with_database(server, _NAME)
+
+
+async def _fill(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await fill_many(connection)
+    await connection.close()
 
 
 async def fill_many(connection: asyncpg.Connection) -> None:

@@ -1,6 +1,6 @@
 """No statement reads a big table from one end to the other, and the hot ones use their index."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,12 +11,9 @@ from landbridge.store import catalogue, due
 from landbridge.store.database import Database, Tx
 from landbridge.store.embedded import Attached
 from landbridge.store.sql import Sql
-from tests.store.databases import fresh_database, migrated_template
-from tests.store.many_rows import explain, fill_many
+from tests.store.many_rows import explain, filled
 from tests.store.samples import sample
 from tests.store.two_tenants import SCHEMA
-
-pytestmark = pytest.mark.xdist_group("explain")
 
 EVERY = catalogue.every()
 
@@ -64,7 +61,6 @@ HOT: dict[str, set[str]] = {
     "remaps.move": {"sync_pkey"},
     "remaps.place": {"sync_pkey"},
     "remaps.rewrite": {"record_pkey"},
-    "remaps.stored": {"record_pkey", "parked_environment_tenant_what_place_resource_key_key"},
     "remaps.waiting": {"parked_environment_tenant_what_place_resource_key_key", "record_pkey"},
     "schedules.move": {"sync_pkey"},
     "schedules.paces": {"sync_pkey"},
@@ -107,16 +103,13 @@ BATCHES: dict[str, str] = {
 
 
 @pytest.fixture(scope="module")
-def url(postgres: Attached) -> Iterator[str]:
-    with fresh_database(postgres.dsn, migrated_template(postgres.dsn)) as url:
-        yield url
+def url(postgres: Attached) -> str:
+    return filled(postgres.dsn)
 
 
 @pytest.fixture
 async def many(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
-    if not await connection.fetchval("SELECT count(*) FROM landbridge.due"):
-        await fill_many(connection)
     yield connection
     await connection.close()
 
@@ -136,7 +129,6 @@ async def _binds(connection: asyncpg.Connection, statement: Sql) -> dict[str, An
     return binds
 
 
-@pytest.mark.xdist_group("explain")  # it takes half a minute to fill its database
 @pytest.mark.parametrize("statement", EVERY, ids=lambda each: each.name)
 async def test_no_big_table_is_read_whole(statement: Sql, many: asyncpg.Connection) -> None:
     plan = await explain(many, statement, await _binds(many, statement))
