@@ -144,6 +144,11 @@ def test_events_are_listed_by_what_they_are_about(cli: Cli, inbox: str) -> None:
     assert sorted(topics(cli, "--topic", "invoice.*")) == ["1", "2", "3"]
     assert sorted(topics(cli, "--topic", "invoice.paid")) == ["1", "2"]
     assert topics(cli, "--topic", "*") == []
+    assert sorted(topics(cli, "--kind", "invoice.paid")) == ["1", "2"]
+    assert sorted(topics(cli, "--kind", "*.paid")) == ["1", "2"]
+    assert topics(cli, "--kind", "payment.refunded") == []
+    kinds = {one["kind"] for one in cli.ok("inbox", "list", "--json").json["events"]}
+    assert kinds == {"invoice.paid", ""}
     assert topics(cli, "--outcome", "delete") == ["5"]
     assert topics(cli, "--source", "reconcile") == []
     assert len(topics(cli, "--connection", inbox, "--tenant", "acme", "--provider", "stripe")) == 6

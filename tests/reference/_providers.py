@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from landbridge import providers
 from landbridge.cli.providers import describe, summary
-from landbridge.spec import Provider, Resource
+from landbridge.spec import EVENT_KINDS, Provider, Resource
 from tests.reference._markdown import code, flat, page, table
 
 _HEAD = """
@@ -36,8 +36,37 @@ def provider_pages() -> Mapping[str, str]:
         for each in pages
     ]
     heads = ["provider", "grade", "pulled", "incremental", "webhooks", "written", "two-way"]
-    index = page("Providers", _HEAD, table([*heads, "checked"], rows))
+    parts = [table([*heads, "checked"], rows), "## What events mean", _KINDS, _kinds(pages)]
+    index = page("Providers", _HEAD, *parts)
     return {"README.md": index} | {f"{each.slug}.md": _page(each) for each in pages}
+
+
+_KINDS = """
+Webhooks speak each vendor's own language. What an event means is its **kind**, which is the same at
+every provider: `InboxEvent.kind`, `landbridge inbox list --kind payment.succeeded`. A vendor may
+tell of one thing more than once; what is to be done once is done once per record. An event with
+(if) is of the kind only under a condition, which the provider's page has.
+"""
+
+
+def _kinds(pages: Sequence[Provider]) -> str:
+    """Which event of which vendor becomes which kind."""
+    telling = [each for each in pages if each.webhook and each.webhook.kinds]
+    rows = [
+        [code(kind), meaning, *(_told(each, kind) for each in telling)]
+        for kind, meaning in EVENT_KINDS.items()
+    ]
+    return table(["kind", "what holds then", *(each.name for each in telling)], rows)
+
+
+def _told(provider: Provider, kind: str) -> str:
+    meanings = provider.webhook.kinds if provider.webhook else ()
+    return ", ".join(
+        code(topic) + (" (if)" if means.when else "")
+        for means in meanings
+        if means.kind == kind
+        for topic in means.topics
+    )
 
 
 def _page(provider: Provider) -> str:
@@ -95,6 +124,13 @@ def _webhooks(facts: Mapping[str, object]) -> Iterator[str]:
     )
     rows = [[name.replace("_", " "), value] for name, value in webhook.items()]
     yield table(["", ""], rows)
+    kinds = facts["kinds"]
+    if isinstance(kinds, list) and kinds:
+        yield "What its events mean; the first line that holds counts."
+        yield table(
+            ["kind", "events", "when"],
+            [[code(each["kind"]), each["topics"], each["when"]] for each in kinds],
+        )
 
 
 def _mapping(resource: Resource) -> Iterator[str]:

@@ -21,6 +21,10 @@ Topic = Annotated[
     str | None,
     typer.Option(help="Only these topics; * is one word: 'invoice.*'.", metavar="TOPIC"),
 ]
+Kind = Annotated[
+    str | None,
+    typer.Option(help="Only what means this at any provider: invoice.paid, 'payment.*'."),
+]
 Of = Annotated[str | None, typer.Option("--connection", help="Only of this one.", metavar="CON")]
 OfProvider = Annotated[str | None, typer.Option("--provider", help="Only of this provider.")]
 Outcome = Annotated[str | None, typer.Option(help="Only these: pull, delete or ignored.")]
@@ -36,6 +40,7 @@ Until = Annotated[str | None, typer.Option(help="Only before then.", metavar="WH
 @inbox.command("list")
 def list_(
     topic: Topic = None,
+    kind: Kind = None,
     connection: Of = None,
     provider: OfProvider = None,
     outcome: Outcome = None,
@@ -51,7 +56,7 @@ def list_(
     from landbridge.cli.output import print_rows
     from landbridge.cli.session import on_bridge
 
-    wanted = _selection(topic, connection, tenant, outcome, source, since, until)
+    wanted = _selection(topic, kind, connection, tenant, outcome, source, since, until)
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         from dataclasses import asdict
@@ -62,7 +67,17 @@ def list_(
         return [asdict(event) for event in await events.page(bridge.db, chosen, most=limit)]
 
     rows = on_bridge(work, environment=environment)
-    columns = ["id", "tenant", "topic", "resource", "key", "outcome", "source", "created_at"]
+    columns = [
+        "id",
+        "tenant",
+        "topic",
+        "kind",
+        "resource",
+        "key",
+        "outcome",
+        "source",
+        "created_at",
+    ]
     print_rows("events", rows, columns, as_json=as_json, none="no webhook came in so far")
 
 
@@ -135,6 +150,7 @@ def replay(
     ] = None,
     *,
     topic: Topic = None,
+    kind: Kind = None,
     connection: Of = None,
     provider: OfProvider = None,
     outcome: Outcome = None,
@@ -165,10 +181,10 @@ def replay(
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
 
-    wanted = _selection(topic, connection, tenant, outcome, source, since, until)
-    limits = (topic, connection, provider, outcome, source, since, until, tenant)
+    wanted = _selection(topic, kind, connection, tenant, outcome, source, since, until)
+    limits = (topic, kind, connection, provider, outcome, source, since, until, tenant)
     if parked:
-        if ids or topic or connection or outcome or source or tenant:
+        if ids or topic or kind or connection or outcome or source or tenant:
             raise WrongUsage(
                 "--parked goes with --provider, --since and --until alone: nobody knows more of"
                 " what could not be sorted"
@@ -259,6 +275,7 @@ async def _again(bridge: Landbridge, id: str) -> dict[str, Any]:
 
 def _selection(
     topic: str | None,
+    kind: str | None,
     connection: str | None,
     tenant: str | None,
     outcome: str | None,
@@ -282,6 +299,7 @@ def _selection(
         tenant=tenant,
         connection=connection,
         topic=topic,
+        kind=kind,
         outcome=outcome,
         source=source,
         since=begin,

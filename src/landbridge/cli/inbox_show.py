@@ -105,7 +105,9 @@ def tell(shown: Shown, *, raw: bool, as_json: bool) -> None:
     typer.echo(_GONE if arrival.source == ERASED else _pretty(arrival.body))
     if became:
         typer.echo("")
-        print_rows("events", became, ["id", "tenant", "topic", "key", "outcome"], as_json=False)
+        print_rows(
+            "events", became, ["id", "tenant", "topic", "kind", "key", "outcome"], as_json=False
+        )
     if parked:
         typer.echo(f"\nparked as {parked['id']}: {visible(parked['reason'])}")
 

@@ -9,7 +9,9 @@ import typer
 from landbridge.cli.session import AsJson, noun
 
 if TYPE_CHECKING:
-    from landbridge.spec import Quota
+    from collections.abc import Sequence
+
+    from landbridge.spec import Means, Quota
     from landbridge.spec.capability import Capability
     from landbridge.spec.provider import Provider
 
@@ -65,6 +67,9 @@ def show(
     if facts["webhook"]:
         _section("webhooks")
         print_facts(facts["webhook"], as_json=False)
+    if facts["kinds"]:
+        _section("what its events mean")
+        print_rows("kinds", facts["kinds"], ["kind", "topics", "when"], as_json=False)
     if facts["missing"]:
         _section(f"what the next grade after {facts['grade']} lacks")
         for sentence in facts["missing"]:
@@ -118,6 +123,7 @@ def describe(page: Provider) -> dict[str, Any]:
         "resources": [_resource(line) for line in capabilities(page)],
         "limits": [_limit(quota) for quota in page.quotas],
         "webhook": _webhook(page),
+        "kinds": [_kind(means) for means in page.webhook.kinds] if page.webhook else [],
         "missing": list(graded.missing),
     }
 
@@ -151,6 +157,17 @@ def _webhook(page: Provider) -> dict[str, Any] | None:
         "accepted_for": "any time" if window is None else f"{int(window.total_seconds())} s",
         "routed_by": page.webhook.account or "the address",
         "largest_body": f"{page.webhook.max_body} bytes",
+    }
+
+
+def _kind(means: Means) -> dict[str, Any]:
+    def said(words: str | Sequence[str]) -> str:
+        return " or ".join([words] if isinstance(words, str) else words) or "nothing"
+
+    return {
+        "kind": means.kind,
+        "topics": ", ".join(means.topics),
+        "when": " and ".join(f"{path} is {said(words)}" for path, words in means.when.items()),
     }
 
 

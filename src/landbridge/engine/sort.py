@@ -15,7 +15,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.errors import RecordError
-from landbridge.spec import Provider, Resource, Webhook, find, topic_matches
+from landbridge.spec import Provider, Resource, Webhook, find, kind_of, topic_matches
 from landbridge.store import apps, arrivals, connections, due, parked
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
@@ -39,6 +39,8 @@ class Notice:
 
     vendor_id: str
     topic: str
+    kind: str
+    """What it means at any provider (`EVENT_KINDS`); empty: the page does not say."""
     key: str
     account: str
     subject: str
@@ -86,6 +88,7 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
     return Notice(
         vendor_id=_text(vendor_id, webhook.id),
         topic=_text(topic, webhook.topic),
+        kind=kind_of(webhook.kinds, topic, event),
         key=_text(key, webhook.object_key) if isinstance(key, str | int) else "",
         account=_text(account or "", webhook.account),
         subject=_text(subject, webhook.subject) if isinstance(subject, str | int) else "",
@@ -303,6 +306,7 @@ def _event(
         arrival=arrival.id,
         vendor_id=notice.vendor_id,
         topic=notice.topic,
+        kind=notice.kind,
         resource=resource.name if resource else "",
         key=notice.key,
         outcome=outcome if notice.key else "ignored",

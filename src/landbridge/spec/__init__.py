@@ -13,6 +13,7 @@ from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.custom import *  # noqa: F403
 from landbridge.spec.entry import *  # noqa: F403
 from landbridge.spec.following import *  # noqa: F403
+from landbridge.spec.kinds import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
 from landbridge.spec.overlay import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403

@@ -36,7 +36,6 @@ __all__ = [
     "can_pull",
     "holes",
     "listed_by",
-    "topic_matches",
     "topics_of",
 ]
 
@@ -393,14 +392,6 @@ def _needed(resource: Resource) -> frozenset[str]:
     """The scopes that reading and writing a resource take."""
     writes = (resource.create, resource.update, resource.delete)
     return resource.needs.union(*(write.needs for write in writes if write))
-
-
-def topic_matches(pattern: str, topic: str) -> bool:
-    """Whether a topic is meant by a pattern: a `*` stands for exactly one word between dots."""
-    wanted, words = pattern.split("."), topic.split(".")
-    return len(wanted) == len(words) and all(
-        one in ("*", word) for one, word in zip(wanted, words, strict=True)
-    )
 
 
 def listed_by(feed: EventFeed) -> EventList:

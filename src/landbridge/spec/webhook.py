@@ -1,11 +1,12 @@
 """Webhooks of a provider: what they hold, how they are set up and checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import timedelta
 
 from landbridge.errors import SpecError
 from landbridge.spec._check import Path, Template, among, fact
+from landbridge.spec.kinds import Means, shadowed
 from landbridge.spec.paging import Paging
 from landbridge.spec.signature import Signature
 
@@ -118,6 +119,8 @@ class Webhook:
     subject: Path = ""
     """Path to the id of the person an event is about, for erasure. A resource that names its own
     (`Resource.subject`) is looked up in the copy of the object first."""
+    kinds: Sequence[Means] = ()
+    """Which events are of which kind (`EVENT_KINDS`); the first that holds counts."""
     stamp: Path = ""
     """Path to the event's instant: unix seconds, or ISO 8601 text (in UTC unless it says else)."""
     refused_status: int = 400
@@ -143,3 +146,5 @@ class Webhook:
             yield "handshake: a SignedPing is told by an empty list, so it needs `events`"
         if self.listing and not (self.stamp and self.id):
             yield "listing: it needs `id` and `stamp`, by which events are told apart"
+        for problem in shadowed(self.kinds):
+            yield f"kinds: {problem}"

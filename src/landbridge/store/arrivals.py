@@ -33,7 +33,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxEvent:
-    """One event for one tenant's connection. `outcome` is pull, delete or ignored."""
+    """One event for one tenant's connection. `outcome` is pull, delete or ignored; `kind` says what
+    it means at any provider (`landbridge.spec.EVENT_KINDS`), empty where the page says nothing."""
 
     environment: str
     tenant: str
@@ -47,6 +48,7 @@ class InboxEvent:
     key: str
     outcome: str
     occurred_at: datetime | None
+    kind: str = ""
     subject: str | None = None
     """The person it is about, where the page says how to tell; for erasure."""
     source: str = WEBHOOK
@@ -109,15 +111,15 @@ _FILE = Sql(
     "inbox.file",
     """
     INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
-        topic, resource, key, outcome, occurred_at, subject, source)
+        topic, resource, key, outcome, occurred_at, subject, source, kind)
     SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
         filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at,
-        filed.subject, filed.source
+        filed.subject, filed.source, filed.kind
     FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
         :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
-        :occurred_ats::timestamptz[], :subjects::text[], :sources::text[])
+        :occurred_ats::timestamptz[], :subjects::text[], :sources::text[], :kinds::text[])
         AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at,
-            subject, source)
+            subject, source, kind)
     """,
 )
 
@@ -125,7 +127,7 @@ _EVENTS = Sql(
     "inbox.list",
     """
     SELECT environment, tenant, id, app, connection, arrival, vendor_id, topic, resource, key,
-        outcome, occurred_at, subject, source, created_at
+        outcome, occurred_at, subject, source, kind, created_at
     FROM lb.inbox_event
     WHERE environment = :environment AND (:tenant::text IS NULL OR tenant = :tenant)
     ORDER BY id DESC LIMIT :most
@@ -138,7 +140,7 @@ _EVENT = Sql(
     """
     SELECT event.environment, event.tenant, event.id, event.app, event.connection, event.arrival,
         event.vendor_id, event.topic, event.resource, event.key, event.outcome,
-        event.occurred_at, event.subject, event.source, event.created_at
+        event.occurred_at, event.subject, event.source, event.kind, event.created_at
     FROM lb.inbox_event AS event WHERE event.environment = :environment AND event.id = :id
     """,
     across="The operator names an inbox event by its id alone, whichever tenant it has.",
@@ -250,6 +252,7 @@ async def file(
         occurred_ats=[event.occurred_at for event in events],
         subjects=[event.subject for event in events],
         sources=[event.source for event in events],
+        kinds=[event.kind for event in events],
     )
 
 

@@ -20,7 +20,8 @@ _NEWEST = "inb_~"
 class Selection:
     """Which inbox events are meant; what is None or empty limits nothing.
 
-    `topic` may hold `*` for exactly one word between dots. `since` is inclusive, `until` is not.
+    `topic` and `kind` may hold `*` for exactly one word between dots. `since` is inclusive, `until`
+    is not.
     """
 
     environment: str
@@ -28,6 +29,7 @@ class Selection:
     connection: str | None = None
     apps: Sequence[str] | None = None
     topic: str | None = None
+    kind: str | None = None
     outcome: str | None = None
     source: str | None = None
     since: datetime | None = None
@@ -40,13 +42,14 @@ _PAGE = Sql(
     "inbox.page",
     """
     SELECT e.environment, e.tenant, e.id, e.app, e.connection, e.arrival, e.vendor_id, e.topic,
-        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.created_at
+        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.kind, e.created_at
     FROM lb.inbox_event AS e
     WHERE e.environment = :environment AND e.id >= :first AND e.id < :last AND e.id < :before_id
       AND (:tenant::text IS NULL OR e.tenant = :tenant)
       AND (:connection::text IS NULL OR e.connection = :connection)
       AND (:apps::text[] IS NULL OR e.app = ANY(:apps))
       AND (:pattern::text IS NULL OR e.topic ~ :pattern)
+      AND (:kind_pattern::text IS NULL OR e.kind ~ :kind_pattern)
       AND (:outcome::text IS NULL OR e.outcome = :outcome)
       AND (:source::text IS NULL OR e.source = :source)
     ORDER BY e.id DESC LIMIT :most
@@ -58,7 +61,7 @@ _OF_ARRIVAL = Sql(
     "inbox.of_arrival",
     """
     SELECT e.environment, e.tenant, e.id, e.app, e.connection, e.arrival, e.vendor_id, e.topic,
-        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.created_at
+        e.resource, e.key, e.outcome, e.occurred_at, e.subject, e.source, e.kind, e.created_at
     FROM lb.inbox_event AS e
     WHERE e.environment = :environment AND e.id >= :first AND e.id < :last AND e.arrival = :arrival
     ORDER BY e.id LIMIT :most
@@ -84,6 +87,7 @@ _COUNT = Sql(
       AND (:connection::text IS NULL OR e.connection = :connection)
       AND (:apps::text[] IS NULL OR e.app = ANY(:apps))
       AND (:pattern::text IS NULL OR e.topic ~ :pattern)
+      AND (:kind_pattern::text IS NULL OR e.kind ~ :kind_pattern)
       AND (:outcome::text IS NULL OR e.outcome = :outcome)
       AND (:source::text IS NULL OR e.source = :source)
     """,
@@ -147,6 +151,7 @@ def _binds(wanted: Selection) -> dict[str, object]:
         "connection": wanted.connection,
         "apps": None if wanted.apps is None else list(wanted.apps),
         "pattern": None if wanted.topic is None else _pattern(wanted.topic),
+        "kind_pattern": None if wanted.kind is None else _pattern(wanted.kind),
         "outcome": wanted.outcome,
         "source": wanted.source,
         "first": ids.bound("inb", wanted.since) if wanted.since else "",

@@ -19,6 +19,7 @@ from landbridge.spec import (
     EventFeed,
     Field,
     Format,
+    Means,
     Provider,
     Quota,
     Resource,
@@ -66,6 +67,29 @@ ERRORS = Errors(
     throttled=["rate_limit", "lock_timeout", "idempotency_key_in_use"],
     quota="Stripe-Rate-Limited-Reason",
 )
+# Charges of old integrations belong to no payment_intent; those of others are attempts at one.
+ALONE = {"data.object.payment_intent": ""}
+KINDS = [
+    Means(kind="invoice.paid", topics=["invoice.paid"]),
+    Means(kind="invoice.payment_failed", topics=["invoice.payment_failed"]),
+    Means(kind="payment.succeeded", topics=["payment_intent.succeeded"]),
+    Means(
+        kind="payment.succeeded",
+        topics=["charge.succeeded", "charge.captured"],
+        when={**ALONE, "data.object.captured": "true"},
+    ),
+    Means(kind="payment.failed", topics=["payment_intent.payment_failed"]),
+    Means(kind="payment.failed", topics=["charge.failed"], when=ALONE),
+    Means(kind="payment.refunded", topics=["charge.refunded"]),
+    Means(kind="subscription.created", topics=["customer.subscription.created"]),
+    Means(
+        kind="subscription.updated",
+        topics=topics_of("customer.subscription", "updated paused resumed"),
+    ),
+    Means(kind="subscription.canceled", topics=["customer.subscription.deleted"]),
+    Means(kind="checkout.completed", topics=["checkout.session.completed"]),
+    Means(kind="dispute.opened", topics=["charge.dispute.created"]),
+]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
 # A key is kept for 24 hours at least (unsure).
 written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
@@ -237,6 +261,7 @@ stripe = Provider(
         object="data.object",
         account="account",
         subject="data.object.customer",
+        kinds=KINDS,
         stamp="created",
         listing=listed_by(EVENTS),
     ),
