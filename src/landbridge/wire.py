@@ -77,6 +77,10 @@ class Request:
         joint = "&" if "?" in self.url else "?"
         return f"{self.url}{joint}{urlencode(self.query, quote_via=quote)}"
 
+    def carries(self, name: str) -> bool:
+        """Whether a header, or a parameter of the query, has this name."""
+        return name in self.headers or any(each == name for each, _ in self.query)
+
     def having(self, **changes: Any) -> Request:
         """The same request with some parts replaced."""
         return replace(self, **changes)

@@ -490,4 +490,4 @@ class Landbridge(Linking, Consenting):
         return self._open.intake
 
     def _base(self, provider: Provider, connection: Connection) -> str:
-        return base_of(provider, connection.settings)
+        return base_of(provider, connection.settings, connection.account)

@@ -276,7 +276,7 @@ async def _bases(
     ]
     for connection in active:
         page = provider(connection.provider)
-        found.setdefault(base_of(page, connection.settings), page)
+        found.setdefault(base_of(page, connection.settings, connection.account), page)
     return dict(list(found.items())[:_SAMPLES])
 
 

@@ -150,7 +150,7 @@ def sort_given(page: Provider, given: Sequence[str], url: str | None) -> dict[st
     from landbridge.spec.provider import holes
 
     fields = {field.name: field for field in page.auth.fields}
-    takes = holes(page.base)
+    takes = holes(page.base) - {"account"}
     sorted_: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")

@@ -206,10 +206,11 @@ class Signed:
         )
 
     def _idempotency(self, request: Request) -> str:
-        """The page's idempotency header that this request carries, or any that it names."""
+        """The page's idempotency header (or parameter) that this request carries, or any that it
+        names."""
         if request.method in READS or not self._named:
             return "Idempotency-Key"
-        carried = (name for name in self._named if name in request.headers)
+        carried = (name for name in self._named if request.carries(name))
         return next(carried, self._named[0])
 
     def _having(self, request: Request, credentials: Mapping[str, str]) -> Request:

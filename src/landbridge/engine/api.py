@@ -298,9 +298,12 @@ class Api:
         elif form is not None:
             body = urlencode(form).encode()
             sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        named = next((one.idempotency for one in self._provider.resources if one.idempotency), "")
-        if named:
-            sent.setdefault(named, key or ids.new("int"))
+        resources = self._provider.resources
+        keyed = next((one for one in resources if one.idempotency), None)
+        if keyed is not None and keyed.idempotency_in == "query":
+            query = {keyed.idempotency: key or ids.new("int"), **(query or {})}
+        elif keyed is not None:
+            sent.setdefault(keyed.idempotency, key or ids.new("int"))
         elif key is not None:
             raise InvalidInput(
                 f"key: {self._provider.name} knows no idempotency keys; leave it out"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -172,10 +172,13 @@ def parted_fields(
     return secret, {**settings, **shown}
 
 
-def base_of(provider: Provider, settings: Mapping[str, str]) -> str:
-    """The API's address, with the holes of the page's `base` filled from the settings."""
+def base_of(provider: Provider, settings: Mapping[str, str], account: str = "") -> str:
+    """The API's address, with the holes of the page's `base` filled from the settings.
+
+    `{account}` is the id of the remote account; it stays a hole while nobody knows it.
+    """
     base = provider.base
-    for hole in re.findall(r"\{(\w+)\}", base):
+    for hole in re.findall(r"\{(\w+)\}", base.replace("{account}", "")):
         value = settings.get(hole, "").strip()
         if not value:
             raise InvalidInput(
@@ -183,6 +186,8 @@ def base_of(provider: Provider, settings: Mapping[str, str]) -> str:
             )
         base = base.replace(f"{{{hole}}}", value)
     base = settings.get("base", base)
+    if account:
+        base = base.replace("{account}", quote(account, safe=""))
     if not re.match(r"https?://[^/\s]+", base) or not _parses(base):
         raise InvalidInput(f"url: {base!r} is not an address such as https://example.com")
     return base.rstrip("/")

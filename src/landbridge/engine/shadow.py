@@ -368,14 +368,19 @@ class ShadowRecorder:
 
     def _once(self, provider: Provider, request: Request) -> str:
         names = {one.idempotency for one in provider.resources if one.idempotency}
-        return next((request.headers[name] for name in names if name in request.headers), "")
+        told = {**dict(request.query), **request.headers}
+        return next(
+            (told[key] for name in names for key in (name, name.lower()) if key in told), ""
+        )
 
 
 def _with_once(resource: Resource | None, request: Request, once: str) -> Request:
     """The request with the page's idempotency header, so that a replay may be repeated."""
     name = resource.idempotency if resource else ""
-    if not name or name in request.headers:
+    if not name or request.carries(name):
         return request
+    if resource and resource.idempotency_in == "query":
+        return request.having(query=(*request.query, (name, once)))
     return request.having(headers=request.headers.having({name: once}))
 
 

@@ -154,7 +154,7 @@ class ShadowReplay:
 
 def _repeatable(provider: Provider, request: Request) -> bool:
     names = {one.idempotency for one in provider.resources if one.idempotency}
-    return request.method in ("PUT", "DELETE") or any(name in request.headers for name in names)
+    return request.method in ("PUT", "DELETE") or any(request.carries(name) for name in names)
 
 
 def _key_in(provider: Provider, call: Kept, response: Response) -> str:

@@ -66,7 +66,8 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
         raise RecordError(f"the body is not JSON ({error})") from None
     except RecursionError:
         raise RecordError("the body is nested too deeply to be read") from None
-    listed = find(content, webhook.events) if webhook.events else [content]
+    alone = content if isinstance(content, list) else [content]
+    listed = find(content, webhook.events) if webhook.events else alone
     if not isinstance(listed, list):
         raise RecordError(f"no list of events at {webhook.events}", field=webhook.events)
     return [_notice(webhook, event) for event in listed]

@@ -80,6 +80,9 @@ def revoke(
         )
     form = {"token": token, "token_type_hint": hint}
     request = _request(address, auth.client, client, form)
+    if auth.revoke_body == "json":
+        json = request.headers.having({"Content-Type": "application/json"})
+        request = request.having(headers=json, body=msgspec.json.encode({"token": token}))
     response = yield request
     if 200 <= response.status < 300:
         return Revocation(state="revoked", detail=f"the provider revoked it ({response.status})")

@@ -53,8 +53,10 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
     """The one record of an answer, out of its envelope; an empty envelope is unreadable."""
     if not resource.envelope:
         return record(resource, response.body)
-    items = pluck(provider, response, resource.envelope, list[msgspec.Raw]) or []
-    if not items:
+    found = pluck(provider, response, resource.envelope, msgspec.Raw)
+    listed = found is not None and bytes(found).lstrip()[:1] == b"["
+    items = msgspec.json.decode(found, type=list[msgspec.Raw]) if listed else [found]
+    if not items or items[0] is None or bytes(items[0]) == b"null":
         reason = f"{resource.name}: nothing at {resource.envelope}"
         return Unreadable(key=None, raw=response.body, reason=reason, field=resource.envelope)
     return record(resource, bytes(items[0]))
@@ -66,7 +68,8 @@ def _is_deleted(resource: Resource, value: Any) -> bool:
 
 
 def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:
-    """What is at a path of an answer, as `kind`; None if nothing is there.
+    """What is at a path of an answer, as `kind`; None if nothing is there. `[]` in the path stands
+    for each item of a list on the way; what is at its end are then lists, and all of them count.
 
     An answer of another form (a maintenance page, say) is `Unreachable`: it will pass.
     """
@@ -78,11 +81,24 @@ def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:
             f" ({error}); it is tried again later",
             status=response.status,
         ) from None
-    for _ in path.split(".") if path else ():
+    steps = path.split(".") if path else []
+    if "[]" in path:
+        return _gathered(found, steps)
+    for _ in steps:
         if found is None:
             return None
         found = found.inner
     return found
+
+
+def _gathered(found: Any, steps: list[str]) -> list[Any]:
+    """The items of every list at the end of the steps, in their order."""
+    places = [found]
+    for step in steps:
+        places = [place.inner for place in places if place is not None]
+        if step.endswith("[]"):
+            places = [item for place in places if place is not None for item in place]
+    return [item for place in places if place is not None for item in place]
 
 
 def text_at(value: Any, path: str) -> str | None:
@@ -99,8 +115,10 @@ def text_at(value: Any, path: str) -> str | None:
 def _envelope(path: str, kind: Any) -> Any:
     """A type that reads only what is at the path, and skips everything else."""
     expected = kind
-    for name in reversed(path.split(".") if path else ()):
-        expected = msgspec.defstruct(
-            "Answer", [("inner", expected | None, None)], rename={"inner": name}
-        )
+    for step in reversed(path.split(".") if path else ()):
+        name = step.removesuffix("[]")
+        if step != name:
+            expected = list[expected]  # type: ignore[valid-type]
+        optional = expected if expected is msgspec.Raw else expected | None  # Raw takes null too
+        expected = msgspec.defstruct("Answer", [("inner", optional, None)], rename={"inner": name})
     return expected

@@ -21,6 +21,7 @@ from landbridge.protocols._listing import date_of, provider_time
 from landbridge.protocols._places import Listed, Portion, Reached, place_of
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
 from landbridge.spec import (
+    ChangedSince,
     CreatedSince,
     EventFeed,
     Provider,
@@ -39,8 +40,8 @@ _DOUBT = timedelta(days=1)
 """How long an empty answer is doubted."""
 
 
-def too_old(cursor: dict[str, Any], feed: EventFeed, now: datetime) -> bool:
-    """Whether the provider may have forgotten events that we have not read."""
+def too_old(cursor: dict[str, Any], feed: EventFeed | ChangedSince, now: datetime) -> bool:
+    """Whether the provider may have forgotten events, or changes, that we have not read."""
     oldest = now - feed.reach + _MARGIN + feed.overlap
     return bool(cursor["since"] < oldest.timestamp())
 

@@ -1,7 +1,9 @@
 """Which accounts a consent opens: one, or several behind one grant (Xero's organisations)."""
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from landbridge.errors import InvalidInput
 from landbridge.protocols._answers import pluck, text_at
@@ -35,6 +37,11 @@ def identify_all(
         named = text_at(answer, accounts.token_id) or ""
     if named and (accounts is None or not accounts.path):
         return (Account(id=named, name=named, live=None),)
+    if named and accounts is not None:
+        account = quote(named, safe="")
+        place = replace(place, base=place.base.replace("{account}", account))
+        path = accounts.path.replace("{account}", account)
+        provider = replace(provider, accounts=replace(accounts, path=path))
     found: Account = yield from identify(provider, place)
     if named:
         found = Account(id=named, name=found.name, live=found.live, settings=found.settings)

@@ -15,6 +15,7 @@ from landbridge.errors import InvalidInput, Refused
 from landbridge.formats import codec
 from landbridge.protocols._answers import pluck, records, single, text_at
 from landbridge.protocols._calls import call, fetch
+from landbridge.protocols._changes import follow_changes
 from landbridge.protocols._following import (
     follow_created,
     follow_events,
@@ -22,18 +23,22 @@ from landbridge.protocols._following import (
     too_old,
 )
 from landbridge.protocols._listing import list_all
+from landbridge.protocols._statements import list_statement
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
 from landbridge.spec import (
+    ChangedSince,
     CreatedSince,
     EventFeed,
     Provider,
     Resource,
     SinceHeader,
+    Statement,
     Write,
     find,
     gathered,
     nested_at,
+    patched,
 )
 from landbridge.wire import Request, Response
 
@@ -58,10 +63,10 @@ def pull(
     since = resource.since
     state = cursor or {}
     follows = isinstance(state.get("since"), int)
-    if follows and isinstance(since, EventFeed) and too_old(state, since, now):
+    if follows and isinstance(since, EventFeed | ChangedSince) and too_old(state, since, now):
         state, follows = {}, False
     if not follows:
-        state = yield from list_all(provider, resource, place, state, now)
+        state = yield from _everything(provider, resource, place, state, now)
     if "since" not in state:
         return
     if isinstance(since, EventFeed):
@@ -70,6 +75,10 @@ def pull(
         yield from follow_created(provider, resource, place, state, now)
     elif isinstance(since, SinceHeader):
         yield from follow_header(provider, resource, place, state, now)
+    elif isinstance(since, ChangedSince):
+        whole = yield from follow_changes(provider, resource, place, state, now)
+        if not whole:
+            yield from _everything(provider, resource, place, {}, now)
 
 
 def load(
@@ -87,7 +96,7 @@ def load(
         return
     ranged = since is not None or until is not None
     query = {**resource.query, **_range(resource, since, until)} if ranged else resource.query
-    listing = list_all(provider, replace(resource, query=query), place, cursor or {}, now)
+    listing = _everything(provider, replace(resource, query=query), place, cursor or {}, now)
     reply: Response | None = None
     while True:
         try:
@@ -114,24 +123,28 @@ def write(
 ) -> Generator[Request, Response, Written]:
     """Creates, updates or deletes one record; what it is then at the provider.
 
-    The intent's id goes into the page's idempotency header and marker. A call by PUT sends the
+    The intent's id goes into the page's idempotency key and marker. A call by PUT sends the
     whole record: `base_raw` with the changes in it. Deleting what is gone succeeds.
     """
     step = _step(resource, action)
-    headers = {resource.idempotency: intent} if resource.idempotency else {}
-    query = [*step.query.items()]
+    headers, query = {}, [*step.query.items()]
+    if resource.idempotency_in == "query" and resource.idempotency:
+        query.append((resource.idempotency, intent))
+    elif resource.idempotency:
+        headers = {resource.idempotency: intent}
+    around = _around(resource, step, key, base_raw)
     asking = partial(call, provider, place, step.method, step.path, key=key, query=query)
     if action == "delete":
         content_type, content = ("", b"")
-        if step.sends:
-            content_type, content = _content(provider, step, step.sends, base_raw)
+        if around:
+            content_type, content = _content(provider, step, around, base_raw)
             headers = {**headers, "Content-Type": content_type}
         request = asking(headers=headers, body=content)
         response = yield request
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
         return Written(key=key, raw=None)
-    body = _marked(changes, resource.marker, intent)
+    body = {**around, **_marked(changes, resource.marker, intent)}
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
         body = resource.maps.apply(codec(resource.format).parse(base_raw), body)
     content_type, content = _content(provider, step, body, base_raw)
@@ -186,12 +199,38 @@ def identify(provider: Provider, place: Place) -> Generator[Request, Response, A
     return Account(id=identity, name=name or identity, live=live)
 
 
+def _everything(
+    provider: Provider, resource: Resource, place: Place, cursor: dict[str, Any], now: datetime
+) -> Generator[Request | Page, Response | None, dict[str, Any]]:
+    """The full listing, in the way of its pages."""
+    if isinstance(resource.page, Statement):
+        return list_statement(provider, resource, resource.page, place, cursor, now)
+    return list_all(provider, resource, place, cursor, now)
+
+
 def _range(resource: Resource, since: datetime | None, until: datetime | None) -> Mapping[str, str]:
     between = resource.between
     if between is None:
         raise InvalidInput(f"{resource.name}: its listing cannot be narrowed to a range of time")
     told = {between.since: since, between.until: until}
     return {name: str(int(at.timestamp())) for name, at in told.items() if at is not None}
+
+
+def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -> dict[str, Any]:
+    """What the body of a write says beside the changes: which record, and in which version."""
+    around: dict[str, Any] = dict(step.sends)
+    if step.key_at:
+        around = patched(around, nested_at(step.key_at, key))
+    if step.version_at:
+        base = codec(resource.format).parse(base_raw) if base_raw is not None else None
+        version = find(base, resource.version)
+        if version is None:
+            raise InvalidInput(
+                f"{resource.name} {key}: nobody knows in which version it is to be changed; pull it"
+                " first"
+            )
+        around = patched(around, nested_at(step.version_at, version))
+    return around
 
 
 def _content(

@@ -44,10 +44,11 @@ def classify(
     """What the answer to a request means; without a response, that none came.
 
     `errors` says how the provider's refusals read. A failed write counts as safe to repeat if its
-    method is (PUT, DELETE) or if it carries the `idempotency` header; any other write that got no
-    answer, or a server error, is `Unknown`. Without `now`, Retry-After is not read.
+    method is (PUT, DELETE) or if it carries the `idempotency` header (or parameter). Any other
+    write that got no answer, or a server error, is `Unknown`. Without `now`, Retry-After is not
+    read.
     """
-    repeatable = request.method in _REPEATABLE or idempotency in request.headers
+    repeatable = request.method in _REPEATABLE or request.carries(idempotency)
     wrote = request.method not in READS
     reply = _reply(errors, request, response)
     if response is None:
@@ -55,7 +56,8 @@ def classify(
     if 200 <= response.status < 300 or response.status == 304:
         if _is_page(request, response):
             return Broken(reply=reply, wrote=wrote)
-        return Ok(reply=reply)
+        if not _refuses(errors, response):
+            return Ok(reply=reply)
     when = retry_after(response.headers.get("retry-after"), now) if now else None
     quota = response.headers.get(errors.quota, "") if errors.quota else ""
     by_code = _by_code(errors, reply, when, quota)
@@ -118,12 +120,21 @@ def _by_status(errors: Errors, reply: Reply, response: Response) -> Outcome:
             return Refresh(reply=reply)
         case 410:
             return Gone(reply=reply)
-        case 404 if not errors.missing or reply.code in errors.missing:
+        case 404 if not errors.missing:
+            return Gone(reply=reply)
+        case status if reply.code in errors.missing and status in (200, errors.missing_status):
             return Gone(reply=reply)
         case 409 | 412:
             return Stale(reply=reply)
         case _:
             return Refusal(reply=reply, problems=_problems(errors, reply, response))
+
+
+def _refuses(errors: Errors, response: Response) -> bool:
+    """Whether an answer of success says that it is none."""
+    if not errors.in_ok or errors.in_ok.rpartition(".")[2].encode() not in response.body:
+        return False
+    return find(_json(response), errors.in_ok) is not None
 
 
 def _is_page(request: Request, response: Response) -> bool:
@@ -138,7 +149,7 @@ def _reply(errors: Errors, request: Request, response: Response | None) -> Reply
     call = f"{request.method} {where}"
     if response is None:
         return Reply(call=call, status=None)
-    if 200 <= response.status < 300:
+    if 200 <= response.status < 300 and not _refuses(errors, response):
         return Reply(call=call, status=response.status)
     body = _json(response)
     named = response.headers.get(errors.request_id) if errors.request_id else None
@@ -170,6 +181,8 @@ def _message(errors: Errors, body: Any) -> str:
 
 
 def _text(body: Any, path: str) -> str:
+    if "[]" in path:
+        return next(iter(gathered(body, path)), "")
     found = find(body, path) if path else None
     return found if isinstance(found, str) else ""
 

@@ -73,6 +73,8 @@ class OAuth2:
     """Where codes and refresh tokens are exchanged."""
     revoke: str = ""
     """Where tokens are revoked (RFC 7009); empty: the provider has no such address."""
+    revoke_body: str = "form"
+    """How a revocation is written: `form` (RFC 7009) or `json`, with the token alone."""
     revokes: str = "grant"
     """What a revocation ends there: `grant`, `account` (one of several behind it) or `token`."""
     scopes: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class OAuth2:
             if address and not address.startswith(("https://", "{url}")):
                 raise SpecError(f"OAuth2, {name}: {address!r} is no https address")
         among(self.client, ["basic", "post", "none"], "OAuth2, client")
+        among(self.revoke_body, ["form", "json"], "OAuth2, revoke_body")
         among(self.revokes, ["grant", "account", "token"], "OAuth2, revokes")
         if self.pkce == bool(self.pkce_why):
             raise SpecError("OAuth2, pkce_why: it says why there is no PKCE, and only then")

@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from landbridge.spec.following import CreatedSince, EventFeed, SinceHeader, SyncToken
+from landbridge.spec.following import (
+    ChangedSince,
+    CreatedSince,
+    EventFeed,
+    SinceHeader,
+    SyncToken,
+)
 from landbridge.spec.paging import OnePage
 from landbridge.spec.provider import Provider, Resource, can_pull
 from landbridge.spec.rows import Access
@@ -25,9 +31,10 @@ class Capability:
     """Kind of the unified model, such as `payments.invoice`; empty: raw only."""
     pull: bool
     incremental: str
-    """How changes are followed: `events`, `created`, `since`, `token`; empty: by listing all."""
+    """How changes are followed: `events`, `created`, `since`, `changes`, `token`; empty: by listing
+    all."""
     deletes: str
-    """How deletions are seen: `events`, `status`, `token`, `sweep` (the list is read by
+    """How deletions are seen: `events`, `status`, `changes`, `token`, `sweep` (the list is read by
     turns), `never` (it has none), `listing`."""
     webhooks: bool
     """Whether the provider tells about it by itself."""
@@ -91,6 +98,8 @@ def _incremental(resource: Resource) -> str:
             return "created"
         case SinceHeader():
             return "since"
+        case ChangedSince():
+            return "changes"
         case SyncToken():
             return "token"
         case _:
@@ -107,6 +116,8 @@ def _deletes(resource: Resource) -> str:
             return "status" if resource.deleted else "never"
         case SyncToken():
             return "token"
+        case ChangedSince():
+            return "changes"
         case EventFeed():
             return "events" if resource.deletes else "never"
         case _:

@@ -1,5 +1,7 @@
 """How changes of a resource are followed, and deletions found of which nothing tells."""
 
+from collections.abc import Mapping
+from dataclasses import field
 from datetime import timedelta
 
 from landbridge.errors import SpecError
@@ -8,6 +10,7 @@ from landbridge.spec.paging import Paging
 
 __all__ = [
     "Between",
+    "ChangedSince",
     "CreatedSince",
     "EventFeed",
     "Incremental",
@@ -82,7 +85,35 @@ class SinceHeader:
     """How late a change may show, and how coarse the provider's time is."""
 
 
-Incremental = EventFeed | CreatedSince | SinceHeader | SyncToken
+@fact
+class ChangedSince:
+    """The provider lists what changed since an instant, deleted records too, in one answer.
+
+    What is deleted is known by `Resource.deleted`. An answer with `most` records may lack others,
+    and an instant older than `reach` is not answered: both lead to a full listing that is merged.
+    """
+
+    path: Template
+    records: str
+    """Path to the records in the answer; `[]` stands for each item of a list on the way."""
+    param: str
+    """The query parameter of the instant, in ISO 8601."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that say whose changes are wanted."""
+    most: int = 1000
+    reach: timedelta
+    overlap: timedelta = timedelta(minutes=1)
+    """How late a change may show."""
+
+    def __post_init__(self) -> None:
+        """Refuses a reach that never lets it be used."""
+        if self.reach <= self.overlap + timedelta(days=1):
+            raise SpecError("ChangedSince, reach: it is not longer than a day and the overlap")
+        if self.most < 1:
+            raise SpecError(f"ChangedSince, most: an answer of {self.most} records holds nothing")
+
+
+Incremental = EventFeed | CreatedSince | SinceHeader | ChangedSince | SyncToken
 
 
 @fact

@@ -1,8 +1,11 @@
 """How a list is read to its end, page by page."""
 
+import re
+
+from landbridge.errors import SpecError
 from landbridge.spec._check import Path, fact
 
-__all__ = ["AfterLast", "OnePage", "PageNumber", "Paging"]
+__all__ = ["AfterLast", "OnePage", "PageNumber", "Paging", "Statement"]
 
 
 @fact
@@ -32,8 +35,36 @@ class PageNumber:
 
 
 @fact
+class Statement:
+    """Pages of a statement in the provider's query language, each from a row's place on.
+
+    `text` has two holes: `{start}` is the place of the first row that is wanted, `{size}` how many
+    rows: `select * from Invoice orderby Id startposition {start} maxresults {size}`. The statement
+    has to put the rows in an order that no change moves. Pages overlap, so that a row that is
+    deleted meanwhile costs no other one; the list ends with a page that shows nothing new.
+    """
+
+    param: str
+    """The query parameter that carries the statement."""
+    text: str
+    first: int = 1
+    """The place of the first row."""
+    size: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuses a statement that always brings the same rows."""
+        holes = sorted(re.findall(r"\{(\w*)\}", self.text))
+        if holes != ["size", "start"]:
+            raise SpecError(
+                f"Statement, text: {self.text!r} needs the holes {{start}} and {{size}}, no other"
+            )
+        if self.size < 2 or self.first < 0:
+            raise SpecError("Statement, size and first: pages of two rows at least, from 0 or 1 on")
+
+
+@fact
 class OnePage:
     """The whole collection comes in one answer."""
 
 
-Paging = AfterLast | PageNumber | OnePage
+Paging = AfterLast | PageNumber | Statement | OnePage

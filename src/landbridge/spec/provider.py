@@ -18,7 +18,14 @@ from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import find
 from landbridge.spec.auth import Auth
-from landbridge.spec.following import Between, EventFeed, Incremental, Sweep, SyncToken
+from landbridge.spec.following import (
+    Between,
+    ChangedSince,
+    EventFeed,
+    Incremental,
+    Sweep,
+    SyncToken,
+)
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import AfterLast, OnePage, Paging
 from landbridge.spec.webhook import EventList, Webhook
@@ -58,7 +65,8 @@ class Accounts:
     """
 
     path: Template
-    """Where it is asked; an address of its own, where the API's is not the one."""
+    """Where it is asked; an address of its own, where the API's is not the one. `{account}` is the
+    id that the redirect named."""
     id: Path
     name: Path = ""
     live: Path = ""
@@ -116,14 +124,17 @@ class Quota:
 
 @fact
 class Errors:
-    """How the provider's refusals read. Paths lead into the error's body."""
+    """How the provider's refusals read. Paths lead into the error's body; where one goes through a
+    list (`Fault.Error[].code`), its first text counts."""
 
-    message: Path = ""
-    code: Path = ""
-    field: Path = ""
+    message: str = ""
+    code: str = ""
+    field: str = ""
     """Path to the name of the field at fault."""
     request_id: str = ""
     """The response header that its support asks for."""
+    in_ok: Path = ""
+    """Path to what an answer of success holds if it is a refusal all the same, such as `Fault`."""
     details: str = ""
     """Path to texts that say more than the message, such as `errors[].text`."""
     in_record: str = ""
@@ -141,6 +152,8 @@ class Errors:
     """Codes that mean somebody else changed it first."""
     missing: Sequence[str] = ()
     """Codes that mean there is no such record; empty: a 404 alone says so."""
+    missing_status: int = 404
+    """The status with which those codes come."""
 
 
 @fact
@@ -164,7 +177,8 @@ class Continued:
 
 @fact
 class Write:
-    """One writing call. `path` names its holes: `{id}` is the record's key."""
+    """One writing call. `path` names its holes: `{id}` is the record's key, unless the body says
+    it (`key_at`)."""
 
     path: Template
     method: str = "POST"
@@ -173,8 +187,14 @@ class Write:
     """Path to the list in which the record is sent; empty: it stands alone."""
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every such call needs."""
-    sends: Mapping[str, str] = field(default_factory=dict)
-    """What the body of a deletion says, where the record stays and is only marked."""
+    sends: Mapping[str, str | bool] = field(default_factory=dict)
+    """What the body says beside the record: how it is to be taken or, of a deletion where the
+    record stays and is only marked, the mark."""
+    key_at: Path = ""
+    """Path in the body at which the record's key goes, where the address does not name it."""
+    version_at: Path = ""
+    """Path in the body at which the version goes (`Resource.version`) that the change was made to:
+    the provider refuses it (`Errors.stale`) if the record has another one by then."""
 
     def __post_init__(self) -> None:
         """Refuses a method that does not write, and a path without a place."""
@@ -226,7 +246,8 @@ class Resource:
     subject: Path = ""
     """Path to the id of the person a record is about, for erasure."""
     envelope: Path = ""
-    """Path to the list in which a single record comes, read or written; empty: it stands alone."""
+    """Path to the single record in an answer that reads or writes it, or to a list that holds it;
+    empty: it stands alone."""
     deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
     deleted_words: Sequence[str] = ()
@@ -249,6 +270,8 @@ class Resource:
     delete: Write | None = None
     idempotency: str = ""
     """Header that makes a repeated write harmless; empty: the provider has none."""
+    idempotency_in: str = "header"
+    """Where that is sent: as a header, or as a parameter of the query."""
     marker: Path = ""
     """Path of the field that carries our intent's id, for reading back; empty: none."""
     marked: Marked | None = None
@@ -271,15 +294,12 @@ class Resource:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be done with the other facts."""
+        among(self.idempotency_in, ["header", "query"], f"Resource {self.name!r}, idempotency_in")
         for problem in self._problems():
             raise SpecError(f"Resource {self.name!r}, {problem}")
 
     def _problems(self) -> Iterator[str]:
-        for name in ("one", "update", "delete"):
-            value = getattr(self, name)
-            path = value.path if isinstance(value, Write) else value
-            if path and holes(path) != {"id"}:
-                yield f"{name}: {path!r} needs the hole {{id}} and no other"
+        yield from self._unclear_keys()
         if self.create and holes(self.create.path):
             yield f"create: {self.create.path!r} has a hole, but a new record has no id yet"
         if (self.create or self.update) and (self.maps is None or not self.maps.written):
@@ -296,12 +316,28 @@ class Resource:
             yield from self._needless_sweep()
         yield from self._unclear_words()
 
+    def _unclear_keys(self) -> Iterator[str]:
+        """How a record is named, where it is read, changed and known to be gone."""
+        for name in ("one", "update", "delete"):
+            value = getattr(self, name)
+            path = value.path if isinstance(value, Write) else value
+            in_body = isinstance(value, Write) and value.key_at
+            if path and holes(path) != (set() if in_body else {"id"}):
+                wanted = "no hole: key_at says it" if in_body else "the hole {id} and no other"
+                yield f"{name}: {path!r} needs {wanted}"
+            if isinstance(value, Write) and value.version_at and not self.version:
+                yield f"{name}: version_at: there is no `version` to be sent"
+        if self.create and (self.create.key_at or self.create.version_at):
+            yield "create: a new record has no key and no version yet"
+        if isinstance(self.since, ChangedSince) and not self.deleted:
+            yield "since: say by `deleted` how a record that is gone is marked"
+
     def _needless_sweep(self) -> Iterator[str]:
         if not (self.one and self.path):
             yield "sweep: it needs `path` to list and `one` to ask for what is missing"
         if self.since is None:
             yield "sweep: without `since` all is listed each time, which sees deletions"
-        elif isinstance(self.since, SyncToken) or self.deletes:
+        elif isinstance(self.since, SyncToken | ChangedSince) or self.deletes:
             yield "sweep: deletions are told, by events or by tokens"
 
     def _unclear_words(self) -> Iterator[str]:
@@ -326,7 +362,8 @@ class Provider:
     """The day (ISO) on which the page was last held against the vendor's documentation."""
     auth: Auth
     base: str
-    """The API's address; `{url}` is the connection's own setting of that name."""
+    """The API's address; `{url}` is the connection's own setting of that name, `{account}` the id
+    of its remote account."""
     resources: Sequence[Resource]
     accounts: Accounts | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -362,9 +399,7 @@ class Provider:
     def _problems(self) -> Iterator[str]:
         if not _SLUG.fullmatch(self.slug):
             yield "slug: lower-case letters, digits and underscores only"
-        for name, address in (("docs", self.docs), ("base", self.base)):
-            if not address.startswith(("https://", "{url}")) or address.endswith("/"):
-                yield f"{name}: {address!r} is no https address without a slash at its end"
+        yield from self._unclear_addresses()
         yield from self._unclear_quotas()
         names = [resource.name for resource in self.resources]
         for resource in self.resources:
@@ -378,6 +413,14 @@ class Provider:
             for to in resource.maps.references if resource.maps else ():
                 if to not in names:
                     yield f"{where}: a ref leads to {to!r}.{did_you_mean(to, names)}"
+
+    def _unclear_addresses(self) -> Iterator[str]:
+        for name, address in (("docs", self.docs), ("base", self.base)):
+            if not address.startswith(("https://", "{url}")) or address.endswith("/"):
+                yield f"{name}: {address!r} is no https address without a slash at its end"
+        told = self.accounts and (self.accounts.list is not None or self.accounts.token_id)
+        if "{account}" in self.base and not (told or getattr(self.auth, "account_param", "")):
+            yield "base: nothing names the {account} before the first call"
 
     def _unclear_quotas(self) -> Iterator[str]:
         seen = set()

@@ -113,7 +113,7 @@ class Webhook:
     object: Path = ""
     """Path to a whole copy of the object; empty: the webhook only names it."""
     events: Path = ""
-    """Path to the list when a body holds many; empty: the body is one event."""
+    """Path to the list when a body holds many; empty: the body is one event, or a list of them."""
     account: Path = ""
     """Path to the remote account's id; empty: the address alone tells whose it is."""
     subject: Path = ""
