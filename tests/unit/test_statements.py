@@ -334,7 +334,7 @@ def test_words_that_would_read_nothing_are_refused() -> None:
     with pytest.raises(SpecError, match="'xml' is none of form, json"):
         OAuth2(
             authorize="https://a.example",
-            token="https://a.example",  # noqa: S106 - an address
+            token="https://a.example",
             revoke_body="xml",
             access_lives=timedelta(hours=1),
         )
