@@ -39,7 +39,7 @@ class Aim:
     """create, update, delete or read."""
     key: str = ""
     envelope: str = ""
-    """Path to the list in which the request holds the record."""
+    """Path to where the request holds the record, by itself or in a list."""
 
 
 def aim_of(provider: Provider, base: str, request: Request) -> Aim:
@@ -102,7 +102,7 @@ def unwrapped(resource: Resource, body: bytes) -> dict[str, Any] | None:
 
 def _first(told: Any, envelope: str) -> dict[str, Any] | None:
     found = find(told, envelope) if envelope else [told]
-    one = found[0] if isinstance(found, list) and found else None
+    one = found[0] if isinstance(found, list) and found else found
     return one if isinstance(one, dict) else None
 
 
@@ -179,7 +179,9 @@ def gone(resource: Resource, value: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a deletion: the record with the page's flag for it."""
     left = _copied(value)
     if resource.deleted:
-        _put(left, resource.deleted, next(iter(resource.deleted_words), True))
+        word = next(iter(resource.deleted_words), "")
+        whole = type(find(value, resource.deleted)) is int and word.isdecimal()
+        _put(left, resource.deleted, int(word) if whole else word or True)
     return left
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -28,6 +29,9 @@ KEEP_KEYS = timedelta(days=30)
 
 _DIGEST = "digest:"
 """How the id of an event begins that its vendor gave none."""
+
+_MOST_FIELDS = 1000
+"""Of a form; more are not read."""
 
 _LONGEST = 500
 """Characters of an id, a topic or a key; no vendor's come near it, and an index takes no more."""
@@ -60,6 +64,8 @@ class Sorted:
 
 def notices(webhook: Webhook, body: bytes) -> list[Notice]:
     """The events of a body; RecordError names what is missing or not readable."""
+    if webhook.form:
+        return [_notice(webhook, _fields(body))]
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -71,6 +77,17 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
     if not isinstance(listed, list):
         raise RecordError(f"no list of events at {webhook.events}", field=webhook.events)
     return [_notice(webhook, event) for event in listed]
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """The fields of a form; of several with one name the last."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:  # too many, or not UTF-8
+        raise RecordError("the body is no form") from None
+    if not pairs:
+        raise RecordError("the body is no form")
+    return dict(pairs)
 
 
 def _notice(webhook: Webhook, event: Any) -> Notice:

@@ -64,7 +64,9 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
 
 def _is_deleted(resource: Resource, value: Any) -> bool:
     told = find(value, resource.deleted)
-    return told in resource.deleted_words if resource.deleted_words else told is True
+    if not resource.deleted_words:
+        return told is True
+    return (str(told) if type(told) is int else told) in resource.deleted_words
 
 
 def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:

@@ -63,7 +63,8 @@ def fetch(
     """One record as it is now; None if the provider says that it is gone."""
     if not resource.one:
         raise Refused(f"{provider.name} cannot read a single {resource.name}")
-    request = call(provider, place, "GET", resource.one, key=key)
+    query = [*resource.one_query.items()]
+    request = call(provider, place, "GET", resource.one, key=key, query=query)
     response = yield request
     if isinstance(classify(provider.errors, request, response, None), Gone):
         return None

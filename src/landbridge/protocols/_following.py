@@ -1,4 +1,5 @@
-"""What changed since the last pull: by the provider's event list, by creation time, by a header.
+"""What changed since the last pull: by the provider's event list, by creation time, by a header
+or a parameter.
 
 Whatever the list's order (events and creations come newest first), the time up to which everything
 is read (`since`) moves on only with the last page, to the provider's time at the first one; until
@@ -9,7 +10,7 @@ An answer that shows nothing at all may be a swallowed error: it moves `since` o
 so that what it hid is in the next answer that shows something.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -18,7 +19,7 @@ from typing import Any
 from landbridge.errors import Refused
 from landbridge.protocols._calls import call, fetch
 from landbridge.protocols._listing import date_of, provider_time
-from landbridge.protocols._places import Listed, Portion, Reached, place_of
+from landbridge.protocols._places import Ask, Listed, Portion, Reached, place_of
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
 from landbridge.spec import (
     ChangedSince,
@@ -27,6 +28,7 @@ from landbridge.spec import (
     Provider,
     Resource,
     SinceHeader,
+    SinceParam,
     find,
     topic_matches,
 )
@@ -151,6 +153,64 @@ def follow_header(
             return
 
 
+def follow_param(
+    provider: Provider, resource: Resource, place: Place, cursor: dict[str, Any], now: datetime
+) -> Generator[Request | Page, Response | None, None]:
+    """Every record that changed since the cursor, list by list: the ordinary one, then the page's
+    `also`. Those that were never read are read whole first."""
+    since = resource.since
+    assert isinstance(since, SinceParam)
+    walk = _Walk.of(cursor, since.overlap, now)
+    known = int(cursor.get("also", 0))
+    lists: list[Mapping[str, str]] = [{}, *since.also]
+    for number in range(int(cursor.get("list", 0)), len(lists)):
+        kept = {"also": known, "list": number}
+        asked = {} if number > known else {since.param: _written(walk.start, since.form)}
+        query = [*{**resource.query, **lists[number], **asked}.items()]
+        listed = Listed(
+            provider=provider,
+            resource=resource,
+            records=resource.records,
+            ask=_asking(provider, resource, place, query),
+            now=now,
+        )
+        yield from _read_list(walk, place_of(resource.page, cursor), listed, kept, len(lists))
+        cursor = {}
+
+
+def _read_list(
+    walk: "_Walk", reached: Reached, listed: Listed, kept: dict[str, int], count: int
+) -> Generator[Request | Page, Response | None, None]:
+    """One of several lists; only behind the last page of the last one time moves on."""
+    over = kept["list"] == count - 1
+    while True:
+        portion = yield from walk.read(reached, listed)
+        state = walk.turn(portion, reached, "", over=over)
+        if not portion.last:
+            state |= kept
+        elif over:
+            state |= {"also": count - 1}
+        else:
+            state |= {"also": kept["also"], "list": kept["list"] + 1}
+        yield Page(records=tuple(portion.found), unreadable=tuple(portion.unreadable), cursor=state)
+        if portion.last:
+            return
+
+
+def _asking(
+    provider: Provider, resource: Resource, place: Place, query: list[tuple[str, str]]
+) -> Ask:
+    return lambda page: call(provider, place, "GET", resource.path, query=[*query, *page])
+
+
+def _written(unix: int, form: str) -> str:
+    """An instant as a parameter has it."""
+    if form == "unix":
+        return str(unix)
+    moment = datetime.fromtimestamp(unix, UTC)
+    return f"{moment:%Y-%m-%d}" if form == "day" else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 @dataclass(kw_only=True)
 class _Walk:
     """How far one reading of what is new has come."""
@@ -163,6 +223,8 @@ class _Walk:
     seen: dict[str, int]
     """The stamps of what was acted on, by key."""
     begun: bool = False
+    _quiet: bool = True
+    """Whether no page showed anything."""
 
     @classmethod
     def of(cls, cursor: dict[str, Any], overlap: timedelta, now: datetime) -> "_Walk":
@@ -200,14 +262,20 @@ class _Walk:
         self.seen[key] = at if isinstance(at, int) else self.since
         return True
 
-    def turn(self, portion: Portion, reached: Reached, stamp: str) -> dict[str, Any]:
-        """The cursor behind the page that was just read; `stamp` leads to an item's instant."""
+    def turn(
+        self, portion: Portion, reached: Reached, stamp: str, *, over: bool = True
+    ) -> dict[str, Any]:
+        """The cursor behind the page that was just read; `stamp` leads to an item's instant. Time
+        moves on behind the last page, if the reading is `over` with it."""
         if self.until is None:
             self.until = self._told(portion, stamp)
+        self._quiet = self._quiet and portion.empty and not self.begun
+        if portion.last and not over:
+            return {**self._cursor(self.since), "until": self.until}
         if not portion.last:
             return {**self._cursor(self.since), "until": self.until, **reached.state}
         until = self.until
-        if portion.empty and not self.begun:
+        if self._quiet:
             until -= int(_DOUBT.total_seconds())
         return self._cursor(max(self.since, until))
 

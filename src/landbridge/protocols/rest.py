@@ -6,20 +6,22 @@ which of the two goes on: `listing` is in it while a listing is under way, `sinc
 
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from landbridge import ids
 from landbridge.errors import InvalidInput, Refused
 from landbridge.formats import codec
 from landbridge.protocols._answers import pluck, records, single, text_at
-from landbridge.protocols._calls import call, fetch
+from landbridge.protocols._calls import call, fetch, page_query
 from landbridge.protocols._changes import follow_changes
 from landbridge.protocols._following import (
     follow_created,
     follow_events,
     follow_header,
+    follow_param,
     too_old,
 )
 from landbridge.protocols._listing import list_all
@@ -30,9 +32,12 @@ from landbridge.spec import (
     ChangedSince,
     CreatedSince,
     EventFeed,
+    Marked,
+    PageNumber,
     Provider,
     Resource,
     SinceHeader,
+    SinceParam,
     Statement,
     Write,
     find,
@@ -79,6 +84,13 @@ def pull(
         whole = yield from follow_changes(provider, resource, place, state, now)
         if not whole:
             yield from _everything(provider, resource, place, {}, now)
+    elif isinstance(since, SinceParam):
+        try:
+            yield from follow_param(provider, resource, place, state, now)
+        except Refused:
+            if not since.unsure:
+                raise
+            yield from _everything(provider, resource, place, {}, now)
 
 
 def load(
@@ -124,7 +136,8 @@ def write(
     """Creates, updates or deletes one record; what it is then at the provider.
 
     The intent's id goes into the page's idempotency key and marker. A call by PUT sends the
-    whole record: `base_raw` with the changes in it. Deleting what is gone succeeds.
+    whole record, `base_raw` with the changes in it; where it takes a part, the fields that differ,
+    each whole. Deleting what is gone succeeds.
     """
     step = _step(resource, action)
     headers, query = {}, [*step.query.items()]
@@ -144,9 +157,11 @@ def write(
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
         return Written(key=key, raw=None)
-    body = {**around, **_marked(changes, resource.marker, intent)}
+    marker = resource.marker if action == "create" or not resource.marked else ""
+    body = {**around, **_marked(changes, marker, intent)}
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
-        body = resource.maps.apply(codec(resource.format).parse(base_raw), body)
+        whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
+        body = {name: whole.get(name) for name in body} if step.partial else whole
     content_type, content = _content(provider, step, body, base_raw)
     request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
@@ -163,15 +178,34 @@ def find_marked(
 ) -> Generator[Request, Response, Fetched | None]:
     """The record that carries an intent's marker, as far as the list shows it; None: none does."""
     assert resource.marked is not None
-    narrowed = {
-        name: value.replace("{intent}", intent) for name, value in resource.marked.query.items()
-    }
-    query = {**resource.query, **narrowed}
-    request = call(provider, place, "GET", resource.path, query=[*query.items()])
-    response = yield request
-    expect(provider, request, response)
-    found, _ = records(provider, resource, response, resource.records)
-    return next((one for one in found if find(one.value, resource.marker) == intent), None)
+    numbered = resource.page if isinstance(resource.page, PageNumber) else None
+    query = {**resource.query, **_narrowed(resource.marked, intent)}
+    after = 0
+    while True:
+        page = page_query(numbered, str(after)) if numbered else []
+        request = call(provider, place, "GET", resource.path, query=[*query.items(), *page])
+        response = yield request
+        if numbered and query != resource.query and response.status in (400, 422):
+            query = {**resource.query}
+            continue
+        expect(provider, request, response)
+        found, _ = records(provider, resource, response, resource.records)
+        for one in found:
+            if find(one.value, resource.marker) == intent:
+                return one
+        after += 1
+        count = pluck(provider, response, numbered.count, Any) if numbered else 0
+        if not isinstance(count, int) or after >= count:
+            return None
+
+
+def _narrowed(marked: Marked, intent: str) -> dict[str, str]:
+    """The parameters that find an intent's record, with their holes filled."""
+    query = marked.query
+    if any("{day}" in value for value in query.values()):
+        day = f"{ids.made_at(intent) - timedelta(days=1):%Y-%m-%d}"
+        query = {name: value.replace("{day}", day) for name, value in query.items()}
+    return {name: value.replace("{intent}", intent) for name, value in query.items()}
 
 
 def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:
@@ -237,7 +271,8 @@ def _content(
     provider: Provider, step: Write, body: Mapping[str, Any], base_raw: bytes | None
 ) -> tuple[str, bytes]:
     """Content type and body of a write, in the envelope that it goes in."""
-    sent = nested_at(step.envelope, [body]) if step.envelope else body
+    inside = [body] if step.listed else body
+    sent = nested_at(step.envelope, inside) if step.envelope else body
     return codec(provider.body).render(sent, base_raw)
 
 

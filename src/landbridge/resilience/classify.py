@@ -181,10 +181,15 @@ def _message(errors: Errors, body: Any) -> str:
 
 
 def _text(body: Any, path: str) -> str:
-    if "[]" in path:
-        return next(iter(gathered(body, path)), "")
-    found = find(body, path) if path else None
-    return found if isinstance(found, str) else ""
+    """A text or a whole number at a path; of several items the first that has one."""
+    head, _, rest = path.partition("[].")
+    found = find(body, head) if head else None
+    if rest:
+        items = found if isinstance(found, list) else []
+        return next((told for item in items if (told := _text(item, rest))), "")
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return ""
+    return str(found)
 
 
 def _cleaned(message: str, headers: Headers) -> str:

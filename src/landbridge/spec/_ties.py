@@ -72,7 +72,7 @@ def written(rows: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
     for name, row in rows.items():
         if not writes(row):
             continue
-        if row.word == "nested":
+        if row.word in ("nested", "spread"):
             for path in row.part.written:
                 yield name, within(row.path, path)
         else:
@@ -85,7 +85,8 @@ def _fits(where: str, row: Row, annotation: Any) -> None:
     base = get_origin(kind) or kind
     if not row.ours or base in row.ours:
         inside = get_args(kind)[0] if base is tuple else base
-        expected = {"many": row.part and row.part.model, "texts": str}.get(row.word)
+        inner = row.part and row.part.model
+        expected = {"many": inner, "itself": inner, "texts": str}.get(row.word)
         if expected is not None and expected is not inside:
             raise SpecError(
                 f"{where} holds {inside.__name__}, but the row gives {expected.__name__}"

@@ -23,6 +23,7 @@ __all__ = [
     "major",
     "minor",
     "minor_price",
+    "priced",
 ]
 
 _NOTHING: Mapping[str, int] = {}
@@ -87,6 +88,28 @@ def minor_price(path: str, *, currency: str, exponents: Mapping[str, int] = _NOT
         return plain(ours.scaleb(exponent(code, exponents)))
 
     return _amount("minor_price", path, Decimal, currency, into, back)
+
+
+def priced(path: str, *, currency: str) -> Row:
+    """A price in major units, in an object with its currency: `{"amount": "9.50", "code": "CAD"}`.
+
+    Written as it is read; without the currency where the model around it has none.
+    """
+    inner = f"{path}.amount"
+
+    def back(value: Any, code: Any, _scope: Scope) -> Any:
+        if value is None:
+            return {"amount": None}
+        return {"amount": plain(value)} | ({"code": code} if type(code) is str else {})
+
+    row = scalar("priced", path, (Decimal,), as_decimal)
+    read = scalar("priced", inner, (Decimal,), as_decimal).read
+    place = currency.removeprefix("^")
+    problem = check_path(place)
+    if problem:
+        raise SpecError(f"priced({path!r}): currency: {problem}")
+    paths = (inner, f"{path}.code")
+    return replace(row, read=read, write=back, currency=currency, paths=paths)
 
 
 def _amount(

@@ -8,6 +8,7 @@ from landbridge.spec.following import (
     CreatedSince,
     EventFeed,
     SinceHeader,
+    SinceParam,
     SyncToken,
 )
 from landbridge.spec.paging import OnePage
@@ -96,7 +97,7 @@ def _incremental(resource: Resource) -> str:
             return "events"
         case CreatedSince():
             return "created"
-        case SinceHeader():
+        case SinceHeader() | SinceParam():
             return "since"
         case ChangedSince():
             return "changes"
@@ -112,7 +113,7 @@ def _deletes(resource: Resource) -> str:
     match resource.since:
         case CreatedSince():
             return "never"
-        case SinceHeader():
+        case SinceHeader() | SinceParam():
             return "status" if resource.deleted else "never"
         case SyncToken():
             return "token"
@@ -147,6 +148,6 @@ def _gold(provider: Provider) -> Iterator[str]:
         if line.incremental == "events" and not line.webhooks:
             yield f"{line.resource}: no webhook tells of it"
     for resource in provider.resources:
-        safe = resource.idempotency or resource.version
+        safe = resource.idempotency or resource.version or resource.marked
         if (resource.create or resource.update) and not safe:
             yield f"{resource.name}: a write cannot be repeated without doing it twice"

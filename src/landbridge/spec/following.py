@@ -1,11 +1,11 @@
 """How changes of a resource are followed, and deletions found of which nothing tells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import timedelta
 
 from landbridge.errors import SpecError
-from landbridge.spec._check import Path, Template, fact
+from landbridge.spec._check import Path, Template, among, fact
 from landbridge.spec.paging import Paging
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "EventFeed",
     "Incremental",
     "SinceHeader",
+    "SinceParam",
     "Sweep",
     "SyncToken",
 ]
@@ -113,7 +114,31 @@ class ChangedSince:
             raise SpecError(f"ChangedSince, most: an answer of {self.most} records holds nothing")
 
 
-Incremental = EventFeed | CreatedSince | SinceHeader | ChangedSince | SyncToken
+@fact
+class SinceParam:
+    """A parameter asks for what changed since an instant, less `overlap`.
+
+    Where a list shows only some of the records (FreshBooks: the active ones), `also` are the
+    parameters of the others, which are followed too: all of them once, then what changed.
+    """
+
+    param: str
+    form: str = "iso"
+    """How the instant is written: `iso` in UTC, `unix` seconds, or a `day` in UTC."""
+    overlap: timedelta = timedelta(minutes=1)
+    """How late a change may show, and how coarse the provider's time is."""
+    also: Sequence[Mapping[str, str]] = ()
+    unsure: bool = False
+    """Whether the provider may refuse the parameter here: then all is listed instead."""
+
+    def __post_init__(self) -> None:
+        """Refuses a form that no one writes, and days that may leave out a part of one."""
+        among(self.form, ["iso", "unix", "day"], "SinceParam, form")
+        if self.form == "day" and self.overlap < timedelta(days=1):
+            raise SpecError("SinceParam, overlap: a day somewhere else is up to a day behind ours")
+
+
+Incremental = EventFeed | CreatedSince | SinceHeader | SinceParam | ChangedSince | SyncToken
 
 
 @fact

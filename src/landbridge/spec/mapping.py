@@ -250,8 +250,10 @@ class Mapped(Generic[M]):
         """Puts what one row has to say into `changes`."""
         row = tie.row
         ours, before, model = values
-        if row.word == "nested":
+        if row.word in ("nested", "spread"):
             inner = None
+            if ours is None and not row.path:
+                ours = row.part.model()
             if ours is not None:
                 inner = row.part.emit(ours, before, scope, whole=whole)
                 if not inner and before is not None:

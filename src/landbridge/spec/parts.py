@@ -2,21 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from landbridge.errors import SpecError, UnmappedCode
 from landbridge.spec._paths import check_path, getter
 from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.mapping import Mapped
-from landbridge.spec.rows import Access, Row, scalar, text
+from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar, text
 
 __all__ = [
+    "copied",
     "entries",
+    "itself",
     "lookup",
     "many",
     "nested",
     "picked",
     "ref",
+    "spread",
 ]
 
 
@@ -35,6 +39,32 @@ def nested(path: str, part: Mapped[Any]) -> Row:
             raise fault.in_part(path) from None
 
     return replace(row, read=read, part=part)
+
+
+def spread(part: Mapped[Any]) -> Row:
+    """A part of ours whose fields lie in the record itself (`p_street`, `p_city`); none of them:
+    None."""
+    row = scalar("spread", "spread", (part.model,), lambda found: found)
+    nothing = part.model()
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = part.take(record, scope)
+        return None if found == nothing else found
+
+    return replace(row, path="", read=read, part=part)
+
+
+def itself(part: Mapped[Any]) -> Row:
+    """A list of one part, which the record itself is (an expense without lines); read only."""
+    row = scalar("itself", "itself", (tuple,), lambda found: found)
+    return replace(
+        row,
+        path="",
+        read=lambda record, scope: (part.take(record, scope),),
+        write=None,
+        part=part,
+        access=Access.READ,
+    )
 
 
 def many(path: str, part: Mapped[Any], *, key: str = "") -> Row:
@@ -118,10 +148,11 @@ def entries(path: str, *, without: Sequence[str] = ()) -> Row:
     return scalar("entries", path, (dict,), into, back)
 
 
-def ref(path: str, *, to: str) -> Row:
+def ref(path: str, *, to: str, number: bool = False) -> Row:
     """The id of another record, of the resource `to`; goes through the link table if one is given.
 
-    Read: an id without a link stays the provider's. Written: it is a `RecordError`.
+    Read: an id without a link stays the provider's. Written: it is a `RecordError`. `number`: the
+    provider has a whole number there, as in `text`.
     """
 
     def read_link(ours: Any, scope: Scope) -> Any:
@@ -136,21 +167,58 @@ def ref(path: str, *, to: str) -> Row:
             raise Fault(f"{ours!r} is linked to no {to}: push or link that one first")
         return links[ours]
 
-    row = text(path)
+    row = text(path, number=number)
+    back = row.write
+    assert back is not None
     return replace(
         row,
         word="ref",
         read=lambda record, scope: read_link(row.read(record, scope), scope),
-        write=lambda ours, _code, scope: write_link(ours, scope),
+        write=lambda ours, code, scope: back(write_link(ours, scope), code, scope),
         to=to,
     )
 
 
-def lookup(path: str, *, table: str) -> Row:
+def lookup(path: str, *, table: str, number: bool = False) -> Row:
     """A code, through the tenant's code table of this name; `UnmappedCode` where it has no line.
 
-    A tenant without that table uses the provider's own codes.
+    A tenant without that table uses the provider's own codes. `number`: the provider has a whole
+    number there, as in `text`.
     """
+    row = text(path, number=number)
+    return _through(row, table)
+
+
+def copied(name: str, percent: str, *, table: str = "") -> Row:
+    """A tax that a provider's lines copy instead of naming it: its code is `HST 13`, made of the
+    name and the percentage; through the code table, where one is named. No name: no tax."""
+    named, rated = text(name, blank=True), scalar("decimal", percent, (Decimal,), as_decimal)
+
+    def read(record: Any, scope: Scope) -> str | None:
+        told, rate = named.read(record, scope), rated.read(record, scope)
+        return None if told is None else f"{told} {plain((rate or Decimal(0)).normalize())}"
+
+    def write(ours: Any, _code: Any, _scope: Scope) -> Any:
+        if ours is None:
+            return {name: None, percent: None}
+        told, _, rate = ours.rpartition(" ")
+        try:
+            return {name: told, percent: plain(as_decimal(rate))}
+        except Fault:
+            raise Fault(f"{ours!r} is no tax like 'HST 13', a name and a percentage") from None
+
+    row = replace(
+        scalar("copied", name, (str,), lambda found: found),
+        path="",
+        paths=(name, percent),
+        read=read,
+        write=write,
+    )
+    return _through(row, table) if table else row
+
+
+def _through(row: Row, table: str) -> Row:
+    """The row, whose value goes through the tenant's code table."""
 
     def through(tables: Mapping[str, Mapping[str, str]], code: Any, whose: str) -> Any:
         pairs = tables.get(table)
@@ -164,13 +232,16 @@ def lookup(path: str, *, table: str) -> Row:
             )
         return pairs[code]
 
-    row = text(path)
+    back = row.write
+    assert back is not None
     return replace(
         row,
         word="lookup",
         read=lambda record, scope: through(
             scope.context.codes, row.read(record, scope), "the provider's"
         ),
-        write=lambda ours, _code, scope: through(scope.context.codes_back, ours, "our"),
+        write=lambda ours, code, scope: back(
+            through(scope.context.codes_back, ours, "our"), code, scope
+        ),
         table=table,
     )

@@ -129,6 +129,7 @@ class Errors:
 
     message: str = ""
     code: str = ""
+    """Path to the code, a text or a whole number."""
     field: str = ""
     """Path to the name of the field at fault."""
     request_id: str = ""
@@ -185,9 +186,13 @@ class Write:
     needs: frozenset[str] = frozenset()
     envelope: Path = ""
     """Path to the list in which the record is sent; empty: it stands alone."""
+    listed: bool = True
+    """Whether what is at `envelope` is a list of records; else it is the record itself."""
+    partial: bool = False
+    """Whether a PUT takes a part of a record: then the fields that differ are sent, each whole."""
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every such call needs."""
-    sends: Mapping[str, str | bool] = field(default_factory=dict)
+    sends: Mapping[str, str | int | bool] = field(default_factory=dict)
     """What the body says beside the record: how it is to be taken or, of a deletion where the
     record stays and is only marked, the mark."""
     key_at: Path = ""
@@ -205,8 +210,10 @@ class Write:
 class Marked:
     """How the list finds the record that an intent made, where the marker says so.
 
-    `query` are its parameters: `{intent}` in a value is the intent's id. `within` is how late the
-    list may show a new record; until then a record that is not there may exist all the same.
+    `query` are its parameters: `{intent}` in a value is the intent's id, `{day}` the day before it
+    was made (UTC). A list by numbers is read page by page until the marker shows; where it does not
+    take the parameters, all of it is. `within` is how late the list may show a new record; until
+    then a record that is not there may exist all the same. Only a creation carries the marker.
     """
 
     query: Mapping[str, str]
@@ -214,8 +221,9 @@ class Marked:
 
     def __post_init__(self) -> None:
         """Refuses a query that finds everything."""
-        if not any("{intent}" in value for value in self.query.values()):
-            raise SpecError("Marked, query: no value has the hole {intent}")
+        holes_told = ("{intent}", "{day}")
+        if not any(hole in value for value in self.query.values() for hole in holes_told):
+            raise SpecError("Marked, query: no value has the hole {intent} or {day}")
 
 
 @fact
@@ -241,6 +249,8 @@ class Resource:
     """How a listing is narrowed to a range of time; None: the provider cannot."""
     one: Template = ""
     """Path template that reads a single record; empty: there is none."""
+    one_query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that reading a single record needs, so that nothing is left out of it."""
     version: Path = ""
     """Path to what changes with each edit (an ETag, a counter); empty: the content's hash."""
     subject: Path = ""
@@ -251,7 +261,8 @@ class Resource:
     deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
     deleted_words: Sequence[str] = ()
-    """The words at `deleted` that mean it; none: it is a flag that is true."""
+    """The words (or whole numbers, as text) at `deleted` that mean it; none: it is a flag that is
+    true."""
     continued: Sequence[Continued] = ()
     """Lists inside a record that may be cut off; they are read to their end."""
     topics: Sequence[str] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from landbridge.errors import SpecError
 from landbridge.spec._paths import check_path, getter, keys_of
@@ -84,8 +85,17 @@ class Row:
     """The pairs of a `one_of`, for documentation."""
 
 
-def text(path: str) -> Row:
-    """Text as it is."""
+def text(path: str, *, blank: bool = False, number: bool = False) -> Row:
+    """Text as it is.
+
+    `blank`: an empty text is nothing, and nothing is written as one. `number`: the provider has a
+    whole number there, now and then as text; it is written as a number.
+    """
+    if blank:
+        row = scalar("text", path, (str,), lambda found: _text(found) or None)
+        return replace(row, write=lambda ours, _code, _scope: ours or "")
+    if number:
+        return scalar("text", path, (str,), _number_text, as_number)
     return scalar("text", path, (str,), _text)
 
 
@@ -138,26 +148,35 @@ def date(path: str, *, unix: bool = False, at_end: bool = False, dotnet: bool = 
 
 
 def instant(
-    path: str, *, unix: bool = False, assume_utc: bool = False, dotnet: bool = False
+    path: str,
+    *,
+    unix: bool = False,
+    assume_utc: bool = False,
+    dotnet: bool = False,
+    zone: str = "",
 ) -> Row:
     """An instant in UTC, from ISO 8601 text with an offset, or from whole unix seconds.
 
-    `assume_utc` takes text without an offset for UTC. Fractions of a second are lost when unix
+    `assume_utc` takes text without an offset for UTC, `zone` for the local time of a zone such as
+    `America/New_York` (the first of the two in the hour that comes twice); it is written in UTC all
+    the same, so make such a row `read_only`. Fractions of a second are lost when unix
     seconds are written. `dotnet` also reads `/Date(1419937200000+0000)/`: milliseconds since 1970
     in UTC, whatever offset stands behind them.
     """
     if unix:
         return scalar("instant", path, (dt.datetime,), _unix, lambda ours: int(ours.timestamp()))
 
+    local = zone or ("UTC" if assume_utc else "")
+
     def read(found: Any) -> dt.datetime:
         moment = _dotnet(found) if dotnet else None
-        return _instant(found, assume_utc=assume_utc) if moment is None else moment
+        return _instant(found, local) if moment is None else moment
 
     return scalar("instant", path, (dt.datetime,), read, _iso)
 
 
-def one_of(path: str, pairs: Mapping[str, Any], *, never: Sequence[Any] = ()) -> Row:
-    """One of the provider's words, each standing for a value of ours.
+def one_of(path: str, pairs: Mapping[Any, Any], *, never: Sequence[Any] = ()) -> Row:
+    """One of the provider's words (or whole numbers), each standing for a value of ours.
 
     Several words may stand for one value: the first of them is written back. Every value of our
     enum must be reached, or be named in `never`: the provider does not know it, and writing it is
@@ -170,7 +189,7 @@ def one_of(path: str, pairs: Mapping[str, Any], *, never: Sequence[Any] = ()) ->
     (kind,) = kinds
     known = list(kind) if issubclass(kind, Enum) else [True, False] if kind is bool else values
     unreached = tuple(value for value in known if value not in values and value not in never)
-    back: dict[Any, str] = {}
+    back: dict[Any, Any] = {}
     for word, value in pairs.items():
         back.setdefault(value, word)
 
@@ -179,15 +198,15 @@ def one_of(path: str, pairs: Mapping[str, Any], *, never: Sequence[Any] = ()) ->
             return pairs[found]
         except (KeyError, TypeError):
             seen = repr(found)[:40] if isinstance(found, str) else shape(found)
-            raise Fault(f"{seen} at {{path}} is none of {', '.join(pairs)}") from None
+            raise Fault(f"{seen} at {{path}} is none of {', '.join(map(str, pairs))}") from None
 
-    def write(ours: Any) -> str:
+    def write(ours: Any) -> Any:
         if ours not in back:
             raise Fault(f"the provider has no word for {str(ours)!r} at {{path}}")
         return back[ours]
 
     row = scalar("one_of", path, (kind,), read, write)
-    return replace(row, unreached=unreached, shown=dict(pairs))
+    return replace(row, unreached=unreached, shown={str(word): pairs[word] for word in pairs})
 
 
 def first_of(*rows: Row) -> Row:
@@ -317,6 +336,17 @@ def _text(found: Any) -> str:
     raise Fault(f"expected text at {{path}}, found {shape(found)}")
 
 
+def _number_text(found: Any) -> str | None:
+    if type(found) is int:
+        return str(found)
+    return _text(found) or None
+
+
+def as_number(ours: str) -> int | str:
+    """The whole number that a text is in digits; any other text as it is."""
+    return int(ours) if ours.isascii() and ours.isdecimal() and str(int(ours)) == ours else ours
+
+
 def _texts(found: Any) -> tuple[str, ...]:
     if type(found) is not list:
         raise Fault(f"expected a list of texts at {{path}}, found {shape(found)}")
@@ -390,7 +420,7 @@ def _dotnet(found: Any) -> dt.datetime | None:
 _DOTNET = re.compile(r"/Date\((-?\d{1,17})([+-]\d{4})?\)/")
 
 
-def _instant(found: Any, *, assume_utc: bool) -> dt.datetime:
+def _instant(found: Any, local: str) -> dt.datetime:
     if type(found) is str:
         try:
             moment = dt.datetime.fromisoformat(found)
@@ -398,8 +428,9 @@ def _instant(found: Any, *, assume_utc: bool) -> dt.datetime:
             raise Fault("expected an ISO 8601 instant at {path}") from None
         if moment.tzinfo is not None:
             return moment.astimezone(dt.UTC)
-        if assume_utc:
-            return moment.replace(tzinfo=dt.UTC)
+        if local:
+            there = dt.UTC if local == "UTC" else ZoneInfo(local)
+            return moment.replace(tzinfo=there).astimezone(dt.UTC)
         raise Fault("the instant at {path} has no offset from UTC")
     raise Fault(f"expected an ISO 8601 instant at {{path}}, found {shape(found)}")
 

@@ -106,6 +106,8 @@ class Webhook:
     """What the provider posts to us. Paths lead into one event of the body."""
 
     signature: Signature
+    form: bool = False
+    """Whether a body is a form, one event of it; else it is JSON."""
     id: Path
     topic: str
     """Path to what happened, or several in braces: `{eventCategory}.{eventType}`."""
@@ -142,6 +144,8 @@ class Webhook:
             yield f"refused_status: {self.refused_status} is no refusal from 400 to 499"
         if self.max_body < 1:
             yield f"max_body: {self.max_body} lets nothing in"
+        if self.form and self.events:
+            yield "form: a form is one event; it has no list at `events`"
         if isinstance(self.handshake, SignedPing) and not self.events:
             yield "handshake: a SignedPing is told by an empty list, so it needs `events`"
         if self.listing and not (self.stamp and self.id):
