@@ -74,6 +74,16 @@ def pull(
         state = yield from _everything(provider, resource, place, state, now)
     if "since" not in state:
         return
+    whole = yield from _followed(provider, resource, place, state, now)
+    if not whole:
+        yield from _everything(provider, resource, place, {}, now)
+
+
+def _followed(
+    provider: Provider, resource: Resource, place: Place, state: dict[str, Any], now: datetime
+) -> Generator[Request | Page, Response | None, bool]:
+    """What changed since the cursor; False: there may be more, list it all."""
+    since = resource.since
     if isinstance(since, EventFeed):
         yield from follow_events(provider, resource, place, state, now)
     elif isinstance(since, CreatedSince):
@@ -81,16 +91,15 @@ def pull(
     elif isinstance(since, SinceHeader):
         yield from follow_header(provider, resource, place, state, now)
     elif isinstance(since, ChangedSince):
-        whole = yield from follow_changes(provider, resource, place, state, now)
-        if not whole:
-            yield from _everything(provider, resource, place, {}, now)
+        return (yield from follow_changes(provider, resource, place, state, now))
     elif isinstance(since, SinceParam):
         try:
             yield from follow_param(provider, resource, place, state, now)
         except Refused:
             if not since.unsure:
                 raise
-            yield from _everything(provider, resource, place, {}, now)
+            return False
+    return True
 
 
 def load(
