@@ -68,6 +68,8 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
+    reads: bool = False
+    """Whether it changes nothing though its method may (a search by POST)."""
 
     @property
     def full_url(self) -> str:
@@ -78,8 +80,9 @@ class Request:
         return f"{self.url}{joint}{urlencode(self.query, quote_via=quote)}"
 
     def carries(self, name: str) -> bool:
-        """Whether a header, or a parameter of the query, has this name."""
-        return name in self.headers or any(each == name for each, _ in self.query)
+        """Whether a header, a parameter of the query, or a field of the JSON body has this name."""
+        named = name in self.headers or any(each == name for each, _ in self.query)
+        return named or f'"{name}":'.encode() in self.body
 
     def having(self, **changes: Any) -> Request:
         """The same request with some parts replaced."""

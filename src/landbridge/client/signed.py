@@ -206,9 +206,9 @@ class Signed:
         )
 
     def _idempotency(self, request: Request) -> str:
-        """The page's idempotency header (or parameter) that this request carries, or any that it
-        names."""
-        if request.method in READS or not self._named:
+        """The page's idempotency header (or parameter, or field) that this request carries, or any
+        that it names."""
+        if request.method in READS or request.reads or not self._named:
             return "Idempotency-Key"
         carried = (name for name in self._named if request.carries(name))
         return next(carried, self._named[0])
@@ -302,7 +302,7 @@ class Signed:
     def _no_answer(self, request: Request, error: Exception, sent: bool) -> LandbridgeError:
         host = host_of(request)
         reason = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
-        if request.method in READS or not sent:
+        if request.method in READS or request.reads or not sent:
             return Unreachable(
                 f"{self._provider.name} at {host} does not answer ({reason});"
                 " check the address and the network, it is tried again later"

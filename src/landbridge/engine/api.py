@@ -302,6 +302,9 @@ class Api:
         keyed = next((one for one in resources if one.idempotency), None)
         if keyed is not None and keyed.idempotency_in == "query":
             query = {keyed.idempotency: key or ids.new("int"), **(query or {})}
+        elif keyed is not None and keyed.idempotency_in == "body":
+            if key is not None and isinstance(json, Mapping):
+                body = msgspec.json.encode({**json, keyed.idempotency: key})
         elif keyed is not None:
             sent.setdefault(keyed.idempotency, key or ids.new("int"))
         elif key is not None:

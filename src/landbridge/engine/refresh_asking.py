@@ -50,6 +50,6 @@ async def give_back(
     if isinstance(auth, OAuth2) and auth.revoke:
         shown = await open_client(vault, app)
         token, hint = tokens.refresh or tokens.access, "refresh_token"
-        if tokens.refresh is None:
-            hint = "access_token"
+        if tokens.refresh is None or auth.revoke_body == "access":
+            token, hint = tokens.access, "access_token"
         await ask(client, oauth.revoke(auth, shown, token, hint=hint, settings=texts_of(settings)))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.clock import Clock
@@ -69,7 +71,7 @@ class ShadowRecorder:
         None: the request is to be sent. Unreachable and the like: the remote record that the write
         is about cannot be read now.
         """
-        if request.method in READS:
+        if request.method in READS or request.reads:
             return await self._resolved(provider, connection, request)
         shadow = await self._holding(connection, request)
         if shadow is None:
@@ -368,19 +370,24 @@ class ShadowRecorder:
 
     def _once(self, provider: Provider, request: Request) -> str:
         names = {one.idempotency for one in provider.resources if one.idempotency}
-        told = {**dict(request.query), **request.headers}
+        told = {**made_up.changes_in(request), **dict(request.query), **request.headers}
         return next(
-            (told[key] for name in names for key in (name, name.lower()) if key in told), ""
+            (str(told[key]) for name in names for key in (name, name.lower()) if key in told), ""
         )
 
 
 def _with_once(resource: Resource | None, request: Request, once: str) -> Request:
-    """The request with the page's idempotency header, so that a replay may be repeated."""
+    """The request with the page's idempotency header, or field, so that a replay may be repeated."""
     name = resource.idempotency if resource else ""
     if not name or request.carries(name):
         return request
     if resource and resource.idempotency_in == "query":
         return request.having(query=(*request.query, (name, once)))
+    if resource and resource.idempotency_in == "body":
+        if request.method != "POST":
+            return request
+        told = {**made_up.changes_in(request), name: once}
+        return request.having(body=msgspec.json.encode(told))
     return request.having(headers=request.headers.having({name: once}))
 
 

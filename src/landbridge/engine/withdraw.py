@@ -71,7 +71,7 @@ async def withdraw(
             )
         app = await open_client(vault, await of(db, environment=grant.environment, id=grant.app))
         while True:
-            hint, token = await _token(vault, grant)
+            hint, token = await _token(vault, grant, access=auth.revoke_body == "access")
             if not token:
                 return Withdrawn(state="forgotten", detail="there was no token left to revoke")
             done = await ask(client, revoke(auth, app, token, hint=hint, settings=settings))
@@ -95,9 +95,10 @@ async def _grant(db: Database, connection: Connection) -> Grant | None:
     )
 
 
-async def _token(vault: Vault, grant: Grant) -> tuple[str, str]:
-    """What kind of token there is to revoke, and the token; the refresh token if there is one."""
-    if token := (await open_credential(vault, grant)).get("refresh_token"):
+async def _token(vault: Vault, grant: Grant, *, access: bool) -> tuple[str, str]:
+    """What kind of token there is to revoke, and the token; the refresh token if there is one,
+    unless the provider asks for the access token."""
+    if not access and (token := (await open_credential(vault, grant)).get("refresh_token")):
         return "refresh_token", token
     if grant.access is not None:
         return "access_token", await open_access(vault, grant)

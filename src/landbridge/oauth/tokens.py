@@ -8,7 +8,8 @@ Unreachable where asking again costs nothing.
 import re
 from base64 import b64encode
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -18,7 +19,7 @@ from landbridge.errors import InvalidInput, OutcomeUnknown, Throttled, TokenRefu
 from landbridge.oauth.addresses import addresses
 from landbridge.oauth.assertion import assertion
 from landbridge.oauth.values import AppClient, Revocation, Tokens
-from landbridge.spec import ClientCredentials, JwtBearer, OAuth2, find
+from landbridge.spec import ClientCredentials, JwtBearer, OAuth2, find, gathered
 from landbridge.wire import Headers, Request, Response
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -43,7 +44,8 @@ def exchange(
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     if auth.pkce:
         form["code_verifier"] = verifier
-    request = _request(addresses(auth, settings or {}).token, auth.client, client, form)
+    address = addresses(auth, settings or {}).token
+    request = _request(address, auth.client, client, form, body=auth.body)
     response = yield request
     return _tokens(auth, request, response, dead=auth.dead, uses_up=True)
 
@@ -58,7 +60,8 @@ def refresh(
     """New tokens for a refresh token (RFC 6749 section 6). Never repeat it by yourself: where the
     page rotates, a second try with a used token may end the grant."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    request = _request(addresses(auth, settings or {}).token, auth.client, client, form)
+    address = addresses(auth, settings or {}).token
+    request = _request(address, auth.client, client, form, body=auth.body)
     response = yield request
     return _tokens(auth, request, response, dead=auth.dead, uses_up=auth.refresh_rotates)
 
@@ -78,15 +81,20 @@ def revoke(
             state="no_way",
             detail="the provider has no address for it; the customer can take the access back",
         )
-    form = {"token": token, "token_type_hint": hint}
-    request = _request(address, auth.client, client, form)
-    if auth.revoke_body == "json":
-        json = request.headers.having({"Content-Type": "application/json"})
-        request = request.having(headers=json, body=msgspec.json.encode({"token": token}))
+    if auth.revoke_body == "access":
+        form = {"access_token": token}
+        request = _request(address, "none", client, form, body="json")
+        shown = {"Authorization": f"Client {client.secret}"}
+        request = request.having(headers=request.headers.having(shown))
+    elif auth.revoke_body == "json":
+        request = _request(address, auth.client, client, {"token": token}, body="json")
+    else:
+        form = {"token": token, "token_type_hint": hint}
+        request = _request(address, auth.client, client, form)
     response = yield request
     if 200 <= response.status < 300:
         return Revocation(state="revoked", detail=f"the provider revoked it ({response.status})")
-    code = _code_of(_body(response))
+    code = _code_of(_body(response), auth.error_at)
     if response.status < 500 and code in _NOT_VALID_ANY_MORE:
         return Revocation(state="unknown_token", detail=f"it was not valid any more ({code})")
     if response.status < 500 and code == "unsupported_token_type":  # RFC 7009 section 2.2.1
@@ -142,13 +150,13 @@ def jwt_bearer(
     return _tokens(auth, request, response, dead=("invalid_grant", "invalid_client"))
 
 
-def _request(address: str, shows: str, client: AppClient, form: Mapping[str, str]) -> Request:
-    """A form for the token's address, in which the client shows who it is."""
-    body = dict(form)
-    headers = {
-        "Accept": "application/json",
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
+def _request(
+    address: str, shows: str, client: AppClient, form: Mapping[str, str], *, body: str = "form"
+) -> Request:
+    """A form, or JSON, for the token's address, in which the client shows who it is."""
+    sent = dict(form)
+    kind = "json" if body == "json" else "x-www-form-urlencoded"
+    headers = {"Accept": "application/json", "Content-Type": f"application/{kind}"}
     if shows != "none" and not client.secret:
         raise InvalidInput(
             "client_secret: missing; the app needs it to show who it is to the provider"
@@ -158,14 +166,16 @@ def _request(address: str, shows: str, client: AppClient, form: Mapping[str, str
         pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
         headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
     elif shows == "post":
-        body |= {"client_id": client.id, "client_secret": client.secret}
+        sent |= {"client_id": client.id, "client_secret": client.secret}
     elif client.id:
-        body["client_id"] = client.id
+        sent["client_id"] = client.id
     return Request(
         method="POST",
         url=address,
         headers=Headers(headers),
-        body=urlencode(body, quote_via=quote).encode(),
+        body=msgspec.json.encode(sent)
+        if body == "json"
+        else urlencode(sent, quote_via=quote).encode(),
     )
 
 
@@ -180,11 +190,13 @@ def _tokens(
     answer = _body(response)
     access = _text(find(answer, getattr(auth, "access_at", "access_token")))
     if not 200 <= response.status < 300 or access is None:
-        raise _failure(request, response, _code_of(answer), dead=dead, uses_up=uses_up)
+        code = _code_of(answer, getattr(auth, "error_at", ("error",)))
+        raise _failure(request, response, code, dead=dead, uses_up=uses_up)
+    lives = _seconds(answer.get("expires_in")) or _until(auth, answer, response)
     return Tokens(
         access=access,
         refresh=_text(find(answer, getattr(auth, "refresh_at", "refresh_token"))),
-        expires_in=_seconds(answer.get("expires_in")) or auth.access_lives,
+        expires_in=lives or auth.access_lives,
         scopes=_scopes(answer.get("scope"), auth.separator),
         answer=answer,
     )
@@ -235,10 +247,10 @@ def _body(response: Response) -> Mapping[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _code_of(answer: Mapping[str, Any]) -> str:
+def _code_of(answer: Mapping[str, Any], places: Sequence[str]) -> str:
     """The error code, if it has the form of one: nothing else of an answer is repeated."""
-    code = answer.get("error")
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    codes = [code for place in places for code in gathered(answer, place)]
+    return next((code for code in codes if _CODE.fullmatch(code)), "")
 
 
 def _text(value: object) -> str | None:
@@ -252,6 +264,21 @@ def _seconds(value: object) -> timedelta | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return timedelta(seconds=min(value, _LONGEST.total_seconds())) if value > 0 else None
+
+
+def _until(
+    auth: OAuth2 | ClientCredentials | JwtBearer, answer: Mapping[str, Any], response: Response
+) -> timedelta | None:
+    """How long it is to the instant at which the token ends, by the provider's own clock; None: it
+    does not say both."""
+    path = getattr(auth, "expires_at", "")
+    try:
+        ends = datetime.fromisoformat(str(find(answer, path) if path else ""))
+        said = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    at = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in (ends, said)]
+    return _seconds((at[0] - at[1]).total_seconds())
 
 
 def _scopes(value: object, separator: str) -> tuple[str, ...]:

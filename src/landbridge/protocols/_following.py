@@ -165,7 +165,7 @@ def follow_param(
     lists: list[Mapping[str, str]] = [{}, *since.also]
     for number in range(int(cursor.get("list", 0)), len(lists)):
         kept = {"also": known, "list": number}
-        asked = {} if number > known else {since.param: _written(walk.start, since.form)}
+        asked = {} if number > known else {since.param: written(walk.start, since.form)}
         query = [*{**resource.query, **lists[number], **asked}.items()]
         listed = Listed(
             provider=provider,
@@ -203,7 +203,7 @@ def _asking(
     return lambda page: call(provider, place, "GET", resource.path, query=[*query, *page])
 
 
-def _written(unix: int, form: str) -> str:
+def written(unix: int, form: str) -> str:
     """An instant as a parameter has it."""
     if form == "unix":
         return str(unix)

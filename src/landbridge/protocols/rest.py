@@ -17,6 +17,7 @@ from landbridge.formats import codec
 from landbridge.protocols._answers import pluck, records, single, text_at
 from landbridge.protocols._calls import call, fetch, page_query
 from landbridge.protocols._changes import follow_changes
+from landbridge.protocols._cursors import follow_cursors, list_cursors
 from landbridge.protocols._following import (
     follow_created,
     follow_events,
@@ -33,6 +34,7 @@ from landbridge.spec import (
     CreatedSince,
     EventFeed,
     Marked,
+    NextCursor,
     PageNumber,
     Provider,
     Resource,
@@ -93,8 +95,9 @@ def _followed(
     elif isinstance(since, ChangedSince):
         return (yield from follow_changes(provider, resource, place, state, now))
     elif isinstance(since, SinceParam):
+        follow = follow_cursors if isinstance(resource.page, NextCursor) else follow_param
         try:
-            yield from follow_param(provider, resource, place, state, now)
+            yield from follow(provider, resource, place, state, now)
         except Refused:
             if not since.unsure:
                 raise
@@ -150,9 +153,10 @@ def write(
     """
     step = _step(resource, action)
     headers, query = {}, [*step.query.items()]
+    in_body = resource.idempotency_in == "body"
     if resource.idempotency_in == "query" and resource.idempotency:
         query.append((resource.idempotency, intent))
-    elif resource.idempotency:
+    elif resource.idempotency and not in_body:
         headers = {resource.idempotency: intent}
     around = _around(resource, step, key, base_raw)
     asking = partial(call, provider, place, step.method, step.path, key=key, query=query)
@@ -171,6 +175,8 @@ def write(
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
         body = {name: whole.get(name) for name in body} if step.partial else whole
+    if in_body and step.method == "POST":
+        body = {**body, resource.idempotency: intent}
     content_type, content = _content(provider, step, body, base_raw)
     request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
@@ -248,6 +254,8 @@ def _everything(
     """The full listing, in the way of its pages."""
     if isinstance(resource.page, Statement):
         return list_statement(provider, resource, resource.page, place, cursor, now)
+    if isinstance(resource.page, NextCursor):
+        return list_cursors(provider, resource, place, cursor, now)
     return list_all(provider, resource, place, cursor, now)
 
 

@@ -44,12 +44,12 @@ def classify(
     """What the answer to a request means; without a response, that none came.
 
     `errors` says how the provider's refusals read. A failed write counts as safe to repeat if its
-    method is (PUT, DELETE) or if it carries the `idempotency` header (or parameter). Any other
-    write that got no answer, or a server error, is `Unknown`. Without `now`, Retry-After is not
-    read.
+    method is (PUT, DELETE) or if it carries the `idempotency` header (or parameter, or field). Any
+    other write that got no answer, or a server error, is `Unknown`. Without `now`, Retry-After is
+    not read.
     """
-    repeatable = request.method in _REPEATABLE or request.carries(idempotency)
-    wrote = request.method not in READS
+    wrote = request.method not in READS and not request.reads
+    repeatable = not wrote or request.method in _REPEATABLE or request.carries(idempotency)
     reply = _reply(errors, request, response)
     if response is None:
         return Retry(reply=reply, wrote=wrote) if repeatable else Unknown(reply=reply)

@@ -73,10 +73,12 @@ class OAuth2:
     """Where codes and refresh tokens are exchanged."""
     revoke: str = ""
     """Where tokens are revoked (RFC 7009); empty: the provider has no such address."""
-    revoke_body: str = "form"
-    """How a revocation is written: `form` (RFC 7009) or `json`, with the token alone."""
     revokes: str = "grant"
     """What a revocation ends there: `grant`, `account` (one of several behind it) or `token`."""
+    revoke_body: str = "form"
+    """How a revocation is written: `form` (RFC 7009); `json`, with the token alone; or `access`:
+    JSON with our client's id and the access token, and our secret in a header `Authorization:
+    Client ...` (Square)."""
     scopes: Mapping[str, str] = field(default_factory=dict)
     """Every scope that the page may ask for, and in words for what."""
     always: frozenset[str] = frozenset()
@@ -90,6 +92,8 @@ class OAuth2:
     """Why there is no PKCE, where `pkce` is False: the vendor's page or words."""
     client: str = "basic"
     """How our client shows who it is: `basic`, `post` (in the form), or `none` (public)."""
+    body: str = "form"
+    """How what is asked of `token` is written: `form` (RFC 6749), or `json`."""
     params: Mapping[str, str] = field(default_factory=dict)
     """Further parameters of the address where one consents, such as `access_type=offline`."""
     fields: Sequence[Field] = ()
@@ -112,6 +116,12 @@ class OAuth2:
     """Path to the access token in the answer."""
     refresh_at: Path = "refresh_token"
     """Path to the refresh token in the answer."""
+    expires_at: Path = ""
+    """Path to the instant (ISO 8601) at which the access token ends, where the answer does not say
+    `expires_in`."""
+    error_at: Sequence[str] = ("error",)
+    """Paths to the code of a refusal, of which the first that has one counts; `[]` stands for the
+    items of a list."""
     dead: Sequence[str] = ("invalid_grant",)
     """Codes of a refused refresh that mean the grant is gone for good."""
 
@@ -122,7 +132,8 @@ class OAuth2:
             if address and not address.startswith(("https://", "{url}")):
                 raise SpecError(f"OAuth2, {name}: {address!r} is no https address")
         among(self.client, ["basic", "post", "none"], "OAuth2, client")
-        among(self.revoke_body, ["form", "json"], "OAuth2, revoke_body")
+        among(self.body, ["form", "json"], "OAuth2, body")
+        among(self.revoke_body, ["form", "json", "access"], "OAuth2, revoke_body")
         among(self.revokes, ["grant", "account", "token"], "OAuth2, revokes")
         if self.pkce == bool(self.pkce_why):
             raise SpecError("OAuth2, pkce_why: it says why there is no PKCE, and only then")

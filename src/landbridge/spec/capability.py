@@ -114,7 +114,8 @@ def _deletes(resource: Resource) -> str:
         case CreatedSince():
             return "never"
         case SinceHeader() | SinceParam():
-            return "status" if resource.deleted else "never"
+            told = "events" if resource.deletes else "never"
+            return "status" if resource.deleted else told
         case SyncToken():
             return "token"
         case ChangedSince():

@@ -3,9 +3,17 @@
 import re
 
 from landbridge.errors import SpecError
-from landbridge.spec._check import Path, fact
+from landbridge.spec._check import Path, Template, fact
 
-__all__ = ["AfterLast", "OnePage", "PageNumber", "Paging", "Statement"]
+__all__ = [
+    "Across",
+    "AfterLast",
+    "NextCursor",
+    "OnePage",
+    "PageNumber",
+    "Paging",
+    "Statement",
+]
 
 
 @fact
@@ -67,4 +75,37 @@ class OnePage:
     """The whole collection comes in one answer."""
 
 
-Paging = AfterLast | PageNumber | Statement | OnePage
+@fact
+class NextCursor:
+    """Pages by a token that each answer names for the next one; an answer without one is the last.
+
+    A page may be short, or empty, and not be the last. A token that is too old is not taken any
+    more: the list is then begun anew.
+    """
+
+    param: str = "cursor"
+    next: Path = "cursor"
+    """Path to the token in an answer."""
+    size_param: str = ""
+    size: int = 100
+    posts: bool = False
+    """Whether the list is asked for by POST. Then parameters (of the page, the resource and
+    `since`) are paths into a JSON body; `[]` behind one makes a list of its value, and the words
+    `true` and `false` are flags."""
+
+
+@fact
+class Across:
+    """There is a list for each item of another list (Square's locations); all are read, in turn."""
+
+    path: Template
+    """Where those items are listed, on one page."""
+    records: Path
+    """Path to them in the answer."""
+    param: str
+    """The parameter that says which list is meant."""
+    key: Path = "id"
+    """Path in an item to the value of that parameter."""
+
+
+Paging = AfterLast | PageNumber | Statement | NextCursor | OnePage

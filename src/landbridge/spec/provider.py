@@ -23,11 +23,12 @@ from landbridge.spec.following import (
     ChangedSince,
     EventFeed,
     Incremental,
+    SinceParam,
     Sweep,
     SyncToken,
 )
 from landbridge.spec.mapping import Mapped
-from landbridge.spec.paging import AfterLast, OnePage, Paging
+from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Paging
 from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
@@ -244,6 +245,8 @@ class Resource:
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every listing needs, so that nothing is left out of it."""
     page: Paging = OnePage()
+    across: Across | None = None
+    """What there is a list for each of; None: there is one list."""
     since: Incremental | None = None
     between: Between | None = None
     """How a listing is narrowed to a range of time; None: the provider cannot."""
@@ -282,7 +285,8 @@ class Resource:
     idempotency: str = ""
     """Header that makes a repeated write harmless; empty: the provider has none."""
     idempotency_in: str = "header"
-    """Where that is sent: as a header, or as a parameter of the query."""
+    """Where that is sent: as a `header`, as a parameter of the `query`, or (of a call by POST) as a
+    field of the `body`."""
     marker: Path = ""
     """Path of the field that carries our intent's id, for reading back; empty: none."""
     marked: Marked | None = None
@@ -305,7 +309,8 @@ class Resource:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be done with the other facts."""
-        among(self.idempotency_in, ["header", "query"], f"Resource {self.name!r}, idempotency_in")
+        places = ["header", "query", "body"]
+        among(self.idempotency_in, places, f"Resource {self.name!r}, idempotency_in")
         for problem in self._problems():
             raise SpecError(f"Resource {self.name!r}, {problem}")
 
@@ -323,9 +328,17 @@ class Resource:
             yield "marked: there is no `marker` to find it by"
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
+        yield from self._unread_lists()
         if self.sweep:
             yield from self._needless_sweep()
         yield from self._unclear_words()
+
+    def _unread_lists(self) -> Iterator[str]:
+        by_token = isinstance(self.page, NextCursor)
+        if by_token and isinstance(self.since, SinceParam) and self.since.also:
+            yield "since: `also` does not go with NextCursor, which follows one list"
+        if self.across and not by_token:
+            yield "across: several lists are read by NextCursor alone"
 
     def _unclear_keys(self) -> Iterator[str]:
         """How a record is named, where it is read, changed and known to be gone."""
