@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -35,7 +36,7 @@ from landbridge.oauth import (
     revoke,
 )
 from landbridge.spec import ClientCredentials, Field, JwtBearer, OAuth2
-from landbridge.wire import Request, Response
+from landbridge.wire import Headers, Request, Response
 
 R = TypeVar("R")
 SECRET = "client-secret-canary"
@@ -341,3 +342,35 @@ def test_scopes_of_an_answer_that_is_silent_are_none() -> None:
     _, tokens = lead(refresh(page(), CLIENT, "RT"), told(access_token="AT"))
     assert isinstance(tokens, Tokens)
     assert tokens.scopes == ()
+
+
+def test_a_vendor_that_takes_json_tells_an_instant_and_lists_its_errors_is_understood() -> None:
+    auth = page(
+        client="post",
+        body="json",
+        expires_at="expires_at",
+        error_at=["errors[].code", "type"],
+        dead=["GONE"],
+        revoke_body="access",
+    )
+    served = Headers({"Date": "Fri, 27 Nov 2026 12:00:00 GMT"})
+    answer = replace(told(access_token="a", expires_at="2026-12-27T12:00:00Z"), headers=served)
+    request, tokens = lead(refresh(auth, CLIENT, "r"), answer)
+    assert request.headers["content-type"] == "application/json"
+    sent = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": CLIENT.id}
+    assert json.loads(request.body) == {**sent, "client_secret": SECRET}
+    assert tokens.expires_in == timedelta(days=30)
+    silent = told(access_token="a", expires_at="2026-12-27T12:00:00Z")  # by whose clock?
+    assert lead(refresh(auth, CLIENT, "r"), silent)[1].expires_in == timedelta(minutes=30)
+    for body, code, dead in (
+        ({"errors": [{"code": "GONE", "detail": SECRET}]}, "GONE", True),
+        ({"message": "no", "type": "unauthorized"}, "unauthorized", False),
+    ):
+        with pytest.raises(TokenRefused) as caught:
+            lead(refresh(auth, CLIENT, "r"), told(401, **body))
+        assert (caught.value.code, caught.value.dead) == (code, dead)
+        assert SECRET not in str(caught.value)
+    request, done = lead(revoke(auth, CLIENT, "access", hint="access_token"), told(success=True))
+    assert request.headers["authorization"] == f"Client {SECRET}"
+    assert json.loads(request.body) == {"client_id": CLIENT.id, "access_token": "access"}
+    assert done.state == "revoked"

@@ -308,7 +308,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"version": ""}, "version_at: there is no"),
     ({"create": Write(path="/book", key_at="Id")}, "a new record has no key"),
     ({"deleted": "", "deleted_words": []}, "say by `deleted`"),
-    ({"idempotency_in": "body"}, "idempotency_in: 'body' is none of header, query"),
+    ({"idempotency_in": "cookie"}, "idempotency_in: 'cookie' is none of header, query"),
 ]
 
 

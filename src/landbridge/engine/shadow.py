@@ -377,7 +377,7 @@ class ShadowRecorder:
 
 
 def _with_once(resource: Resource | None, request: Request, once: str) -> Request:
-    """The request with the page's idempotency header, or field, so that a replay may be repeated."""
+    """The request with the page's idempotency key, so that a replay may be repeated."""
     name = resource.idempotency if resource else ""
     if not name or request.carries(name):
         return request

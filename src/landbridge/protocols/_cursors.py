@@ -43,14 +43,13 @@ def list_cursors(
         if began is None:
             began = provider_time(response, now)
         shown = shown or bool(found or unreadable)
-        whole = []
-        for one in found:
-            whole.append((yield from completed(provider, resource, place, one)))
+        for at, one in enumerate(found):
+            found[at] = yield from completed(provider, resource, place, one)
         state = {"listing": listing, "began": began, "shown": shown, **reading.state}
         if reading.over:
             state = {"since": began} if resource.since and shown else {}
         yield Page(
-            records=tuple(whole),
+            records=tuple(found),
             unreadable=tuple(unreadable),
             cursor=state,
             listing=listing,
