@@ -291,7 +291,7 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
         lambda: Quota(limit=1, scope="world"),
     ),
     (
-        "Resource 'refund', page: expected AfterLast or PageNumber or Statement or NextCursor or On",
+        "Resource 'refund', page: expected AfterLast or PageNumber or Statement or NextCursor or O",
         lambda: resource(page=Write(path="/refunds")),
     ),
     ("Resource 'refund', topics: expected a list, found text", lambda: resource(topics="refund")),
