@@ -15,6 +15,7 @@ from landbridge.formats.canonical import canonical
 from landbridge.spec import Provider, Resource
 from tests.specs import openapi
 from tests.specs.generate import Records
+from tests.specs.paypal import document as paypal
 from tests.specs.xero import document as xero
 
 FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
@@ -167,8 +168,53 @@ def _xero_document() -> Records:
     return Records(document, XERO_WORDS)
 
 
+def _paypal(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    made = _paypal_document().make(
+        paypal.SCHEMAS[resource.name],
+        seed,
+        owned=resource.maps.owned_paths,
+        needed=[*resource.maps.needed_paths, resource.key, *PAYPAL_NEEDED.get(resource.name, ())],
+    )
+    if resource.name == "plan":  # a plan has a regular price, as PayPal's prose says
+        unit = Random(seed).choice(["DAY", "WEEK", "MONTH", "YEAR"])
+        price = {"currency_code": "USD", "value": "12.345"}
+        cycle = {"frequency": {"interval_unit": unit}, "tenure_type": "REGULAR", "sequence": 1}
+        made["billing_cycles"] = [
+            *(each for each in made.get("billing_cycles", ()) if each["tenure_type"] == "TRIAL"),
+            {**cycle, "pricing_scheme": {"fixed_price": price}},
+        ]
+    return codec(resource.format).parse(canonical(made))
+
+
+PAYPAL_NEEDED = {"subscription": ["plan_id"]}
+_PAYPAL_TIMES = ["2026-03-01T09:30:00Z", "2026-11-27T12:00:00.123Z", "2025-12-31T23:59:59-07:00"]
+PAYPAL_WORDS: Mapping[str, list[Any]] = {
+    "currency_code": ["USD", "EUR", "JPY", "HUF"],
+    "value": ["0", "12", "2500"],  # whole ones, which every currency has
+    "quantity": ["1", "2.5", "300"],
+    "ppaas_date_time_v3": _PAYPAL_TIMES,
+    "ppaas_date_notime_v2": ["2026-02-28", "2026-11-30"],
+    "start_time": _PAYPAL_TIMES,
+    "create_time": _PAYPAL_TIMES,
+    "next_billing_time": _PAYPAL_TIMES,
+    "href": ["https://api.paypal.com/v2/payments/captures/7TK53561YB803214S"],
+    "rel": ["up", "self"],
+}
+
+
+@cache
+def _paypal_document() -> Records:
+    document = json.loads(paypal.KEPT.read_bytes())
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith(".money"):  # amounts in one record are of one currency
+            schema["properties"]["currency_code"] = {"enum": ["USD"]}
+    return Records(document, PAYPAL_WORDS)
+
+
 MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
     "stripe": _stripe,
     "caldav": _caldav,
+    "paypal": _paypal,
     "xero": _xero,
 }

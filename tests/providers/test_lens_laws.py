@@ -20,6 +20,7 @@ from landbridge.models.payments import Product
 from landbridge.providers import get, names
 from landbridge.spec import (
     Access,
+    Context,
     Mapped,
     Provider,
     Resource,
@@ -27,9 +28,12 @@ from landbridge.spec import (
     find,
     map_from,
     map_to,
+    nested_at,
+    patched,
     text,
     via,
 )
+from landbridge.spec._scope import Scope
 from tests.providers.records import MAKERS, records
 
 MAPPED = [
@@ -154,27 +158,37 @@ def mixed(mapped: Mapped[Any], model: Any, other: Any, rng: Random) -> Any:
         if row.word == "nested" and isinstance(ours, msgspec.Struct) and theirs is not None:
             taken[name] = mixed(row.part, ours, theirs, rng)
         elif rng.random() < 0.5:
-            taken[name] = written_part(row.part, theirs) if row.part else theirs
+            written = written_part(row.part, theirs, mapped, model) if row.part else theirs
+            taken[name] = written
     return changed_copy(model, **taken)
 
 
 def as_written(mapped: Mapped[Any], model: Any) -> Any:
     """The model without what the provider reckons by itself in the items of its lists."""
     lists = {
-        name: written_part(row.part, getattr(model, name))
+        name: written_part(row.part, getattr(model, name), mapped, model)
         for name, row in mapped.rows.items()
         if row.word == "many" and row.access is Access.BOTH and row.part.written
     }
     return changed_copy(model, **lists)
 
 
-def written_part(part: Mapped[Any], value: Any) -> Any:
-    """A part from elsewhere, as it is when only what can be written has arrived."""
+def written_part(part: Mapped[Any], value: Any, mapped: Mapped[Any], model: Any) -> Any:
+    """A part from elsewhere, as it is when only what can be written has arrived in the model."""
     if isinstance(value, tuple):
-        return tuple(written_part(part, item) for item in value)
+        return tuple(written_part(part, item, mapped, model) for item in value)
     if value is None:
         return None
-    return part.read(part.apply({}, part.write(value)))
+    codes = {
+        row.path: getattr(model, name)
+        for name, row in mapped.rows.items()
+        if row.word == "currency"
+    }
+    around: dict[str, Any] = {}
+    for path, code in codes.items():
+        around = patched(around, nested_at(path, code))
+    arrived = part.apply({}, part.emit(value, None, Scope(value, Context(), codes)))
+    return part.take(arrived, Scope(around, Context()))
 
 
 def moved(mapped: Mapped[Any], before: Any, after: Any) -> list[str]:

@@ -57,7 +57,7 @@ def span(node: ast.expr) -> int:
 def test_an_unknown_provider_is_answered_with_the_nearest() -> None:
     with pytest.raises(NotFound, match=r"there is no provider 'strip'. Did you mean 'stripe'\?"):
         providers.get("strip")
-    with pytest.raises(NotFound, match=r"There are: caldav, stripe"):
+    with pytest.raises(NotFound, match=r"There are: caldav, .*stripe"):
         providers.get("../stripe")
 
 

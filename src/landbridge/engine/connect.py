@@ -15,7 +15,7 @@ from landbridge.client import Client, SignIn
 from landbridge.client.asking import ask
 from landbridge.client.sign_in import ACCESS_TOKEN
 from landbridge.engine.consent_input import check_field
-from landbridge.engine.establish import Connected, check_environment, establish
+from landbridge.engine.establish import LIVE, Connected, check_environment, establish
 from landbridge.engine.pace import check_bounds
 from landbridge.engine.tenants import check_tenant
 from landbridge.engine.token_seals import seal_access, seal_credential
@@ -36,7 +36,7 @@ from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
 
-__all__ = ["Connected", "base_of", "connect", "parted_fields"]
+__all__ = ["Connected", "base_of", "connect", "parted_fields", "settings_in"]
 
 
 async def connect(
@@ -73,10 +73,11 @@ async def connect(
             " bridge.connect_session(...), or begin with bridge.begin_consent(...)"
         )
     credentials, settings = parted_fields(provider, credentials, settings)
+    settings = settings_in(provider, environment, settings)
     place = Place(base=base_of(provider, settings), settings=dict(settings))
     tokens = await first_tokens(client, provider, credentials, settings)
     shown = {ACCESS_TOKEN: tokens.access} if tokens else credentials
-    account = await _whose(client, provider, place, shown)
+    account = _named(provider, credentials) or await _whose(client, provider, place, shown)
     check_environment(provider, environment, account)
     if again is not None and account.id != again.account:
         raise ConsentRefused(
@@ -172,6 +173,14 @@ def parted_fields(
     return secret, {**settings, **shown}
 
 
+def settings_in(
+    provider: Provider, environment: str, settings: Mapping[str, str]
+) -> dict[str, str]:
+    """The settings of a connection in an environment: all but the live one lead to the provider's
+    sandbox, where it has one."""
+    return {**({} if environment == LIVE else provider.sandbox), **settings}
+
+
 def base_of(provider: Provider, settings: Mapping[str, str], account: str = "") -> str:
     """The API's address, with the holes of the page's `base` filled from the settings.
 
@@ -198,6 +207,12 @@ def _parses(address: str) -> bool:
         return urlsplit(address).hostname is not None
     except ValueError:
         return False
+
+
+def _named(provider: Provider, credentials: Mapping[str, str]) -> Account | None:
+    """The account that a typed-in field names, where the page says so; else None."""
+    field = provider.accounts.field if provider.accounts else ""
+    return Account(id=credentials[field], name=credentials[field], live=None) if field else None
 
 
 async def _whose(

@@ -20,7 +20,7 @@ import msgspec
 from landbridge.client import Client
 from landbridge.client.asking import ask
 from landbridge.engine.app_client import of, open_client, with_client
-from landbridge.engine.connect import base_of
+from landbridge.engine.connect import base_of, settings_in
 from landbridge.engine.consent_input import checked_settings
 from landbridge.engine.establish import Connected, begin, check_environment
 from landbridge.engine.granting import Granted, accounts_of, keep, keep_again
@@ -128,6 +128,7 @@ class Consents:
         app = await self._app(page, environment, tenant, connection)
         client = await open_client(self._vault, app)
         kept = {**(connection.settings if connection else {}), **(settings or {})}
+        kept = settings_in(page, environment, kept)
         placed = checked_settings(page, kept, fields or {})
         asks = asked(page, resources or app.resources, writes or app.writes)
         scopes = await self._scopes(auth, [one.scope for one in asks], connection)

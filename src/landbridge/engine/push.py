@@ -30,8 +30,9 @@ from landbridge.formats import codec
 from landbridge.merge import Policy, values_of, with_values
 from landbridge.models import Model, read_json
 from landbridge.models.custom import CustomRecord
-from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, write
-from landbridge.spec import Provider, Resource, find
+from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
+from landbridge.spec import Provider, Resource, Step, find
+from landbridge.spec import writable as can_write
 from landbridge.store import connections, due, intents, links, moment, records
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -97,7 +98,7 @@ def writable(provider: Provider, document: Model, name: str | None, action: str)
         for resource in provider.resources
         if resource.maps is not None
         and resource.maps.model is type(document)
-        and getattr(resource, action) is not None
+        and can_write(resource, action)
         and (name is None or resource.name == name)
     ]
     if not able:
@@ -123,6 +124,16 @@ def _person(resource: Resource, document: Model) -> str | None:
     except (RecordError, UnmappedCode, InvalidInput):
         return None  # it is refused with its reason when it is carried out
     return str(found) if isinstance(found, str | int) else None
+
+
+def _steps(resource: Resource, document: Model, base: Model | None) -> list[Step]:
+    """The calls that lead from what the record is to what the document says."""
+    return [
+        step
+        for step in resource.steps
+        if str(getattr(document, step.field)) == step.to
+        and (base is None or str(getattr(base, step.field)) != step.to)
+    ]
 
 
 def _repeatable(resource: Resource) -> bool:
@@ -205,17 +216,35 @@ class Pusher:
     ) -> Written:
         assert resource.maps is not None
         base_raw = await self._base_of(intent, connection, provider, resource)
-        changes: dict[str, Any] = {}
         document = read_json(resource.maps.model, intent.document or {})
         base = None
         if base_raw is not None:
             base = resource.maps.read(codec(resource.format).parse(base_raw))
         if intent.seen is not None and base is not None:
             document = _narrowed(document, base, intent)
-        if intent.action != "delete":
-            changes = resource.maps.write(document, base=base)
-            if intent.action == "update" and not changes:
-                return Written(key=intent.key or "", raw=base_raw, version=None)
+        if intent.action == "delete":
+            return await self._sent(intent, connection, provider, resource, {}, base_raw)
+        changes = resource.maps.write(document, base=base)
+        written = Written(key=intent.key or "", raw=base_raw, version=None)
+        if changes or intent.action == "create":
+            written = await self._sent(intent, connection, provider, resource, changes, base_raw)
+        signed = self._client.signed(provider, SignIn(connection=connection))
+        place = self._place(provider, connection)
+        for step in _steps(resource, document, base):
+            written = await signed.converse(
+                take(provider, resource, place, step, written.key, intent.id)
+            )
+        return written
+
+    async def _sent(
+        self,
+        intent: Intent,
+        connection: Connection,
+        provider: Provider,
+        resource: Resource,
+        changes: dict[str, Any],
+        base_raw: bytes | None,
+    ) -> Written:
         signed = self._client.signed(provider, SignIn(connection=connection))
         if intent.action == "create" and not _repeatable(resource):
             made = await self._made_before(intent, connection, provider, resource)

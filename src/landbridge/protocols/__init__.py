@@ -7,7 +7,7 @@ from typing import Any
 from landbridge.protocols import dav, rest
 from landbridge.protocols.accounts import identify_all
 from landbridge.protocols.values import Account, Fetched, Page, Place, Unreadable, Written
-from landbridge.spec import Format, Provider, Resource
+from landbridge.spec import Format, Provider, Resource, Step
 from landbridge.wire import Request, Response
 
 
@@ -85,6 +85,13 @@ def write(
     return rest.write(provider, resource, place, action, key, changes, base_raw, intent)
 
 
+def take(
+    provider: Provider, resource: Resource, place: Place, step: Step, key: str, intent: str
+) -> Generator[Request, Response, Written]:
+    """Makes the call of a step (`Resource.steps`) for a record, unless what it leads to is there."""
+    return rest.take(provider, resource, place, step, key, intent)
+
+
 def identify(provider: Provider, place: Place) -> Generator[Request, Response, Account]:
     """Whose account the credentials open, and what the connection should keep."""
     if provider.body is Format.DAV:
@@ -105,5 +112,6 @@ __all__ = [
     "identify_all",
     "load",
     "pull",
+    "take",
     "write",
 ]

@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from landbridge import ids
-from landbridge.errors import InvalidInput, Refused
-from landbridge.formats import codec
+from landbridge.errors import InvalidInput, OutcomeUnknown, Refused
+from landbridge.formats import codec, json_patch
 from landbridge.protocols._answers import pluck, records, single, text_at
 from landbridge.protocols._calls import call, fetch, page_query
 from landbridge.protocols._changes import follow_changes
@@ -33,6 +33,7 @@ from landbridge.spec import (
     ChangedSince,
     CreatedSince,
     EventFeed,
+    Format,
     Marked,
     NextCursor,
     PageNumber,
@@ -41,15 +42,17 @@ from landbridge.spec import (
     SinceHeader,
     SinceParam,
     Statement,
+    Step,
     Write,
     find,
     gathered,
+    holes,
     nested_at,
     patched,
 )
 from landbridge.wire import Request, Response
 
-__all__ = ["fetch", "find_marked", "identify", "load", "pull", "write"]
+__all__ = ["fetch", "find_marked", "identify", "load", "pull", "take", "write"]
 
 _LOADED = {"loaded": True}
 """The cursor behind a load's last page."""
@@ -170,6 +173,7 @@ def write(
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
         return Written(key=key, raw=None)
+    changes, path = _filled(step.path, changes)
     marker = resource.marker if action == "create" or not resource.marked else ""
     body = {**around, **_marked(changes, marker, intent)}
     if step.method == "PUT" and base_raw is not None and resource.maps is not None:
@@ -178,6 +182,7 @@ def write(
     if in_body and step.method == "POST":
         body = {**body, resource.idempotency: intent}
     content_type, content = _content(provider, step, body, base_raw)
+    asking = partial(call, provider, place, step.method, path, key=key, query=query)
     request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
     expect(provider, request, response)
@@ -185,6 +190,40 @@ def write(
     if isinstance(told, Fetched):
         _demand_taken(provider, request, response, told)
         return Written(key=told.key, raw=told.raw, version=told.version)
+    if step.link and not key:
+        key = _linked(provider, resource, response, step.link)
+    return Written(key=key, raw=None)
+
+
+def take(
+    provider: Provider, resource: Resource, place: Place, step: Step, key: str, intent: str
+) -> Generator[Request, Response, Written]:
+    """Makes the call of a step, unless the record shows already what it leads to.
+
+    The idempotency key is the intent's id with what it leads to: one intent may take several calls.
+    """
+    assert resource.maps is not None
+    found: Fetched | None = yield from fetch(provider, resource, place, key)
+    if found is None:
+        raise Refused(f"{resource.name} {key} does not exist at {provider.name}")
+    if str(getattr(resource.maps.read(found.value), step.field)) == step.to:
+        return Written(key=key, raw=found.raw, version=found.version)
+    content_type, content = _content(provider, step.write, step.write.sends, None)
+    headers = {"Content-Type": content_type}
+    if resource.idempotency:
+        headers[resource.idempotency] = f"{intent}.{step.to}"
+    request = call(
+        provider,
+        place,
+        step.write.method,
+        step.write.path,
+        key=key,
+        query=[*step.write.query.items()],
+        headers=headers,
+        body=content,
+    )
+    response = yield request
+    expect(provider, request, response)
     return Written(key=key, raw=None)
 
 
@@ -193,12 +232,19 @@ def find_marked(
 ) -> Generator[Request, Response, Fetched | None]:
     """The record that carries an intent's marker, as far as the list shows it; None: none does."""
     assert resource.marked is not None
+    marked = resource.marked
     numbered = resource.page if isinstance(resource.page, PageNumber) else None
-    query = {**resource.query, **_narrowed(resource.marked, intent)}
+    query = {**resource.query, **_narrowed(marked.query, intent)}
+    headers, body = {}, b""
+    if marked.path:
+        content_type, body = codec(provider.body).render(_narrowed(marked.body, intent), None)
+        headers = {"Content-Type": content_type}
+    method, path = ("POST", marked.path) if marked.path else ("GET", resource.path)
+    asking = partial(call, provider, place, method, path, headers=headers, body=body)
     after = 0
     while True:
         page = page_query(numbered, str(after)) if numbered else []
-        request = call(provider, place, "GET", resource.path, query=[*query.items(), *page])
+        request = asking(query=[*query.items(), *page])
         response = yield request
         if numbered and query != resource.query and response.status in (400, 422):
             query = {**resource.query}
@@ -214,9 +260,8 @@ def find_marked(
             return None
 
 
-def _narrowed(marked: Marked, intent: str) -> dict[str, str]:
-    """The parameters that find an intent's record, with their holes filled."""
-    query = marked.query
+def _narrowed(query: Mapping[str, str], intent: str) -> dict[str, str]:
+    """What is asked for to find an intent's record, with its holes filled."""
     if any("{day}" in value for value in query.values()):
         day = f"{ids.made_at(intent) - timedelta(days=1):%Y-%m-%d}"
         query = {name: value.replace("{day}", day) for name, value in query.items()}
@@ -282,12 +327,35 @@ def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -
             )
         around = patched(around, nested_at(step.version_at, version))
     return around
+def _filled(path: str, changes: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The changes that stay in the body, and the path with those that belong into its holes."""
+    for hole in holes(path) - {"id"}:
+        value = changes.get(hole)
+        if not isinstance(value, str) or not value:
+            raise InvalidInput(f"{hole}: missing; the provider's address has it in it")
+        path = path.replace(f"{{{hole}}}", quote(value, safe=""))
+        changes = {name: each for name, each in changes.items() if name != hole}
+    return changes, path
+
+
+def _linked(provider: Provider, resource: Resource, response: Response, path: str) -> str:
+    """The key at the end of a new record's address, which is all that its answer tells."""
+    address = pluck(provider, response, path, Any)
+    key = unquote(urlsplit(address).path.rpartition("/")[2]) if isinstance(address, str) else ""
+    if not key:
+        raise OutcomeUnknown(
+            f"{provider.name} made a {resource.name} and tells neither it nor its address at {path}"
+        )
+    return key
 
 
 def _content(
     provider: Provider, step: Write, body: Mapping[str, Any], base_raw: bytes | None
 ) -> tuple[str, bytes]:
     """Content type and body of a write, in the envelope that it goes in."""
+    if step.patches:
+        before = codec(Format.JSON).parse(base_raw) if base_raw else {}
+        return "application/json", json_patch(body, before)
     inside = [body] if step.listed else body
     sent = nested_at(step.envelope, inside) if step.envelope else body
     return codec(provider.body).render(sent, base_raw)

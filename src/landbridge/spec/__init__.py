@@ -7,6 +7,7 @@ This is its one public face: each module's `__all__` lists the words that a page
 from landbridge.spec._check import *  # noqa: F403
 from landbridge.spec._paths import *  # noqa: F403
 from landbridge.spec._scope import *  # noqa: F403
+from landbridge.spec.accounts import *  # noqa: F403
 from landbridge.spec.amounts import *  # noqa: F403
 from landbridge.spec.auth import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
@@ -19,6 +20,7 @@ from landbridge.spec.overlay import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403
 from landbridge.spec.parts import *  # noqa: F403
 from landbridge.spec.provider import *  # noqa: F403
+from landbridge.spec.quota import *  # noqa: F403
 from landbridge.spec.rows import *  # noqa: F403
 from landbridge.spec.scopes import *  # noqa: F403
 from landbridge.spec.signature import *  # noqa: F403

@@ -1,29 +1,31 @@
 """Rows for money: whole minor units and exact prices, whatever form the provider gives them.
 
 `currency` is the path of the amount's currency, from the record or part that the row is in, or
-from the outermost record when `^` stands before it. `exponents` lists the currencies for which the
-provider leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency
+from the outermost record when `^` stands before it. `beside` is where that code goes along whenever
+the amount is written; it is not read. `exponents` lists the currencies for which the provider leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency
 is nothing; any other amount without a currency is a `RecordError`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from landbridge.errors import InvalidInput, SpecError
 from landbridge.money import exponent, from_minor, to_minor
 from landbridge.spec._paths import check_path, getter
 from landbridge.spec._scope import Fault, Scope, shape
-from landbridge.spec.rows import Row, as_decimal, plain, scalar
+from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar
 
 __all__ = [
     "currency",
     "hundredths",
     "major",
+    "major_price",
     "minor",
     "minor_price",
     "priced",
+    "times",
 ]
 
 _NOTHING: Mapping[str, int] = {}
@@ -53,17 +55,73 @@ def minor(path: str, *, currency: str, exponents: Mapping[str, int] = _NOTHING) 
     return _amount("minor", path, int, currency, into, back)
 
 
-def major(path: str, *, currency: str, as_text: bool = False) -> Row:
-    """An amount that the provider sends as a decimal in major units (12.30)."""
+def major(
+    path: str,
+    *,
+    currency: str,
+    as_text: bool = False,
+    exponents: Mapping[str, int] = _NOTHING,
+) -> Row:
+    """An amount that the provider sends as a decimal in major units (12.30).
+
+    With more or fewer decimals than ISO 4217's it is read all the same; `exponents` says how many
+    the provider takes when it is written, and an amount that needs more is a `RecordError`.
+    """
 
     def into(found: Any, code: str) -> int:
         return to_minor(as_decimal(found), code)
 
     def back(ours: int, code: str) -> Decimal | str:
         amount = from_minor(ours, code)
+        if code in exponents:
+            digits = exponents[code]
+            amount = Decimal(to_minor(amount, code, exponents)).scaleb(-digits)
         return plain(amount) if as_text else amount
 
     return _amount("major", path, int, currency, into, back)
+
+
+def major_price(path: str, *, currency: str) -> Row:
+    """A price that the provider sends as a decimal in major units, as text (`0.125`)."""
+
+    def into(found: Any, _code: str) -> Decimal:
+        return as_decimal(found)
+
+    def back(ours: Decimal, _code: str) -> str:
+        return plain(ours)
+
+    return _amount("major_price", path, Decimal, currency, into, back)
+
+
+def times(path: str, by: str, *, currency: str) -> Row:
+    """An amount that the provider does not tell: the price at `path` by the number at `by`.
+
+    Half a minor unit is rounded away from zero. Read only.
+    """
+    problem = check_path(by)
+    if problem:
+        raise SpecError(f"times({path!r}): by: {problem}")
+    price = major_price(path, currency=currency)
+    number, currency_at = getter(by), getter(currency.removeprefix("^"))
+
+    def read(record: Any, scope: Scope) -> Any:
+        each, count = price.read(record, scope), number(record)
+        if each is None or count is None:
+            return None
+        code = currency_at(scope.around if currency.startswith("^") else record)
+        whole = each * as_decimal(count)
+        return to_minor(whole, code, rounding=ROUND_HALF_UP) if whole else 0
+
+    return replace(
+        price,
+        word="times",
+        path="",
+        paths=(path, by),
+        ours=(int,),
+        read=read,
+        write=None,
+        access=Access.READ,
+    )
 
 
 def hundredths(path: str) -> Row:
@@ -90,17 +148,18 @@ def minor_price(path: str, *, currency: str, exponents: Mapping[str, int] = _NOT
     return _amount("minor_price", path, Decimal, currency, into, back)
 
 
-def priced(path: str, *, currency: str) -> Row:
+def priced(path: str, *, currency: str, value: str = "amount", code: str = "code") -> Row:
     """A price in major units, in an object with its currency: `{"amount": "9.50", "code": "CAD"}`.
 
-    Written as it is read; without the currency where the model around it has none.
+    Written as it is read; without the currency where the model around it has none. `value` and
+    `code` are the provider's names of the two.
     """
-    inner = f"{path}.amount"
+    inner = f"{path}.{value}"
 
-    def back(value: Any, code: Any, _scope: Scope) -> Any:
-        if value is None:
-            return {"amount": None}
-        return {"amount": plain(value)} | ({"code": code} if type(code) is str else {})
+    def back(price: Any, told: Any, _scope: Scope) -> Any:
+        if price is None:
+            return {value: None}
+        return {value: plain(price)} | ({code: told} if type(told) is str else {})
 
     row = scalar("priced", path, (Decimal,), as_decimal)
     read = scalar("priced", inner, (Decimal,), as_decimal).read
@@ -108,7 +167,7 @@ def priced(path: str, *, currency: str) -> Row:
     problem = check_path(place)
     if problem:
         raise SpecError(f"priced({path!r}): currency: {problem}")
-    paths = (inner, f"{path}.code")
+    paths = (inner, f"{path}.{code}")
     return replace(row, read=read, write=back, currency=currency, paths=paths)
 
 

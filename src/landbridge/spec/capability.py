@@ -12,7 +12,7 @@ from landbridge.spec.following import (
     SyncToken,
 )
 from landbridge.spec.paging import OnePage
-from landbridge.spec.provider import Provider, Resource, can_pull
+from landbridge.spec.provider import Provider, Resource, can_pull, writable
 from landbridge.spec.rows import Access
 
 __all__ = [
@@ -86,7 +86,7 @@ def _capability(provider: Provider, resource: Resource) -> Capability:
         incremental=_incremental(resource),
         deletes=_deletes(resource),
         webhooks=provider.webhook is not None and bool(resource.topics or resource.deletes),
-        write=tuple(action for action in writes if getattr(resource, action) is not None),
+        write=tuple(action for action in writes if writable(resource, action)),
         two_way=resource.update is not None and any(row.access is Access.BOTH for row in rows),
     )
 

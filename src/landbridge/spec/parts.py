@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from landbridge.errors import SpecError, UnmappedCode
-from landbridge.spec._paths import check_path, getter
+from landbridge.spec._paths import check_path, getter, keys_of, within
 from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar, text
@@ -15,6 +16,8 @@ __all__ = [
     "copied",
     "entries",
     "itself",
+    "linked",
+    "lone",
     "lookup",
     "many",
     "nested",
@@ -123,6 +126,49 @@ def picked(path: str, where: Mapping[str, str], what: Row | Mapped[Any]) -> Row:
         write=None,
         access=Access.READ,
     )
+
+
+def lone(path: str, part: Mapped[Any]) -> Row:
+    """A list of the one part that is at `path`; read only."""
+    row = scalar("lone", path, (tuple,), lambda found: found)
+    follow = getter(path)
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = follow(record)
+        if found is None:
+            return None
+        try:
+            return (part.take(found, scope),)
+        except Fault as fault:
+            raise fault.in_part(path) from None
+
+    return replace(
+        row,
+        path="",
+        paths=tuple(within(path, each) for each in part.owned_paths),
+        ours=(tuple,),
+        read=read,
+        write=None,
+        access=Access.READ,
+    )
+
+
+def linked(path: str, *, rel: str, to: str, hole: str) -> Row:
+    """The id of another record, the last part of the address in a list of links (HATEOAS).
+
+    Read from the `href` of the link whose `rel` it is, in the list at `path`. Written only when the
+    record is made, as the `hole` of the address where that is done (`Write.path`); as `ref` it goes
+    through the link table of the resource `to`.
+    """
+    link = picked(path, {"rel": rel}, text("href"))
+    through = ref(hole, to=to)
+
+    def read(record: Any, scope: Scope) -> Any:
+        address = link.read(record, scope)
+        key = unquote(urlsplit(address).path.rpartition("/")[2]) if address else ""
+        return through.read({keys_of(hole)[0]: key}, scope) if key else None
+
+    return replace(through, word="linked", read=read, access=Access.CREATE)
 
 
 def entries(path: str, *, without: Sequence[str] = ()) -> Row:

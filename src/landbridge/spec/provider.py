@@ -17,6 +17,8 @@ from typing import Any
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import find
+from landbridge.spec._writes import unclear_step, unfilled
+from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
 from landbridge.spec.following import (
     Between,
@@ -29,22 +31,23 @@ from landbridge.spec.following import (
 )
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Paging
+from landbridge.spec.quota import Quota
 from landbridge.spec.webhook import EventList, Webhook
 
 __all__ = [
-    "Accounts",
     "Continued",
     "Errors",
     "Format",
     "Marked",
     "Provider",
-    "Quota",
     "Resource",
+    "Step",
     "Write",
     "can_pull",
     "holes",
     "listed_by",
     "topics_of",
+    "writable",
 ]
 
 
@@ -55,72 +58,6 @@ class Format(StrEnum):
     FORM = "form"
     ICALENDAR = "icalendar"
     DAV = "dav"
-
-
-@fact
-class Accounts:
-    """Where to ask which account a credential belongs to. Paths lead into the answer.
-
-    With `list` there may be several behind one grant (Xero's organisations): each path then leads
-    into an item, and each item becomes a connection.
-    """
-
-    path: Template
-    """Where it is asked; an address of its own, where the API's is not the one. `{account}` is the
-    id that the redirect named."""
-    id: Path
-    name: Path = ""
-    live: Path = ""
-    """Path to a flag that tells live from test; empty: the provider does not say."""
-    live_path: Template = ""
-    """Where that flag is, if it is not in the same answer."""
-    base: str = ""
-    """The address that `path` belongs to, where it is not the API's own."""
-    list: Path | None = None
-    """Path to the list of accounts in the answer (empty: the answer is the list); None: it is one
-    account's."""
-    kind: Path = ""
-    """Path to what an account is, in an item of the list."""
-    kinds: Sequence[str] = ()
-    """Those that can be connected; none: all."""
-    header: str = ""
-    """The header that names the account on each call; empty: the credentials alone say it."""
-    token_id: Path = ""
-    """Path to the account's id in the token's answer; empty: it is not in there."""
-
-
-@fact
-class Quota:
-    """At most `limit` calls `per` period; without a period: at once."""
-
-    limit: int
-    per: str = ""
-    """second, minute, hour or day."""
-    scope: str = "account"
-    """Whose budget it is: account, app or tenant."""
-    environment: str = ""
-    """The environment it holds for, instead of one for all that has the same name; empty: all."""
-    name: str = ""
-    """What the provider calls it; empty: the period, or `concurrent`."""
-    window: str = "rolling"
-    """rolling: in any such period; fixed: in those that begin with the UTC clock."""
-    remaining: str = ""
-    """The response header that says how many calls are left."""
-    resets: str = ""
-    """The response header that says when there are more: seconds, a Unix time or a date."""
-
-    def __post_init__(self) -> None:
-        """Refuses a limit below one and words that no one reads."""
-        if self.limit < 1:
-            raise SpecError(f"Quota, limit: {self.limit} allows nothing")
-        among(self.per, ["", "second", "minute", "hour", "day"], "Quota, per")
-        among(self.scope, ["account", "app", "tenant"], "Quota, scope")
-        among(self.window, ["rolling", "fixed"], "Quota, window")
-
-    @property
-    def called(self) -> str:
-        """Its name, or what stands for one."""
-        return self.name or self.per or "concurrent"
 
 
 @fact
@@ -196,6 +133,11 @@ class Write:
     sends: Mapping[str, str | int | bool] = field(default_factory=dict)
     """What the body says beside the record: how it is to be taken or, of a deletion where the
     record stays and is only marked, the mark."""
+    patches: bool = False
+    """Whether the changes go out as JSON Patch (RFC 6902), not as the record's fields."""
+    link: Path = ""
+    """Path to the record's address in an answer that does not show the record (`href`): its last
+    part is the key."""
     key_at: Path = ""
     """Path in the body at which the record's key goes, where the address does not name it."""
     version_at: Path = ""
@@ -217,14 +159,35 @@ class Marked:
     then a record that is not there may exist all the same. Only a creation carries the marker.
     """
 
-    query: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
     within: timedelta = timedelta()
+    path: Template = ""
+    """Where it is searched for, by POST of `body`; empty: in the list."""
+    body: Mapping[str, str] = field(default_factory=dict)
+    """What the search asks for; `{intent}` in a value is the intent's id."""
 
     def __post_init__(self) -> None:
         """Refuses a query that finds everything."""
         holes_told = ("{intent}", "{day}")
-        if not any(hole in value for value in self.query.values() for hole in holes_told):
+        asked = (*self.query.values(), *self.body.values())
+        if not any(hole in value for value in asked for hole in holes_told):
             raise SpecError("Marked, query: no value has the hole {intent} or {day}")
+        if bool(self.path) != bool(self.body):
+            raise SpecError("Marked, path and body: a search needs both")
+
+
+@fact
+class Step:
+    """A change of one field that the provider makes by a call of its own: send, void, cancel.
+
+    Whoever writes the record with `to` in our `field` has the call made, after what else there is
+    to write. It is not made where the provider shows that value already.
+    """
+
+    field: str
+    to: str
+    write: Write
+    """The call; `sends` is its body."""
 
 
 @fact
@@ -282,6 +245,8 @@ class Resource:
     create: Write | None = None
     update: Write | None = None
     delete: Write | None = None
+    steps: Sequence[Step] = ()
+    """Changes that the provider makes by calls of their own."""
     idempotency: str = ""
     """Header that makes a repeated write harmless; empty: the provider has none."""
     idempotency_in: str = "header"
@@ -316,10 +281,14 @@ class Resource:
 
     def _problems(self) -> Iterator[str]:
         yield from self._unclear_keys()
-        if self.create and holes(self.create.path):
-            yield f"create: {self.create.path!r} has a hole, but a new record has no id yet"
+        if self.create:
+            yield from unfilled(holes(self.create.path), self.maps)
         if (self.create or self.update) and (self.maps is None or not self.maps.written):
             yield "create and update: the mapping writes nothing; give it rows that write"
+        for step in self.steps:
+            yield from unclear_step(step.field, step.to, holes(step.write.path), self.maps)
+        if self.steps and not self.one:
+            yield "steps: what the provider shows is read by `one`, which is missing"
         if self.deleted_words and not self.deleted:
             yield "deleted_words: there is no `deleted` where they would stand"
         if self.blank and not isinstance(find(self.blank, self.key), str | int):
@@ -396,6 +365,9 @@ class Provider:
     quotas: Sequence[Quota] = ()
     webhook: Webhook | None = None
     errors: Errors = Errors()
+    sandbox: Mapping[str, str] = field(default_factory=dict)
+    """The settings (`base`, `token`, `authorize`, ...) that lead to the vendor's sandbox: every
+    environment but `live` has them, unless a connection is given others."""
     parallel: int = 4
     """Calls at once that a connection bears."""
     currency_exponents: Mapping[str, int] = field(default_factory=dict)
@@ -425,6 +397,9 @@ class Provider:
             yield "slug: lower-case letters, digits and underscores only"
         yield from self._unclear_addresses()
         yield from self._unclear_quotas()
+        fields = [each.name for each in self.auth.fields]
+        if self.accounts and self.accounts.field and self.accounts.field not in fields:
+            yield f"accounts: {self.accounts.field!r} is none of the fields of `auth`"
         names = [resource.name for resource in self.resources]
         for resource in self.resources:
             where = f"resource {resource.name!r}"
@@ -457,7 +432,8 @@ class Provider:
 
 def _needed(resource: Resource) -> frozenset[str]:
     """The scopes that reading and writing a resource take."""
-    writes = (resource.create, resource.update, resource.delete)
+    writes = (*(step.write for step in resource.steps), resource.create, resource.update)
+    writes = (*writes, resource.delete)
     return resource.needs.union(*(write.needs for write in writes if write))
 
 
@@ -476,6 +452,11 @@ def listed_by(feed: EventFeed) -> EventList:
 def topics_of(about: str, words: str) -> tuple[str, ...]:
     """The topics that begin with `about`: `topics_of("price", "created updated")`."""
     return tuple(f"{about}.{word}" for word in words.split())
+
+
+def writable(resource: Resource, action: str) -> bool:
+    """Whether records can be written so: `create`, `update` (also by steps alone), `delete`."""
+    return getattr(resource, action) is not None or (action == "update" and bool(resource.steps))
 
 
 def can_pull(resource: Resource) -> bool:

@@ -1,0 +1,288 @@
+"""PayPal's objects in our words: invoicing v2, payments v2, catalogue and billing v1.
+
+https://developer.paypal.com/api/rest has the fields. Amounts are decimals as text, each with its
+currency. PayPal has no customers: a payer is known by an e-mail address or a payer id.
+"""
+
+from functools import partial
+from typing import Any
+
+from landbridge.models.payments import (
+    Collection,
+    Interval,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+    Price,
+    Product,
+    Recurrence,
+    Refund,
+    RefundStatus,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+    Tax,
+    TaxBehavior,
+)
+from landbridge.spec import (
+    Row,
+    constant,
+    currency,
+    date,
+    decimal,
+    first_of,
+    instant,
+    integer,
+    linked,
+    lone,
+    major,
+    major_price,
+    many,
+    map_from,
+    map_to,
+    on_create,
+    one_of,
+    picked,
+    read_only,
+    ref,
+    text,
+    times,
+    via,
+)
+
+EXPONENTS = {"HUF": 0, "TWD": 0}
+"""Where PayPal takes fewer decimals than ISO 4217 has."""
+
+amount = partial(major, as_text=True, exponents=EXPONENTS)
+created = read_only(instant("create_time"))
+
+
+def money(path: str) -> Row:
+    """What the provider says with its own currency."""
+    return read_only(amount(f"{path}.value", currency=f"{path}.currency_code"))
+
+
+def total(path: str) -> Row:
+    """An amount of an invoice, all of which is in one currency."""
+    return read_only(amount(f"{path}.value", currency="detail.currency_code"))
+
+
+def recipient(record: dict[str, Any]) -> str | None:
+    """The e-mail address that an invoice goes to; the first of several."""
+    for each in record.get("primary_recipients") or ():
+        address = (each.get("billing_info") or {}).get("email_address")
+        if isinstance(address, str):
+            return address
+    return None
+
+
+def to_recipient(address: str | None) -> dict[str, Any]:
+    """The recipients of an invoice: the one of this address, or none."""
+    found = [{"billing_info": {"email_address": address}}] if address else None
+    return {"primary_recipients": found}
+
+
+invoice_line = map_to(
+    InvoiceLine,
+    id=read_only(text("id")),
+    description=text("name"),
+    amount=times("unit_amount.value", "quantity", currency="^detail.currency_code"),
+    quantity=decimal("quantity", as_text=True),
+    unit_price=major_price(
+        "unit_amount.value", currency="^detail.currency_code", beside="unit_amount.currency_code"
+    ),
+    taxes=lone(
+        "tax",
+        map_from(
+            Tax,
+            amount=first_of(money("amount"), constant(0)),
+            rate=text("name"),
+        ),
+    ),
+)
+
+invoice = map_to(
+    Invoice,
+    id=read_only(text("id")),
+    number=text("detail.invoice_number"),
+    customer=via(read=recipient, write=to_recipient, paths=["primary_recipients"]),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "DRAFT": InvoiceStatus.DRAFT,
+                "SENT": InvoiceStatus.OPEN,
+                "SCHEDULED": InvoiceStatus.OPEN,
+                "UNPAID": InvoiceStatus.OPEN,
+                "PAYMENT_PENDING": InvoiceStatus.OPEN,
+                "PARTIALLY_PAID": InvoiceStatus.OPEN,
+                "PAID": InvoiceStatus.PAID,
+                "MARKED_AS_PAID": InvoiceStatus.PAID,
+                "REFUNDED": InvoiceStatus.PAID,
+                "MARKED_AS_REFUNDED": InvoiceStatus.PAID,
+                "PARTIALLY_REFUNDED": InvoiceStatus.PAID,
+                "CANCELLED": InvoiceStatus.VOID,
+            },
+            never=[InvoiceStatus.UNCOLLECTIBLE],
+        )
+    ),
+    currency=on_create(currency("detail.currency_code")),
+    collection=constant(Collection.SENT),
+    issued_on=date("detail.invoice_date"),
+    due_on=read_only(date("detail.payment_term.due_date")),
+    description=text("detail.note"),
+    footer=text("detail.terms_and_conditions"),
+    lines=many("items", invoice_line, key="id"),
+    subtotal=total("amount.breakdown.item_total"),
+    total=total("amount"),
+    amount_due=total("amount"),
+    amount_paid=total("payments.paid_amount"),
+    amount_remaining=total("due_amount"),
+    url=read_only(text("detail.metadata.recipient_view_url")),
+    finalized_at=read_only(instant("detail.metadata.first_sent_time")),
+    voided_at=read_only(instant("detail.metadata.cancel_time")),
+    created_at=read_only(instant("detail.metadata.create_time")),
+)
+
+capture = map_from(
+    Payment,
+    id=text("id"),
+    status=one_of(
+        "status",
+        {
+            "COMPLETED": PaymentStatus.SUCCEEDED,
+            "PARTIALLY_REFUNDED": PaymentStatus.SUCCEEDED,
+            "REFUNDED": PaymentStatus.SUCCEEDED,
+            "PENDING": PaymentStatus.PROCESSING,
+            "DECLINED": PaymentStatus.FAILED,
+            "FAILED": PaymentStatus.FAILED,
+        },
+        never=[
+            PaymentStatus.PENDING,
+            PaymentStatus.NEEDS_ACTION,
+            PaymentStatus.AUTHORIZED,
+            PaymentStatus.CANCELED,
+        ],
+    ),
+    currency=currency("amount.currency_code"),
+    amount=money("amount"),
+    description=text("custom_id"),
+    failure_code=text("status_details.reason"),
+    created_at=created,
+)
+
+refund = map_to(
+    Refund,
+    id=read_only(text("id")),
+    payment=linked("links", rel="up", to="capture", hole="capture"),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "PENDING": RefundStatus.PENDING,
+                "COMPLETED": RefundStatus.SUCCEEDED,
+                "FAILED": RefundStatus.FAILED,
+                "CANCELLED": RefundStatus.CANCELED,
+            },
+            never=[RefundStatus.NEEDS_ACTION],
+        )
+    ),
+    currency=on_create(currency("amount.currency_code")),
+    amount=on_create(amount("amount.value", currency="amount.currency_code")),
+    reason=on_create(text("note_to_payer")),
+    failure_reason=read_only(text("status_details.reason")),
+    created_at=created,
+)
+
+product = map_to(
+    Product,
+    id=read_only(text("id")),
+    name=on_create(text("name")),
+    description=text("description"),
+    created_at=created,
+)
+
+REGULAR = {"tenure_type": "REGULAR"}
+FIXED = "pricing_scheme.fixed_price"
+INTERVALS = {interval.name: interval for interval in Interval}
+
+
+def tax_of_plan(record: dict[str, Any]) -> TaxBehavior | None:
+    """Whether a plan's prices contain its tax, where it has one."""
+    inclusive = (record.get("taxes") or {}).get("inclusive")
+    words = {True: TaxBehavior.INCLUSIVE, False: TaxBehavior.EXCLUSIVE}
+    return words.get(inclusive)
+
+
+plan = map_from(
+    Price,
+    id=text("id"),
+    product=ref("product_id", to="product"),
+    # Tiers tell it too, where there is no one price.
+    currency=first_of(
+        picked("billing_cycles", REGULAR, currency(f"{FIXED}.currency_code")),
+        picked(
+            "billing_cycles",
+            REGULAR,
+            picked("pricing_scheme.tiers", {}, currency("amount.currency_code")),
+        ),
+    ),
+    name=text("name"),
+    unit_price=picked(
+        "billing_cycles",
+        REGULAR,
+        major_price(f"{FIXED}.value", currency=f"{FIXED}.currency_code"),
+    ),
+    tax=via(read=tax_of_plan, paths=["taxes.inclusive"]),
+    recurrence=picked(
+        "billing_cycles",
+        REGULAR,
+        map_from(
+            Recurrence,
+            interval=one_of("frequency.interval_unit", INTERVALS),
+            count=integer("frequency.interval_count"),
+        ),
+    ),
+    active=one_of("status", {"ACTIVE": True, "INACTIVE": False, "CREATED": False}),
+    created_at=created,
+)
+
+
+subscription = map_from(
+    Subscription,
+    id=text("id"),
+    customer=first_of(text("subscriber.payer_id"), text("subscriber.email_address")),
+    status=one_of(
+        "status",
+        {
+            "APPROVAL_PENDING": SubscriptionStatus.PENDING,
+            "APPROVED": SubscriptionStatus.PENDING,
+            "ACTIVE": SubscriptionStatus.ACTIVE,
+            "SUSPENDED": SubscriptionStatus.PAUSED,
+            "CANCELLED": SubscriptionStatus.CANCELED,
+            "EXPIRED": SubscriptionStatus.CANCELED,  # all its cycles are over
+        },
+        never=[
+            SubscriptionStatus.TRIALING,
+            SubscriptionStatus.PAST_DUE,
+            SubscriptionStatus.UNPAID,
+            SubscriptionStatus.EXPIRED,
+        ],
+    ),
+    currency=currency("billing_info.outstanding_balance.currency_code"),
+    items=lone(
+        "",
+        map_from(
+            SubscriptionItem,
+            price=ref("plan_id", to="plan"),
+            quantity=decimal("quantity"),
+            period_end=instant("billing_info.next_billing_time"),
+        ),
+    ),
+    description=text("custom_id"),
+    collection=constant(Collection.AUTOMATIC),
+    started_at=instant("start_time"),
+    created_at=created,
+)

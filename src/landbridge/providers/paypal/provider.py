@@ -1,0 +1,197 @@
+"""PayPal's REST APIs, with the client id and secret of the merchant's own app.
+
+Held against PayPal's OpenAPI files of February 2024. What they do not say is marked unsure. Orders,
+captures, refunds and subscriptions have no list: they are read by id when a webhook names them.
+"""
+
+from datetime import timedelta
+from functools import partial
+
+from landbridge.providers.paypal import mapping
+from landbridge.spec import (
+    Accounts,
+    CertifiedRsa,
+    ClientCredentials,
+    Errors,
+    Field,
+    Marked,
+    PageNumber,
+    Provider,
+    Resource,
+    Step,
+    Webhook,
+    Write,
+    topics_of,
+)
+
+SANDBOX = "https://api-m.sandbox.paypal.com"
+FIELDS = [
+    Field(name="client_id", label="Client ID", hint="of a REST API app, from Apps & Credentials"),
+    Field(name="client_secret", label="Secret", secret=True, hint="of the same app and mode"),
+]
+numbered = partial(PageNumber, count="total_pages", size_param="page_size")
+COUNTED = {"total_required": "true"}
+# Kept for 45 days by payments, 72 hours by the catalogue; invoicing knows none.
+KEY = "PayPal-Request-Id"
+CERTIFICATES = [
+    "api.paypal.com",
+    "api.sandbox.paypal.com",
+    "api-m.paypal.com",
+    "api-m.sandbox.paypal.com",
+]
+SIGNATURE = CertifiedRsa(
+    header="PAYPAL-TRANSMISSION-SIG",
+    signs="{id}|{timestamp}|{secret}|{crc32}",
+    id="PAYPAL-TRANSMISSION-ID",
+    timestamp="PAYPAL-TRANSMISSION-TIME",
+    tolerance=timedelta(days=3),  # so long it is tried again (unsure)
+    certificate="PAYPAL-CERT-URL",
+    hosts=CERTIFICATES,
+    path="/v1/notifications/certs/",
+    subject=".paypal.com",
+    when={"PAYPAL-AUTH-ALGO": "SHA256withRSA"},
+)
+QUIET = {"send_to_recipient": "false", "send_to_invoicer": "false"}
+
+# The list tells of no change since a time: all of it is read, and webhooks are faster.
+invoice = Resource(
+    name="invoice",
+    path="/v2/invoicing/invoices",
+    records="items",
+    key="id",
+    page=numbered(size=100),
+    query=COUNTED,
+    one="/v2/invoicing/invoices/{id}",
+    topics=topics_of("INVOICING.INVOICE", "CREATED SCHEDULED UPDATED PAID REFUNDED CANCELLED"),
+    create=Write(path="/v2/invoicing/invoices", link="href"),
+    update=Write(path="/v2/invoicing/invoices/{id}", method="PUT", query=QUIET),
+    delete=Write(path="/v2/invoicing/invoices/{id}", method="DELETE"),  # drafts only
+    steps=[
+        Step(field="status", to="open", write=Write(path="/v2/invoicing/invoices/{id}/send")),
+        Step(field="status", to="void", write=Write(path="/v2/invoicing/invoices/{id}/cancel")),
+    ],
+    # A note for the merchant's own eyes; how late the search shows it is unsure.
+    marker="detail.memo",
+    marked=Marked(
+        path="/v2/invoicing/search-invoices",
+        body={"memo": "{intent}"},
+        within=timedelta(minutes=5),
+    ),
+    maps=mapping.invoice,
+)
+
+# A summary; `updated` is only in the product by itself.
+product = Resource(
+    name="product",
+    path="/v1/catalogs/products",
+    records="products",
+    key="id",
+    page=numbered(size=20),
+    query=COUNTED,
+    one="/v1/catalogs/products/{id}",
+    topics=topics_of("CATALOG.PRODUCT", "CREATED UPDATED"),  # unsure
+    create=Write(path="/v1/catalogs/products", sends={"type": "SERVICE"}),
+    update=Write(path="/v1/catalogs/products/{id}", method="PATCH", patches=True),
+    idempotency=KEY,
+    maps=mapping.product,
+)
+
+plan = Resource(
+    name="plan",
+    path="/v1/billing/plans",
+    records="plans",
+    key="id",
+    page=numbered(size=20),
+    query=COUNTED,
+    one="/v1/billing/plans/{id}",
+    topics=[
+        *topics_of("BILLING.PLAN", "CREATED UPDATED ACTIVATED DEACTIVATED"),  # unsure
+        "BILLING.PLAN.PRICING-CHANGE.ACTIVATED",
+    ],
+    maps=mapping.plan,
+)
+
+subscription = Resource(
+    name="subscription",
+    path="",
+    key="id",
+    one="/v1/billing/subscriptions/{id}",
+    subject="subscriber.payer_id",
+    topics=[
+        *topics_of(
+            "BILLING.SUBSCRIPTION",
+            "CREATED ACTIVATED UPDATED RE-ACTIVATED EXPIRED CANCELLED SUSPENDED",
+        ),
+        "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
+    ],
+    steps=[
+        Step(
+            field="status",
+            to="canceled",
+            write=Write(
+                path="/v1/billing/subscriptions/{id}/cancel",
+                sends={"reason": "Canceled by the merchant"},
+            ),
+        ),
+    ],
+    idempotency=KEY,
+    maps=mapping.subscription,
+)
+
+capture = Resource(
+    name="capture",
+    path="",
+    key="id",
+    one="/v2/payments/captures/{id}",
+    topics=topics_of("PAYMENT.CAPTURE", "COMPLETED DENIED DECLINED PENDING REVERSED"),
+    maps=mapping.capture,
+)
+
+# What was refunded is told with the refund itself (unsure for old integrations).
+refund = Resource(
+    name="refund",
+    path="",
+    key="id",
+    one="/v2/payments/refunds/{id}",
+    topics=["PAYMENT.CAPTURE.REFUNDED"],
+    create=Write(path="/v2/payments/captures/{capture}/refund"),
+    idempotency=KEY,
+    maps=mapping.refund,
+)
+
+paypal = Provider(
+    slug="paypal",
+    name="PayPal",
+    docs="https://developer.paypal.com/api/rest",
+    checked="2026-11-27",
+    base="https://api-m.paypal.com",
+    sandbox={"base": SANDBOX, "token": f"{SANDBOX}/v1/oauth2/token"},
+    # Else a creation is answered with a link, and a plan in the list with its name.
+    headers={"Prefer": "return=representation"},
+    auth=ClientCredentials(
+        token="https://api-m.paypal.com/v1/oauth2/token",  # noqa: S106 - an address
+        fields=FIELDS,
+        access_lives=timedelta(hours=8),
+    ),
+    # What may be asked without a further feature of the app does not say whose it is.
+    accounts=Accounts(field="client_id"),
+    webhook=Webhook(
+        signature=SIGNATURE,
+        id="id",
+        topic="event_type",
+        object_key="resource.id",
+        object="resource",
+        stamp="create_time",
+    ),
+    errors=Errors(
+        message="message",
+        details="details[].description",
+        code="name",
+        field="details[].field",
+        request_id="Paypal-Debug-Id",
+        # The latter: the same key is still under way.
+        throttled=["RATE_LIMIT_REACHED", "RESOURCE_CONFLICT"],
+    ),
+    currency_exponents=mapping.EXPONENTS,
+    resources=[invoice, product, plan, subscription, capture, refund],
+)

@@ -1,0 +1,25 @@
+"""The checks on a resource's writes when its page is imported: the mapping has to tell enough."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from landbridge.spec.mapping import Mapped
+
+
+def unfilled(wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:
+    """A new record has no id yet: a hole in its address is filled by what its mapping writes."""
+    told = maps.written if maps else ()
+    for hole in sorted(wanted):
+        if hole not in told:
+            yield f"create: no row of the mapping writes {hole!r}, which its address needs"
+
+
+def unclear_step(field: str, to: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:
+    """A step is taken where our field is to be of a value that the provider has a word for."""
+    rows = maps.rows if maps else {}
+    if field not in rows:
+        yield f"steps: no row of the mapping reads {field!r}"
+    elif to not in [str(each) for each in rows[field].shown.values()]:
+        yield f"steps: no word of {field!r} leads to {to!r}"
+    if wanted != {"id"}:
+        yield f"steps: the address of the step to {to!r} needs the hole {{id}} and no other"
