@@ -88,7 +88,7 @@ def write(
 def take(
     provider: Provider, resource: Resource, place: Place, step: Step, key: str, intent: str
 ) -> Generator[Request, Response, Written]:
-    """Makes the call of a step (`Resource.steps`) for a record, unless what it leads to is there."""
+    """Makes the call of a step (`Resource.steps`), unless what it leads to is there already."""
     return rest.take(provider, resource, place, step, key, intent)
 
 

@@ -327,6 +327,8 @@ def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -
             )
         around = patched(around, nested_at(step.version_at, version))
     return around
+
+
 def _filled(path: str, changes: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The changes that stay in the body, and the path with those that belong into its holes."""
     for hole in holes(path) - {"id"}:

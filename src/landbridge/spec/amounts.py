@@ -2,8 +2,9 @@
 
 `currency` is the path of the amount's currency, from the record or part that the row is in, or
 from the outermost record when `^` stands before it. `beside` is where that code goes along whenever
-the amount is written; it is not read. `exponents` lists the currencies for which the provider leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency
-is nothing; any other amount without a currency is a `RecordError`.
+the amount is written; it is not read. `exponents` lists the currencies for which the provider
+leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency is
+nothing; any other amount without a currency is a `RecordError`.
 """
 
 from collections.abc import Callable, Mapping

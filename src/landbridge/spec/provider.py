@@ -397,9 +397,9 @@ class Provider:
             yield "slug: lower-case letters, digits and underscores only"
         yield from self._unclear_addresses()
         yield from self._unclear_quotas()
-        fields = [each.name for each in self.auth.fields]
-        if self.accounts and self.accounts.field and self.accounts.field not in fields:
-            yield f"accounts: {self.accounts.field!r} is none of the fields of `auth`"
+        whose = self.accounts.field if self.accounts else ""
+        if whose and whose not in [each.name for each in self.auth.fields]:
+            yield f"accounts: {whose!r} is none of the fields of `auth`"
         names = [resource.name for resource in self.resources]
         for resource in self.resources:
             where = f"resource {resource.name!r}"
@@ -417,6 +417,9 @@ class Provider:
         for name, address in (("docs", self.docs), ("base", self.base)):
             if not address.startswith(("https://", "{url}")) or address.endswith("/"):
                 yield f"{name}: {address!r} is no https address without a slash at its end"
+        for name, address in self.sandbox.items():
+            if not address.startswith("https://"):
+                yield f"sandbox: {address!r} for {name} is no https address"
         told = self.accounts and (self.accounts.list is not None or self.accounts.token_id)
         if "{account}" in self.base and not (told or getattr(self.auth, "account_param", "")):
             yield "base: nothing names the {account} before the first call"

@@ -1,7 +1,7 @@
 """Cuts what is tested against out of the vendor's files.
 
 `python -m tests.specs.paypal.trim FOLDER` writes it anew; FOLDER holds the files that SOURCE.txt
-names. Schemas get the name of their file before them, and what `allOf` takes together is one schema.
+names. Schemas get the name of their file before them; what `allOf` takes together is one schema.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Cut:
         return found
 
     def _bare(self, value: Any, *, names: bool = False) -> Any:
-        """The value without prose, examples and the vendor's own marks; `names`: keys are fields."""
+        """The value without prose, examples and vendor's marks; `names`: keys are fields."""
         if isinstance(value, list):
             return [self._bare(each) for each in value]
         if not isinstance(value, dict):

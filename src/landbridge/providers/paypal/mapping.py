@@ -212,8 +212,9 @@ INTERVALS = {interval.name: interval for interval in Interval}
 def tax_of_plan(record: dict[str, Any]) -> TaxBehavior | None:
     """Whether a plan's prices contain its tax, where it has one."""
     inclusive = (record.get("taxes") or {}).get("inclusive")
-    words = {True: TaxBehavior.INCLUSIVE, False: TaxBehavior.EXCLUSIVE}
-    return words.get(inclusive)
+    if inclusive is None:
+        return None
+    return TaxBehavior.INCLUSIVE if inclusive else TaxBehavior.EXCLUSIVE
 
 
 plan = map_from(

@@ -15,6 +15,7 @@ from landbridge.spec import (
     Errors,
     Field,
     Marked,
+    Means,
     PageNumber,
     Provider,
     Resource,
@@ -51,6 +52,34 @@ SIGNATURE = CertifiedRsa(
     subject=".paypal.com",
     when={"PAYPAL-AUTH-ALGO": "SHA256withRSA"},
 )
+KINDS = [
+    Means(kind="invoice.paid", topics=["INVOICING.INVOICE.PAID"]),
+    # No event tells of an invoice that could not be collected; of a renewal this one does.
+    Means(kind="invoice.payment_failed", topics=["BILLING.SUBSCRIPTION.PAYMENT.FAILED"]),
+    Means(kind="payment.succeeded", topics=["PAYMENT.CAPTURE.COMPLETED", "PAYMENT.SALE.COMPLETED"]),
+    Means(
+        kind="payment.failed",
+        topics=[*topics_of("PAYMENT.CAPTURE", "DENIED DECLINED"), "PAYMENT.SALE.DENIED"],
+    ),
+    Means(
+        kind="payment.refunded",
+        topics=[
+            *topics_of("PAYMENT.CAPTURE", "REFUNDED REVERSED"),
+            *topics_of("PAYMENT.SALE", "REFUNDED REVERSED"),
+        ],
+    ),
+    Means(kind="subscription.created", topics=["BILLING.SUBSCRIPTION.CREATED"]),
+    Means(
+        kind="subscription.updated",
+        topics=topics_of("BILLING.SUBSCRIPTION", "ACTIVATED UPDATED RE-ACTIVATED SUSPENDED"),
+    ),
+    Means(
+        kind="subscription.canceled",
+        topics=topics_of("BILLING.SUBSCRIPTION", "CANCELLED EXPIRED"),
+    ),
+    Means(kind="checkout.completed", topics=["CHECKOUT.ORDER.COMPLETED"]),
+    Means(kind="dispute.opened", topics=["CUSTOMER.DISPUTE.CREATED"]),
+]
 QUIET = {"send_to_recipient": "false", "send_to_invoicer": "false"}
 
 # The list tells of no change since a time: all of it is read, and webhooks are faster.
@@ -181,6 +210,7 @@ paypal = Provider(
         topic="event_type",
         object_key="resource.id",
         object="resource",
+        kinds=KINDS,
         stamp="create_time",
     ),
     errors=Errors(

@@ -1,0 +1,354 @@
+"""PayPal's page against PayPal's own OpenAPI document: what it names, asks and sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as changed
+
+from landbridge.errors import Conflict, OutcomeUnknown, Refused, SpecError, Throttled
+from landbridge.formats.canonical import canonical
+from landbridge.models.payments import Invoice, InvoiceLine, InvoiceStatus, Product, Refund
+from landbridge.protocols import Page, Place, fetch, find_marked, pull, take, write
+from landbridge.providers.paypal import paypal
+from landbridge.resilience import expect
+from landbridge.spec import Accounts, PageNumber, Resource, Step, Write, holes
+from landbridge.wire import Headers, Request, Response
+from tests.specs.paypal import document as specs
+from tests.specs.xero.document import Document
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PLACE = Place(base=paypal.base)
+RESOURCES = [pytest.param(resource, id=resource.name) for resource in paypal.resources]
+LISTED = [pytest.param(one, id=one.name) for one in paypal.resources if one.path]
+OURS = {"capture"}
+"""What a mapping writes into an address, and PayPal's schemas do not have."""
+DRAFT = Invoice(
+    customer="ada@example.com",
+    status=InvoiceStatus.DRAFT,
+    currency="USD",
+    issued_on=date(2026, 11, 27),
+    description="Thank you",
+    lines=(
+        InvoiceLine(
+            description="Advice", amount=0, quantity=Decimal(2), unit_price=Decimal("99.95")
+        ),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def document() -> Document:
+    return specs.paypal()
+
+
+def answer(value: Any) -> Response:
+    return Response(status=200, headers=Headers({}), body=canonical(value))
+
+
+def run(
+    document: Document, conversation: Generator[Any, Any, Any], answers: list[Any]
+) -> tuple[list[Request], list[Page], Any]:
+    """Leads a conversation; each request is held against the document before it is answered."""
+    made: list[Request] = []
+    pages: list[Page] = []
+    reply: Response | None = None
+    waiting = iter(answers)
+    while True:
+        try:
+            step = conversation.send(reply)
+        except StopIteration as end:
+            assert next(waiting, None) is None
+            return made, pages, end.value
+        reply = None
+        if isinstance(step, Page):
+            pages.append(step)
+            continue
+        path = step.url.removeprefix(paypal.base)
+        headers = dict(step.headers.pairs())
+        assert document.refused(step.method, path, dict(step.query), headers, step.body) == []
+        made.append(step)
+        reply = answer(next(waiting))
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_every_path_of_a_mapping_is_in_paypals_document(
+    document: Document, resource: Resource
+) -> None:
+    schema = document.schema(specs.SCHEMAS[resource.name])
+    assert resource.maps is not None
+    paths = {resource.key, resource.subject, resource.marker, *resource.maps.owned_paths} - OURS
+    assert [path for path in paths if path and not document.has(schema, path)] == []
+    assert not document.has(schema, "no_such_field")
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_every_address_is_in_paypals_document(document: Document, resource: Resource) -> None:
+    if resource.path:
+        listed = document.answer("GET", resource.path)
+        assert document.has(listed, f"{resource.records}[].{resource.key}")
+        assert isinstance(resource.page, PageNumber)
+        assert document.has(listed, resource.page.count)
+    assert document.has(document.answer("GET", resource.one.replace("{id}", "x")), resource.key)
+    writes = [each for each in (resource.create, resource.update, resource.delete) if each]
+    for told in (*writes, *(step.write for step in resource.steps)):
+        path = told.path
+        for hole in holes(path):
+            path = path.replace(f"{{{hole}}}", "x")
+        assert document.operation(told.method, path) is not None
+    if resource.idempotency and resource.create:
+        path = resource.create.path.replace("{capture}", "x")
+        operation = document.operation(resource.create.method, path)
+        assert operation is not None
+        assert resource.idempotency in [each["name"] for each in operation["parameters"]]
+
+
+@pytest.mark.parametrize("resource", LISTED)
+def test_every_request_of_a_pull_is_one_that_paypal_takes(
+    document: Document, resource: Resource
+) -> None:
+    def listing(*keys: str) -> dict[str, Any]:
+        return {resource.records: [{resource.key: key} for key in keys], "total_pages": 2}
+
+    made, pages, _ = run(
+        document, pull(paypal, resource, PLACE, None, NOW), [listing("a"), listing("a", "b")]
+    )
+    assert [one.key for page in pages for one in page.records] == ["a", "b"]
+    assert [dict(one.query)["total_required"] for one in made] == ["true", "true"]
+    _, _, found = run(document, fetch(paypal, resource, PLACE, "a"), [{resource.key: "a"}])
+    assert found.key == "a"
+
+
+def written(name: str, model: Any, base: Any = None) -> dict[str, Any]:
+    mapped = paypal.resource(name).maps
+    assert mapped is not None
+    return mapped.write(model, base=base)
+
+
+def test_a_draft_is_created_and_known_by_its_link_or_by_itself(document: Document) -> None:
+    resource = paypal.resource("invoice")
+
+    def created(reply: Any) -> tuple[Request, Any]:
+        made, _, found = run(
+            document,
+            write(paypal, resource, PLACE, "create", "", written("invoice", DRAFT), None, "int_1"),
+            [reply],
+        )
+        return made[0], found
+
+    link = {"rel": "self", "href": "https://api.paypal.com/v2/invoicing/invoices/INV2-1"}
+    request, found = created(link)
+    assert (found.key, found.raw) == ("INV2-1", None)
+    assert created({"id": "INV2-2", "detail": {}})[1].key == "INV2-2"
+    assert request.headers["prefer"] == "return=representation"
+    body = json.loads(request.body)
+    assert body["detail"]["memo"] == "int_1"
+    assert body["items"][0]["unit_amount"] == {"currency_code": "USD", "value": "99.95"}
+    assert body["primary_recipients"][0]["billing_info"]["email_address"] == "ada@example.com"
+    with pytest.raises(OutcomeUnknown, match="tells neither it nor its address"):
+        created({"rel": "self"})
+
+
+def test_an_invoice_is_changed_whole_and_keeps_what_no_row_owns(document: Document) -> None:
+    resource = paypal.resource("invoice")
+    assert resource.maps is not None
+    theirs = {
+        "id": "INV2-1",
+        "status": "DRAFT",
+        "detail": {"currency_code": "USD", "note": "old", "memo": "the merchant's", "metadata": {}},
+        "items": [
+            {
+                "id": "ITEM-1",
+                "name": "Advice",
+                "quantity": "3",
+                "unit_amount": {"currency_code": "USD", "value": "0.335"},
+                "tax": {"name": "VAT", "percent": "20"},
+            }
+        ],
+        "configuration": {"allow_tip": True},
+    }
+    ours = resource.maps.read(theirs)
+    assert ours.lines[0].amount == 101  # 1.005, half a cent up
+    (line,) = ours.lines
+    new = changed(ours, description="new", lines=(changed(line, quantity=Decimal(4)),))
+    changes = resource.maps.write(new, base=ours)
+    made, _, _ = run(
+        document,
+        write(paypal, resource, PLACE, "update", "INV2-1", changes, canonical(theirs), "int_2"),
+        [theirs],
+    )
+    sent = json.loads(made[0].body)
+    assert (made[0].method, dict(made[0].query)["send_to_recipient"]) == ("PUT", "false")
+    assert sent["detail"]["note"] == "new"
+    assert sent["detail"]["memo"] == "the merchant's"  # a marker is for creations
+    assert sent["configuration"] == {"allow_tip": True}
+    assert sent["items"][0]["tax"] == {"name": "VAT", "percent": "20"}
+    assert sent["items"][0]["quantity"] == "4"
+
+
+def test_a_step_is_one_call_and_is_not_repeated(document: Document) -> None:
+    resource = paypal.resource("invoice")
+    send, cancel = resource.steps
+
+    def record(status: str) -> dict[str, Any]:
+        return {"id": "INV2-1", "status": status, "detail": {"currency_code": "USD"}}
+
+    made, _, _ = run(
+        document,
+        take(paypal, resource, PLACE, send, "INV2-1", "int_1"),
+        [record("DRAFT"), {"rel": "self", "href": "https://x.example/INV2-1"}],
+    )
+    assert [one.method for one in made] == ["GET", "POST"]
+    assert made[1].url.endswith("/INV2-1/send")
+    made, _, _ = run(
+        document, take(paypal, resource, PLACE, send, "INV2-1", "int_1"), [record("SENT")]
+    )
+    assert [one.method for one in made] == ["GET"]
+    made, _, _ = run(
+        document, take(paypal, resource, PLACE, cancel, "INV2-1", "i"), [record("SENT"), {}]
+    )
+    assert made[1].url.endswith("/INV2-1/cancel")
+    subscription = paypal.resource("subscription")
+    shown = {"id": "I-1", "status": "ACTIVE", "plan_id": "P-1", "subscriber": {"payer_id": "B"}}
+    made, _, _ = run(
+        document,
+        take(paypal, subscription, PLACE, subscription.steps[0], "I-1", "int_9"),
+        [shown, {}],
+    )
+    assert json.loads(made[1].body) == {"reason": "Canceled by the merchant"}
+
+
+def test_a_draft_of_a_lost_answer_is_searched_for_by_its_marker(document: Document) -> None:
+    resource = paypal.resource("invoice")
+    listed = {
+        "items": [
+            {"id": "INV2-1", "detail": {"currency_code": "USD", "memo": "int_10"}},
+            {"id": "INV2-2", "detail": {"currency_code": "USD", "memo": "int_1"}},
+        ]
+    }
+    made, _, found = run(document, find_marked(paypal, resource, PLACE, "int_1"), [listed])
+    assert (made[0].method, json.loads(made[0].body)) == ("POST", {"memo": "int_1"})
+    assert found.key == "INV2-2"
+
+
+def test_a_refund_goes_to_its_capture_with_the_intents_key(document: Document) -> None:
+    resource = paypal.resource("refund")
+    ours = Refund(payment="CAP/1", currency="USD", amount=250, reason="Broken")
+    told = {
+        "id": "R1",
+        "status": "COMPLETED",
+        "amount": {"currency_code": "USD", "value": "2.50"},
+        "links": [
+            {"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R1"},
+            {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/CAP%2F1"},
+        ],
+    }
+    made, _, found = run(
+        document,
+        write(paypal, resource, PLACE, "create", "", written("refund", ours), None, "int_1"),
+        [told],
+    )
+    assert made[0].url.endswith("/v2/payments/captures/CAP%2F1/refund")
+    assert made[0].headers["paypal-request-id"] == "int_1"
+    assert json.loads(made[0].body) == {
+        "amount": {"currency_code": "USD", "value": "2.50"},
+        "note_to_payer": "Broken",
+    }
+    assert resource.maps is not None
+    assert resource.maps.read(json.loads(found.raw)).payment == "CAP/1"
+    nowhere = written("refund", Refund(currency="HUF", amount=1200))
+    assert nowhere["amount"]["value"] == "12"  # PayPal takes no decimals of it
+    with pytest.raises(Exception, match="capture: missing"):
+        next(write(paypal, resource, PLACE, "create", "", nowhere, None, "int_1"))
+    with pytest.raises(Exception, match="more than the 0 decimals of HUF"):
+        written("refund", Refund(currency="HUF", amount=1250))
+
+
+def test_a_product_is_changed_by_json_patch(document: Document) -> None:
+    resource = paypal.resource("product")
+    made, _, _ = run(
+        document,
+        write(
+            paypal, resource, PLACE, "create", "", written("product", Product(name="A")), None, "i"
+        ),
+        [{"id": "PROD-1", "name": "A"}],
+    )
+    assert json.loads(made[0].body) == {"name": "A", "type": "SERVICE"}
+
+    def patched(before: dict[str, Any], description: str | None) -> list[Any]:
+        assert resource.maps is not None
+        ours = resource.maps.read(before)
+        changes = resource.maps.write(changed(ours, description=description), base=ours)
+        asked = next(
+            write(paypal, resource, PLACE, "update", "P", changes, canonical(before), "int_1")
+        )
+        path = asked.url.removeprefix(paypal.base)
+        assert document.refused("PATCH", path, {}, {}, asked.body) == []
+        operations: list[Any] = json.loads(asked.body)
+        return operations
+
+    bare = {"id": "P", "name": "A"}
+    assert patched(bare, "x") == [{"op": "add", "path": "/description", "value": "x"}]
+    described = {**bare, "description": "x"}
+    assert patched(described, "y") == [{"op": "replace", "path": "/description", "value": "y"}]
+    assert patched(described, None) == [{"op": "remove", "path": "/description"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "error"),
+    [
+        (422, "UNPROCESSABLE_ENTITY", Refused),
+        (403, "NOT_AUTHORIZED", Refused),
+        (429, "RATE_LIMIT_REACHED", Throttled),
+        (409, "RESOURCE_CONFLICT", Throttled),
+        (409, "OTHER_CONFLICT", Conflict),
+    ],
+)
+def test_refusals_are_read_as_paypal_writes_them(
+    document: Document, status: int, name: str, error: type[Exception]
+) -> None:
+    body = {
+        "name": name,
+        "message": "It could not be done.",
+        "debug_id": "b1",
+        "details": [{"field": "/amount/value", "issue": "TOO_MUCH", "description": "Too much."}],
+    }
+    assert document.wrong_object("notifications_webhooks.error", canonical(body)) == []
+    request = Request(method="POST", url=f"{paypal.base}/v2/payments/captures/C/refund")
+    with pytest.raises(error, match="Too much") as caught:
+        expect(
+            paypal,
+            request,
+            Response(
+                status=status, headers=Headers({"Paypal-Debug-Id": "b1"}), body=canonical(body)
+            ),
+        )
+    if isinstance(caught.value, Refused):
+        assert "/amount/value" in caught.value.problems
+        assert caught.value.request_id == "b1"
+
+
+def test_facts_that_cannot_be_are_refused() -> None:
+    refund, invoice = paypal.resource("refund"), paypal.resource("invoice")
+    with pytest.raises(SpecError, match="no row of the mapping writes 'order'"):
+        replace(refund, create=Write(path="/v2/checkout/orders/{order}/refund"))
+    with pytest.raises(SpecError, match="no word of 'status' leads to 'sent'"):
+        replace(invoice, steps=[Step(field="status", to="sent", write=Write(path="/a/{id}"))])
+    with pytest.raises(SpecError, match="no row of the mapping reads 'state'"):
+        replace(invoice, steps=[Step(field="state", to="open", write=Write(path="/a/{id}"))])
+    with pytest.raises(SpecError, match=r"needs the hole \{id\}"):
+        replace(invoice, steps=[Step(field="status", to="open", write=Write(path="/a"))])
+    with pytest.raises(SpecError, match="'name' is none of the fields"):
+        replace(paypal, accounts=Accounts(field="name"))
+    with pytest.raises(SpecError, match="no https address"):
+        replace(paypal, sandbox={"base": "http://x"})
+    with pytest.raises(SpecError, match="nothing tells whose"):
+        Accounts()
+    with pytest.raises(SpecError, match="name both"):
+        Accounts(path="/me")
