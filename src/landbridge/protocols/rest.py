@@ -34,7 +34,6 @@ from landbridge.spec import (
     CreatedSince,
     EventFeed,
     Format,
-    Marked,
     NextCursor,
     PageNumber,
     Provider,
@@ -208,17 +207,18 @@ def take(
         raise Refused(f"{resource.name} {key} does not exist at {provider.name}")
     if str(getattr(resource.maps.read(found.value), step.field)) == step.to:
         return Written(key=key, raw=found.raw, version=found.version)
-    content_type, content = _content(provider, step.write, step.write.sends, None)
-    headers = {"Content-Type": content_type}
-    if resource.idempotency:
-        headers[resource.idempotency] = f"{intent}.{step.to}"
+    once = {resource.idempotency: f"{intent}.{step.to}"} if resource.idempotency else {}
+    places = {"header": {}, "query": {}, "body": {}, resource.idempotency_in: once}
+    body = {**_around(resource, step.write, key, found.raw), **places["body"]}
+    content_type, content = _content(provider, step.write, body, None)
+    headers = {"Content-Type": content_type, **places["header"]}
     request = call(
         provider,
         place,
         step.write.method,
         step.write.path,
         key=key,
-        query=[*step.write.query.items()],
+        query=[*{**step.write.query, **places["query"]}.items()],
         headers=headers,
         body=content,
     )

@@ -6,12 +6,15 @@ from typing import Any
 from landbridge.spec.mapping import Mapped
 
 
-def unfilled(wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:
+def unfilled(path: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:
     """A new record has no id yet: a hole in its address is filled by what its mapping writes."""
     told = maps.written if maps else ()
     for hole in sorted(wanted):
         if hole not in told:
-            yield f"create: no row of the mapping writes {hole!r}, which its address needs"
+            yield (
+                f"create: {path!r} has a hole, but a new record has no {hole} yet: no row of the"
+                " mapping writes it"
+            )
 
 
 def unclear_step(field: str, to: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:

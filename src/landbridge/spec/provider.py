@@ -282,7 +282,7 @@ class Resource:
     def _problems(self) -> Iterator[str]:
         yield from self._unclear_keys()
         if self.create:
-            yield from unfilled(holes(self.create.path), self.maps)
+            yield from unfilled(self.create.path, holes(self.create.path), self.maps)
         if (self.create or self.update) and (self.maps is None or not self.maps.written):
             yield "create and update: the mapping writes nothing; give it rows that write"
         for step in self.steps:

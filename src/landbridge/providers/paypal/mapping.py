@@ -35,6 +35,7 @@ from landbridge.spec import (
     first_of,
     instant,
     integer,
+    itself,
     linked,
     lone,
     major,
@@ -45,6 +46,7 @@ from landbridge.spec import (
     on_create,
     one_of,
     picked,
+    priced,
     read_only,
     ref,
     text,
@@ -90,8 +92,8 @@ invoice_line = map_to(
     description=text("name"),
     amount=times("unit_amount.value", "quantity", currency="^detail.currency_code"),
     quantity=decimal("quantity", as_text=True),
-    unit_price=major_price(
-        "unit_amount.value", currency="^detail.currency_code", beside="unit_amount.currency_code"
+    unit_price=priced(
+        "unit_amount", currency="^detail.currency_code", value="value", code="currency_code"
     ),
     taxes=lone(
         "tax",
@@ -273,8 +275,7 @@ subscription = map_from(
         ],
     ),
     currency=currency("billing_info.outstanding_balance.currency_code"),
-    items=lone(
-        "",
+    items=itself(
         map_from(
             SubscriptionItem,
             price=ref("plan_id", to="plan"),
