@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from landbridge.engine.link import Functions as Functions
     from landbridge.engine.link import Table as Table
     from landbridge.engine.sessions import ConnectSession as ConnectSession
+    from landbridge.engine.suggest import Code as Code
     from landbridge.errors import LandbridgeError as LandbridgeError
     from landbridge.merge import Policy as Policy
     from landbridge.merge import Take as Take
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Change": "landbridge.engine.consume",
+    "Code": "landbridge.engine.suggest",
     "ConnectSession": "landbridge.engine.sessions",
     "Connected": "landbridge.engine.connect",
     "Connection": "landbridge.store.connections",
@@ -50,6 +52,7 @@ _HOME = {
 
 __all__ = [
     "Change",
+    "Code",
     "ConnectSession",
     "Connected",
     "Connection",

@@ -41,10 +41,12 @@ def xero_settings() -> xero.Settings:
     return xero.Settings(limits=xero.Limits(minute=2_000))
 
 
-async def consented(bridge: Landbridge, sim: XeroSimulator, **more: Any) -> dict[str, Connection]:
+async def consented(
+    bridge: Landbridge, sim: XeroSimulator, *, tenant: str = "acme", **more: Any
+) -> dict[str, Connection]:
     """The connections of a consent that the person gives at once, by their account's name."""
     consent = await bridge.begin_consent(
-        "xero", tenant="acme", settings=sim.settings, every=None, **more
+        "xero", tenant=tenant, settings=sim.settings, every=None, **more
     )
     async with httpx2.AsyncClient(trust_env=False) as browser:
         answer = await browser.get(consent.url)

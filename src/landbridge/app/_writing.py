@@ -12,9 +12,11 @@ from landbridge.app import opening
 from landbridge.app.settings import Settings
 from landbridge.engine import emit, push
 from landbridge.engine.catalogue import Catalogue, EventType
+from landbridge.engine.codes import Tables, declared_codes
 from landbridge.engine.emit import Options
 from landbridge.engine.overlay import page_of
 from landbridge.engine.reference import References
+from landbridge.engine.suggest import Code
 from landbridge.errors import InvalidInput, NotFound, SettingsError
 from landbridge.measures import EMITS, Measures
 from landbridge.models import Model
@@ -44,6 +46,7 @@ class Writing:
         self.settings = settings
         self.measures = Measures()
         self.catalogue = Catalogue(events)
+        self._codes: Tables = {}
         self._pages = None if providers is None else {page.slug: page for page in providers}
         self._parts: opening.Parts | None = None
 
@@ -89,6 +92,18 @@ class Writing:
         if self._parts is not None:
             raise SettingsError("the bridge is open already; declare events before that")
         self.catalogue.declare(events)
+
+    def codes(self, table: str, codes: Sequence[Code]) -> None:
+        """Declares the codes by which your documents name ledger accounts, tax rates and the like,
+        before the bridge is opened.
+
+        `table` is a code table of pages, such as accounts. What is known of a code (name, kind,
+        rate) is what suggestions for a tenant's table go by; nothing of it is secret, and none of
+        it is stored. SpecError names what is wrong.
+        """
+        if self._parts is not None:
+            raise SettingsError("the bridge is open already; declare codes before that")
+        self._codes = declared_codes(self._codes, table, codes)
 
     async def _publish(self) -> None:
         """Writes the catalogue down for those who have not this code, if it changed."""

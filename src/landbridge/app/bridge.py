@@ -447,8 +447,8 @@ class Landbridge(Linking, Consenting):
 
     @property
     def custom(self) -> Custom:
-        """Fields and objects that tenants added at their providers: list, set, remove."""
-        return Custom(self.db, provider=self.provider)
+        """Fields, objects and codes of tenants: list, set, remove; suggest and check codes."""
+        return Custom(self.db, provider=self.provider, codes=self._codes)
 
     @property
     def replays(self) -> Replays:

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landbridge.cli.fields import Id, Whole, pair
-from landbridge.cli.session import AsJson, Environment, noun
+from landbridge.cli.session import App, AsJson, Environment, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.engine.suggest import Suggestion
 
 codes = noun("Set our words for a tenant's ledger accounts, tax rates and the like.")
 
 Table = Annotated[str, typer.Argument(help="The table of the page, such as accounts.")]
 
 _COLUMNS = ["table", "theirs", "ours", "holds_for"]
+_SUGGESTED = ["table", "ours", "theirs", "score", "reason"]
+_LACKING = ["table", "code", "whose", "records"]
+
+OneTable = Annotated[
+    str | None, typer.Argument(help="The table of the page, such as accounts; none: all of them.")
+]
 
 
 @codes.command("list")
@@ -105,3 +112,124 @@ def remove(
 
     count = on_bridge(work, environment=environment)
     print_facts({"table": table, "lines": count}, as_json=as_json)
+
+
+@codes.command("suggest")
+def suggest(
+    connection: Id,
+    table: OneTable = None,
+    confirm: Annotated[
+        float | None,
+        typer.Option(
+            "--confirm",
+            help="Set those with at least this score.",
+            min=0.0,
+            max=1.0,
+            metavar="SCORE",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before they are set.")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also if stored records have other codes.")
+    ] = False,
+    app: App = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest the provider's code for each of ours that has no line, with a score and the reason.
+
+    Ours are those that your bridge declares: name it with --app. The provider's are those that
+    were pulled. Nothing is set unless you say --confirm, and then after you saw it.
+    """
+    from landbridge.cli.output import print_json, print_rows
+    from landbridge.cli.session import on_bridge
+
+    async def find_all(bridge: Landbridge) -> list[dict[str, Any]]:
+        from landbridge.cli.connections import find
+
+        found = await find(bridge, connection)
+        tables = [table] if table else sorted(bridge.provider(found.provider).code_tables)
+        return [
+            _row(name, one)
+            for name in tables
+            for one in await bridge.custom.suggest_codes(found, name)
+        ]
+
+    async def set_all(bridge: Landbridge) -> None:
+        from landbridge.cli.connections import find
+
+        found = await find(bridge, connection)
+        for name in sorted({row["table"] for row in taken}):
+            lines = {row["theirs"]: row["ours"] for row in taken if row["table"] == name}
+            await bridge.custom.set_codes(found, name, lines, anyway=anyway)
+
+    rows = on_bridge(find_all, environment=environment, app=app)
+    taken = [] if confirm is None else [row for row in rows if _takes(row, confirm)]
+    if not as_json:
+        none = "nothing to suggest: every code has a line, or none was declared (see --app)"
+        print_rows("suggestions", rows, _SUGGESTED, as_json=False, none=none)
+    if taken:
+        _ask(taken, yes=yes)
+        on_bridge(set_all, environment=environment, app=app)
+    for row in rows:
+        row["confirmed"] = row in taken
+    if as_json:
+        print_json({"suggestions": rows})
+    elif confirm is not None:
+        typer.echo(f"{len(taken)} lines are set")
+
+
+@codes.command("check")
+def check(
+    connection: Id, app: App = None, environment: Environment = None, as_json: AsJson = False
+) -> None:
+    """List codes without a line: ours that nothing stands for yet, and the provider's for which
+    records are parked.
+
+    Ours are known where your bridge declares them: name it with --app.
+    """
+    from landbridge.cli.output import print_rows
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
+        from dataclasses import asdict
+
+        from landbridge.cli.connections import find
+
+        found = await find(bridge, connection)
+        return [asdict(each) for each in await bridge.custom.check_codes(found)]
+
+    rows = on_bridge(work, environment=environment, app=app)
+    none = "every code has a line, and nothing waits for one"
+    print_rows("codes", rows, _LACKING, as_json=as_json, none=none)
+
+
+def _row(table: str, one: Suggestion) -> dict[str, Any]:
+    return {
+        "table": table,
+        "ours": one.ours.code,
+        "our_name": one.ours.name,
+        "theirs": one.theirs.code if one.theirs else None,
+        "their_name": one.theirs.name if one.theirs else None,
+        "score": one.score,
+        "reason": one.reason,
+    }
+
+
+def _takes(row: dict[str, Any], least: float) -> bool:
+    return row["theirs"] is not None and row["score"] >= least
+
+
+def _ask(taken: list[dict[str, Any]], *, yes: bool) -> None:
+    """Goes on only after somebody agreed."""
+    import sys
+
+    from landbridge.cli.usage import WrongUsage
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUsage("--yes: nobody is there to be asked; look first, then give it")
+    lines = ", ".join(f"{row['theirs']}={row['ours']}" for row in taken)
+    if not typer.confirm(f"Set {lines}?", err=True):
+        raise WrongUsage("nothing was set")

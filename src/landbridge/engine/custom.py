@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from landbridge.engine.codes import Lack, Tables, lacking, suggested
 from landbridge.engine.orders import pull_job, remap_job
 from landbridge.engine.overlay import lay, page_of
 from landbridge.engine.pull import stream_of
+from landbridge.engine.suggest import LEAST, Suggestion
 from landbridge.errors import (
     InvalidInput,
     NotFound,
@@ -29,6 +32,7 @@ SAMPLE = 200
 """How many stored records a new field is tried on."""
 
 _DEEP = 4
+_NO_TABLES: Tables = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +53,12 @@ class Custom:
     resource is read again by workers, without a call.
     """
 
-    def __init__(self, db: Database, *, provider: Callable[[str], Provider]):
+    def __init__(
+        self, db: Database, *, provider: Callable[[str], Provider], codes: Tables = _NO_TABLES
+    ):
         self._db = db
         self._provider = provider
+        self._codes = codes
 
     async def list(self, connection: Connection) -> Sequence[Overlay]:
         """What holds for this connection, as `Overlay` says, objects before their fields."""
@@ -196,6 +203,25 @@ class Custom:
         left = {theirs: ours for theirs, ours in lines.items() if codes and theirs not in codes}
         await self._put_codes(fresh, table, left, whole=whole)
         return len(left)
+
+    async def suggest_codes(
+        self, connection: Connection, table: str, *, least: float = LEAST
+    ) -> Sequence[Suggestion]:
+        """What the provider's code for each of ours likely is, for those that have no line.
+
+        Nothing is set: `set_codes` takes what somebody confirmed. Ours are those that the bridge
+        declares (`bridge.codes`); without any, the words of the tenant's other connections.
+        NotFound for a table that the page has not, InvalidInput before its codes were pulled.
+        """
+        fresh = await self._fresh(connection)
+        page = self._provider(fresh.provider)
+        ours = self._codes.get(table, ())
+        return await suggested(self._db, page, fresh, table, ours, least=least)
+
+    async def check_codes(self, connection: Connection) -> Sequence[Lack]:
+        """Every code without a line: ours, as the bridge declares them, and the provider's for
+        which records are parked."""
+        return await lacking(self._db, self._provider, await self._fresh(connection), self._codes)
 
     async def _put_codes(
         self, fresh: Connection, table: str, lines: Mapping[str, str], *, whole: bool

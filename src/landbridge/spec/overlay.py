@@ -201,7 +201,7 @@ def overlaid(
     Records of objects are read as `model`, which has `id`, `object` and `extra`. SpecError names
     what does not fit the page, NotFound a resource that it has not.
     """
-    known = {name for one in page.resources if one.maps for name in one.maps.tables}
+    known = page.code_tables
     for name in codes:
         if name not in known:
             raise SpecError(

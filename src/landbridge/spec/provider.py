@@ -259,6 +259,9 @@ class Resource:
     twice where there is no `idempotency`."""
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
+    codes: Mapping[str, Path] = field(default_factory=dict)
+    """Code tables of which it lists the provider's codes, each with the path of the value that
+    lines name (`{"accounts": "Code"}`)."""
     blank: Mapping[str, Any] = field(default_factory=dict)
     """A new record before anything is written into it, valid by the vendor's spec: what a shadow
     answers a creation with. Its key shows how keys look. Empty: made from records that came."""
@@ -392,6 +395,11 @@ class Provider:
             f" There are: {', '.join(names)}."
         )
 
+    @property
+    def code_tables(self) -> frozenset[str]:
+        """The code tables that rows of its mappings go through."""
+        return frozenset(name for one in self.resources if one.maps for name in one.maps.tables)
+
     def _problems(self) -> Iterator[str]:
         if not _SLUG.fullmatch(self.slug):
             yield "slug: lower-case letters, digits and underscores only"
@@ -407,11 +415,19 @@ class Provider:
                 yield f"{where}: two have this name"
             for scope in sorted(_needed(resource) - set(getattr(self.auth, "scopes", {}))):
                 yield f"{where}, needs: {scope!r} is none of the scopes of `auth`"
-            if resource.within and resource.within not in names:
-                yield f"{where}, within: no {resource.within!r}"
-            for to in resource.maps.references if resource.maps else ():
-                if to not in names:
-                    yield f"{where}: a ref leads to {to!r}.{did_you_mean(to, names)}"
+            for problem in self._led_nowhere(resource, names):
+                yield f"{where}{problem}"
+
+    def _led_nowhere(self, resource: Resource, names: Sequence[str]) -> Iterator[str]:
+        if resource.within and resource.within not in names:
+            yield f", within: no {resource.within!r}"
+        for to in resource.maps.references if resource.maps else ():
+            if to not in names:
+                yield f": a ref leads to {to!r}.{did_you_mean(to, names)}"
+        for table in resource.codes:
+            if table not in self.code_tables:
+                near = did_you_mean(table, self.code_tables)
+                yield f", codes: no row looks anything up in {table!r}.{near}"
 
     def _unclear_addresses(self) -> Iterator[str]:
         for name, address in (("docs", self.docs), ("base", self.base)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from landbridge.store.database import Tx
+from landbridge.store.database import Database, Tx
 from landbridge.store.sql import Sql
 
 
@@ -79,6 +79,49 @@ _END = Sql(
       AND resource = :resource
     """,
 )
+
+
+_HISTORY = Sql(
+    "overlays.history",
+    """
+    SELECT line.key AS theirs, line.value AS ours,
+        count(*) FILTER (WHERE o.tenant = :tenant) AS own,
+        count(DISTINCT o.tenant) FILTER (WHERE o.tenant <> :tenant) AS others
+    FROM lb.overlay AS o CROSS JOIN LATERAL jsonb_each_text(o.facts) AS line
+    WHERE o.environment = :environment AND o.provider = :provider
+      AND o.resource = '' AND o.field = :table
+      AND NOT (o.tenant = :tenant AND o.connection IN ('', :connection))
+    GROUP BY line.key, line.value
+    ORDER BY line.key, line.value
+    """,
+    across="Other tenants' lines are only counted, and only where this one has the same code.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of code tables elsewhere: in `own` tables of the same tenant, and in those of `others`
+    (how many tenants)."""
+
+    theirs: str
+    ours: str
+    own: int
+    others: int
+
+
+async def history(
+    db: Database | Tx, *, environment: str, tenant: str, provider: str, connection: str, table: str
+) -> list[Line]:
+    """The lines of this code table at other connections to the provider."""
+    rows = await db.fetch(
+        _HISTORY,
+        environment=environment,
+        tenant=tenant,
+        provider=provider,
+        connection=connection,
+        table=table,
+    )
+    return [Line(**dict(row)) for row in rows]
 
 
 async def put(

@@ -84,6 +84,7 @@ accounts = Resource(
     envelope="Accounts",
     one="/Accounts/{id}",
     needs=SETTINGS,
+    codes={"accounts": "Code"},
     maps=mapping.account,
 )
 
@@ -97,6 +98,7 @@ tax_rates = Resource(
     deleted="Status",
     deleted_words=MARKED,
     needs=SETTINGS,
+    codes={"tax_rates": "TaxType"},
     maps=mapping.tax_rate,
 )
 

@@ -1,0 +1,245 @@
+"""Code tables of a connection: what is suggested for them, and what waits for a line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from landbridge.engine.overlay import page_of
+from landbridge.engine.pull import stream_of
+from landbridge.engine.suggest import LEAST, Code, Seen, Suggestion, suggest
+from landbridge.errors import (
+    InvalidInput,
+    NotFound,
+    RecordError,
+    SpecError,
+    UnmappedCode,
+    did_you_mean,
+)
+from landbridge.formats import codec
+from landbridge.models.accounting import Organisation
+from landbridge.spec import Context, Provider, Resource, find
+from landbridge.store import overlays, records, remaps
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+
+_PART = 500
+
+Tables = Mapping[str, Sequence[Code]]
+"""Our own codes by the names of their tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """A code without a line: ours (`whose` "ours") or the provider's ("theirs").
+
+    `records` of the provider are parked until it has one. `declared`: it is one of those that
+    the application declared, and nothing may be waiting for it.
+    """
+
+    table: str
+    code: str
+    whose: str
+    name: str = ""
+    declared: bool = False
+    records: int = 0
+
+
+def declared_codes(given: Tables, table: str, codes: Sequence[Code]) -> dict[str, Sequence[Code]]:
+    """The tables with one more. SpecError for a table that is there already, an empty one, and a
+    code that is in it twice."""
+    if table in given:
+        raise SpecError(
+            f"codes: the table {table!r} is declared already; give all its codes at once"
+        )
+    if not codes:
+        raise SpecError(f"codes: the table {table!r} has no codes")
+    count = Counter(one.code for one in codes)
+    twice = [code for code, times in count.items() if times > 1]
+    if twice:
+        raise SpecError(f"codes: the table {table!r} has {twice[0]!r} twice")
+    return {**given, table: tuple(codes)}
+
+
+def lines_of(connection: Connection) -> dict[str, Mapping[str, str]]:
+    """The code tables of a connection, each with its lines, theirs to ours."""
+    return {row.field: row.facts for row in connection.overlay if not row.resource}
+
+
+async def theirs(db: Database, page: Provider, connection: Connection, table: str) -> list[Code]:
+    """The provider's codes for a table, from the records that were pulled; not those that documents
+    cannot name any more.
+
+    InvalidInput when the page does not say where they are listed.
+    """
+    listing = [one for one in page.resources if table in one.codes]
+    if not listing:
+        raise InvalidInput(
+            f"{table}: the page of {page.name} does not say where these codes are listed; set them"
+            " by hand: landbridge codes set"
+        )
+    country = await _country(db, page, connection)
+    found: dict[str, Code] = {}
+    for resource in listing:
+        async for unified, value in _stored(db, connection, resource):
+            code = find(value, resource.codes[table])
+            if not code or not unified.get("active", True):
+                continue
+            rate = unified.get("percentage")
+            found[str(code)] = Code(
+                code=str(code),
+                name=unified.get("name") or "",
+                category=unified.get("category") or "",
+                type=unified.get("type") or "",
+                rate=None if rate is None else Decimal(str(rate)),
+                country=_two_letters(unified.get("country")) or country,
+            )
+    return list(found.values())
+
+
+async def suggested(
+    db: Database,
+    page: Provider,
+    connection: Connection,
+    table: str,
+    ours: Sequence[Code],
+    *,
+    least: float = LEAST,
+) -> list[Suggestion]:
+    """What is suggested for our codes of a table that have no line.
+
+    Without codes of ours, for the words that other connections' lines have. InvalidInput when the
+    provider's codes were not pulled yet.
+    """
+    if table not in page.code_tables:
+        known = sorted(page.code_tables)
+        raise NotFound(
+            f"{page.slug} has no code table {table!r}.{did_you_mean(table, known)}"
+            f" It has: {', '.join(known) or 'none'}."
+        )
+    there = await theirs(db, page, connection, table)
+    if not there:
+        names = ", ".join(one.name for one in page.resources if table in one.codes)
+        raise InvalidInput(
+            f"{table}: no {names} of {connection.id} were pulled yet, so nothing can be suggested;"
+            f" pull them: landbridge pull {connection.id} {names}"
+        )
+    elsewhere = await overlays.history(
+        db,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        provider=connection.provider,
+        connection=connection.id,
+        table=table,
+    )
+    own = ours or [
+        Code(code=word) for word in sorted({line.ours for line in elsewhere if line.own})
+    ]
+    return await asyncio.to_thread(
+        suggest,
+        own,
+        there,
+        lines=lines_of(connection).get(table, {}),
+        history={
+            (line.theirs, line.ours): Seen(own=line.own, others=line.others) for line in elsewhere
+        },
+        least=least,
+    )
+
+
+async def lacking(
+    db: Database, provider: Callable[[str], Provider], connection: Connection, declared: Tables
+) -> list[Lack]:
+    """Every code without a line: those that the application declared, and those for which records
+    are parked, by table and code."""
+    page = page_of(provider, connection)
+    tables = lines_of(connection)
+    found: dict[tuple[str, str, str], Lack] = {}
+    for table in sorted(page.code_tables & declared.keys()):
+        mapped = set(tables.get(table, {}).values())
+        for one in declared[table]:
+            if one.code not in mapped:
+                key = (table, "ours", one.code)
+                found[key] = Lack(
+                    table=table, code=one.code, whose="ours", name=one.name, declared=True
+                )
+    for resource in page.resources:
+        if resource.maps is None or not resource.maps.tables:
+            continue
+        async for raw in _parked(db, connection, resource):
+            for table, code in unread(resource, raw, tables):
+                key = (table, "theirs", code)
+                lack = found.get(key, Lack(table=table, code=code, whose="theirs"))
+                found[key] = replace(lack, records=lack.records + 1)
+    return [found[key] for key in sorted(found)]
+
+
+def unread(
+    resource: Resource, raw: bytes, tables: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str]]:
+    """(table, code) of the provider's codes in a record that have no line."""
+    maps = resource.maps
+    if maps is None:
+        return []
+    lines = {name: dict(pairs) for name, pairs in tables.items()}
+    missing: list[tuple[str, str]] = []
+    try:
+        value = codec(resource.format).parse(raw)
+        while True:
+            try:
+                maps.read(value, Context(codes=lines))
+            except UnmappedCode as error:
+                missing.append((error.table, error.code))
+                lines.setdefault(error.table, {})[error.code] = error.code
+            else:
+                return missing
+    except RecordError:  # it is parked for another reason as well
+        return missing
+
+
+async def _stored(
+    db: Database, connection: Connection, resource: Resource
+) -> AsyncIterator[tuple[dict[str, Any], Any]]:
+    """The records of a resource that could be read: the unified form and the provider's."""
+    after = ""
+    while True:
+        part = await records.read(db, stream_of(connection, resource.name), after=after, most=_PART)
+        for record in part:
+            if record.unified is not None:
+                yield record.unified, codec(resource.format).parse(record.raw)
+        if len(part) < _PART:
+            return
+        after = part[-1].key
+
+
+async def _parked(db: Database, connection: Connection, resource: Resource) -> AsyncIterator[bytes]:
+    after = ""
+    while True:
+        async with db.transaction() as tx:
+            part = await remaps.waiting(
+                tx, stream_of(connection, resource.name), after=after, most=_PART
+            )
+        for waiting in part:
+            yield waiting.raw
+        if len(part) < _PART:
+            return
+        after = part[-1].key
+
+
+async def _country(db: Database, page: Provider, connection: Connection) -> str:
+    """The country whose taxes the books bear; empty: nobody told."""
+    for resource in page.resources:
+        if resource.maps is not None and resource.maps.model is Organisation:
+            async for unified, _ in _stored(db, connection, resource):
+                return _two_letters(unified.get("country"))
+    return ""
+
+
+def _two_letters(country: str | None) -> str:
+    """The country if it is a code that can be compared."""
+    return country.upper() if country and re.fullmatch("[A-Za-z]{2}", country) else ""
