@@ -70,7 +70,7 @@ async def _connected(cli: Cli, sim: XeroSimulator) -> dict[str, str]:
     return {name: one.id for name, one in found.items()}
 
 
-def settings(cli: Cli) -> dict[str, str]:
+def settings(cli: Cli) -> dict[str, Any]:
     """The command's settings, as a bridge takes them."""
     return {
         name.removeprefix("LANDBRIDGE_").lower(): value for name, value in cli.environment.items()

@@ -89,7 +89,7 @@ _HISTORY = Sql(
         count(DISTINCT o.tenant) FILTER (WHERE o.tenant <> :tenant) AS others
     FROM lb.overlay AS o CROSS JOIN LATERAL jsonb_each_text(o.facts) AS line
     WHERE o.environment = :environment AND o.provider = :provider
-      AND o.resource = '' AND o.field = :table
+      AND o.resource = '' AND o.field = :field
       AND NOT (o.tenant = :tenant AND o.connection IN ('', :connection))
     GROUP BY line.key, line.value
     ORDER BY line.key, line.value
@@ -119,7 +119,7 @@ async def history(
         tenant=tenant,
         provider=provider,
         connection=connection,
-        table=table,
+        field=table,
     )
     return [Line(**dict(row)) for row in rows]
 
