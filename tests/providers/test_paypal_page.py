@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
+from landbridge.engine.connect import base_of, settings_in
 from landbridge.errors import Conflict, OutcomeUnknown, Refused, SpecError, Throttled
 from landbridge.formats.canonical import canonical
 from landbridge.models.payments import Invoice, InvoiceLine, InvoiceStatus, Product, Refund
+from landbridge.oauth import addresses
 from landbridge.protocols import Page, Place, fetch, find_marked, pull, take, write
 from landbridge.providers.paypal import paypal
 from landbridge.resilience import expect
-from landbridge.spec import Accounts, PageNumber, Resource, Step, Write, holes
+from landbridge.spec import Accounts, PageNumber, Resource, Step, Write, holes, kind_of
 from landbridge.wire import Headers, Request, Response
 from tests.specs.paypal import document as specs
 from tests.specs.xero.document import Document
@@ -352,3 +354,32 @@ def test_facts_that_cannot_be_are_refused() -> None:
         Accounts()
     with pytest.raises(SpecError, match="name both"):
         Accounts(path="/me")
+
+
+def test_every_environment_but_the_live_one_leads_to_the_sandbox() -> None:
+    live, test = (settings_in(paypal, name, {"a": "b"}) for name in ("live", "test"))
+    assert base_of(paypal, live) == "https://api-m.paypal.com"
+    assert base_of(paypal, test) == "https://api-m.sandbox.paypal.com"
+    assert addresses(paypal.auth, live).token == "https://api-m.paypal.com/v1/oauth2/token"
+    assert addresses(paypal.auth, test).token == f"{base_of(paypal, test)}/v1/oauth2/token"
+    assert settings_in(paypal, "test", {"base": "https://x.example"})["base"] == "https://x.example"
+    assert live == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [
+        ("INVOICING.INVOICE.PAID", "invoice.paid"),
+        ("PAYMENT.CAPTURE.COMPLETED", "payment.succeeded"),
+        ("PAYMENT.SALE.COMPLETED", "payment.succeeded"),
+        ("PAYMENT.CAPTURE.DENIED", "payment.failed"),
+        ("PAYMENT.CAPTURE.REFUNDED", "payment.refunded"),
+        ("BILLING.SUBSCRIPTION.ACTIVATED", "subscription.updated"),
+        ("BILLING.SUBSCRIPTION.EXPIRED", "subscription.canceled"),
+        ("BILLING.SUBSCRIPTION.PAYMENT.FAILED", "invoice.payment_failed"),
+        ("PAYMENT.CAPTURE.PENDING", ""),
+    ],
+)
+def test_events_are_of_the_kinds_that_all_providers_have(topic: str, kind: str) -> None:
+    assert paypal.webhook is not None
+    assert kind_of(paypal.webhook.kinds, topic, {"event_type": topic}) == kind

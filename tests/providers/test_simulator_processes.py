@@ -24,6 +24,7 @@ SERVE = [sys.executable, "-m", "landbridge.testing.serve"]
     [
         ("stripe", {"key", "account"}),
         ("caldav", {"user", "password", "calendar"}),
+        ("paypal", {"client_id", "client_secret"}),
         ("xero", {"client_id", "client_secret", "organisations"}),
         ("receiver", {"endpoints"}),
     ],

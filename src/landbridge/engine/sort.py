@@ -101,7 +101,8 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
     stamp = find(event, webhook.stamp) if webhook.stamp else None
     occurred_at = _instant(stamp)
     account = find(event, webhook.account) if webhook.account else ""
-    key = find(event, webhook.object_key)
+    told = (find(event, path) for path in (webhook.object_key, *webhook.other_keys))
+    key = next((each for each in told if isinstance(each, str | int)), None)
     subject = find(event, webhook.subject) if webhook.subject else None
     return Notice(
         vendor_id=_text(vendor_id, webhook.id),

@@ -112,6 +112,8 @@ class Webhook:
     topic: str
     """Path to what happened, or several in braces: `{eventCategory}.{eventType}`."""
     object_key: Path
+    other_keys: Sequence[Path] = ()
+    """Where the id is in events of other shapes; the first place that holds one counts."""
     object: Path = ""
     """Path to a whole copy of the object; empty: the webhook only names it."""
     events: Path = ""

@@ -1,8 +1,8 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override `stripe_settings`, `caldav_settings`, `xero_settings` or `receiver_settings` to begin
-otherwise.
+Override `stripe_settings`, `caldav_settings`, `paypal_settings`, `xero_settings` or
+`receiver_settings` to begin otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from landbridge.testing import caldav, receiver, stripe, xero
+from landbridge.testing import caldav, paypal, receiver, stripe, xero
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 
@@ -56,6 +56,22 @@ class XeroSimulator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PayPalSimulator:
+    """A PayPal merchant at `url`, whose app is `client_id`."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: paypal.Simulator
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `connect(..., settings=...)`."""
+        return paypal.places(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebhookReceiver:
     """A receiver at `url`; `hook(name)` adds an endpoint."""
 
@@ -84,6 +100,12 @@ def caldav_settings() -> caldav.Settings:
 def xero_settings() -> xero.Settings:
     """How `xero_simulator` begins."""
     return xero.Settings()
+
+
+@pytest.fixture
+def paypal_settings() -> paypal.Settings:
+    """How `paypal_simulator` begins."""
+    return paypal.Settings()
 
 
 @pytest.fixture
@@ -127,6 +149,22 @@ def xero_simulator(xero_settings: xero.Settings) -> Iterator[XeroSimulator]:
             url=url,
             client_id=xero.CLIENT,
             client_secret=xero.SECRET,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def paypal_simulator(paypal_settings: paypal.Settings) -> Iterator[PayPalSimulator]:
+    """A running PayPal simulator, new for each test."""
+    simulator = paypal.Simulator(paypal_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        client, secret = paypal_settings.clients[0]
+        yield PayPalSimulator(
+            url=url,
+            client_id=client,
+            client_secret=secret,
             control=control,
             simulator=simulator,
         )

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="simulator", required=True)
     _stripe_options(_kind(kinds, "stripe", "a Stripe account", _stripe))
     _caldav_options(_kind(kinds, "caldav", "a small CalDAV server", _caldav))
+    _paypal_options(_kind(kinds, "paypal", "a PayPal merchant", _paypal))
     _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
     _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
     return parser
@@ -155,6 +156,32 @@ def _xero(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     organisations = {tenant: books.name for tenant, books in simulator.books.items()}
     shown = {"client_id": CLIENT, "client_secret": SECRET, "organisations": organisations}
     return simulator.app, shown
+
+
+def _paypal_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.paypal import Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(f"--{name}", type=int, default=getattr(ordinary, name))
+
+
+def _paypal(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.paypal import (  # noqa: PLC0415
+        CLIENT,
+        SECRET,
+        Amounts,
+        Settings,
+        Simulator,
+    )
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    return Simulator(settings).app, {"client_id": CLIENT, "client_secret": SECRET}
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:

@@ -209,6 +209,7 @@ paypal = Provider(
         id="id",
         topic="event_type",
         object_key="resource.id",
+        other_keys=["resource.invoice.id"],  # unsure: an invoice is told so, or as the others
         object="resource",
         kinds=KINDS,
         stamp="create_time",

@@ -1,0 +1,148 @@
+"""What a test or a demonstration does behind the API's back, under `/_sim/`.
+
+| call | does |
+|---|---|
+| `GET /_sim/objects/{kind}` | all records of a kind |
+| `POST /_sim/objects/{kind} {..}` | makes one by the other side: an invoice, a capture |
+| `POST /_sim/invoices/{id}/pay {"amount": "1.00"}` | the customer pays it, or a part |
+| `POST /_sim/captures/{id}/refund {..}` | the merchant refunds it on PayPal's pages |
+| `POST /_sim/churn {"count": 20, "seed": 1}` | ordinary changes; which |
+| `POST /_sim/tokens/expire` | all access tokens are over |
+| `GET /_sim/webhooks` | the webhooks, the mode, tries still waiting |
+| `POST /_sim/webhooks/register {"url": ".."}` | a webhook for all events; its id |
+| `POST /_sim/webhooks/mode {"mode": "send"}`, `.../release {"times": 2}` | see `webhooks` |
+
+Beside these there is what every simulator has (`stage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from random import Random
+
+from landbridge.testing.asgi import Answer, BadCall, Call, as_json
+from landbridge.testing.paypal import billing, invoices, payments
+from landbridge.testing.paypal.account import KINDS, Account
+from landbridge.testing.paypal.webhooks import Dispatcher
+from landbridge.testing.paypal.wire import Obj, Problem
+from landbridge.testing.stage import Stage, whole
+
+
+class ControlPlane:
+    """The routes of the table above, added to the stage's."""
+
+    def __init__(
+        self, stage: Stage, account: Account, dispatcher: Dispatcher, tokens: dict[str, float]
+    ):
+        self._account = account
+        self._dispatcher = dispatcher
+        self._tokens = tokens
+        for method, path, route in (
+            ("GET", "/_sim/objects/{kind}", self._objects),
+            ("POST", "/_sim/objects/{kind}", self._create),
+            ("POST", "/_sim/invoices/{id}/pay", self._pay),
+            ("POST", "/_sim/captures/{id}/refund", self._refund),
+            ("POST", "/_sim/churn", self._churn),
+            ("POST", "/_sim/tokens/expire", self._expire),
+            ("GET", "/_sim/webhooks", self._webhooks),
+            ("POST", "/_sim/webhooks/register", self._register),
+            ("POST", "/_sim/webhooks/mode", self._mode),
+            ("POST", "/_sim/webhooks/release", self._release),
+        ):
+            stage.control.add(method, path, route)
+
+    def _objects(self, call: Call) -> Answer:
+        """Every record of a kind."""
+        kind = call.place["kind"]
+        if kind not in KINDS:
+            raise BadCall(f"kind: {kind!r} is none of {', '.join(KINDS)}")
+        return as_json({"objects": [*self._account.kept[kind].values()]})
+
+    def _create(self, call: Call) -> Answer:
+        """Makes a record by the other side."""
+        kind, asked = call.place["kind"], call.json()
+        if kind == "invoice":
+            return _tried(lambda: invoices.create(self._account, asked))
+        if kind == "capture":
+            amount, code = _amount(asked, "10.00"), str(asked.get("currency", "USD"))
+            return _tried(lambda: payments.capture(self._account, amount, code))
+        if kind == "subscription":
+            plan = asked.get("plan") or next(iter(self._account.kept["plan"]))
+            email = str(asked.get("email", "new@example.com"))
+            return _tried(lambda: billing.subscribe(self._account, plan, email))
+        raise BadCall(f"kind: {kind!r} is none of invoice, capture, subscription")
+
+    def _pay(self, call: Call) -> Answer:
+        """The customer pays an invoice."""
+        asked = call.json()
+        part = _amount(asked, "") if "amount" in asked else None
+        return _tried(lambda: invoices.pay(self._account, call.place["id"], part))
+
+    def _refund(self, call: Call) -> Answer:
+        """The merchant refunds a capture."""
+        asked = call.json()
+        return _tried(lambda: payments.refund(self._account, call.place["id"], asked))
+
+    def _churn(self, call: Call) -> Answer:
+        """Ordinary changes of invoices, captures and subscriptions."""
+        asked = call.json()
+        rng = Random(whole(asked, "seed", 0))  # noqa: S311 - the same seed, the same changes
+        count = whole(asked, "count", 10)
+        return as_json({"done": [_change(self._account, rng) for _ in range(count)]})
+
+    def _expire(self, _: Call) -> Answer:
+        """Ends all access tokens."""
+        count = len(self._tokens)
+        self._tokens.clear()
+        return as_json({"expired": count})
+
+    def _webhooks(self, _: Call) -> Answer:
+        """Where events go, and how many wait."""
+        it = self._dispatcher
+        hooks = [*it.hooks.values()]
+        return as_json({"webhooks": hooks, "mode": it.mode, "waiting": it.waiting()})
+
+    def _register(self, call: Call) -> Answer:
+        """A webhook for all events."""
+        url = call.json().get("url")
+        if not url:
+            raise BadCall("url: it is needed")
+        return as_json(self._dispatcher.register(str(url), ["*"]))
+
+    def _mode(self, call: Call) -> Answer:
+        """Sends, holds or loses what comes."""
+        self._dispatcher.set_mode(str(call.json().get("mode")))
+        return self._webhooks(call)
+
+    def _release(self, call: Call) -> Answer:
+        """Sends what was held."""
+        return as_json({"sent": self._dispatcher.release(whole(call.json(), "times", 1))})
+
+
+def _tried(make: Callable[[], Obj]) -> Answer:
+    try:
+        return as_json(make())
+    except Problem as problem:
+        raise BadCall(f"{problem}: {problem.details}") from None
+
+
+def _amount(asked: Obj, default: str) -> Decimal:
+    try:
+        return Decimal(str(asked.get("amount", default)))
+    except InvalidOperation:
+        raise BadCall(f"amount: {asked.get('amount')!r} is no amount like 12.30") from None
+
+
+def _change(account: Account, rng: Random) -> str:
+    """One ordinary change; what it was."""
+    drafts = [one for one in account.kept["invoice"].values() if one["status"] == "DRAFT"]
+    due = [one for one in account.kept["invoice"].values() if one["status"] == "SENT"]
+    what = rng.choice(["send", "pay", "capture", "cancel"])
+    if what == "send" and drafts:
+        return f"send {invoices.send(account, rng.choice(drafts)['id'])['id']}"
+    if what == "pay" and due:
+        return f"pay {invoices.pay(account, rng.choice(due)['id'])['id']}"
+    if what == "cancel" and due:
+        return f"cancel {invoices.cancel(account, rng.choice(due)['id'])['id']}"
+    return f"capture {payments.capture(account, Decimal(rng.randrange(1, 500)), 'EUR')['id']}"
