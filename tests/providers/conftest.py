@@ -3,6 +3,8 @@
 from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are found by name
     caldav_settings,
     caldav_simulator,
+    freshbooks_settings,
+    freshbooks_simulator,
     paypal_settings,
     paypal_simulator,
     receiver_settings,

@@ -14,6 +14,7 @@ from landbridge.formats import codec
 from landbridge.formats.canonical import canonical
 from landbridge.spec import Provider, Resource
 from tests.specs import openapi
+from tests.specs.freshbooks import document as freshbooks
 from tests.specs.generate import Records
 from tests.specs.paypal import document as paypal
 from tests.specs.xero import document as xero
@@ -203,6 +204,55 @@ PAYPAL_WORDS: Mapping[str, list[Any]] = {
 }
 
 
+def _freshbooks(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    model = FRESHBOOKS_MODELS[resource.name]
+    amounts = ("currency_code", "lines[].unit_cost", "v3_status")
+    needed = [*resource.maps.needed_paths, resource.key, *amounts]
+    made = _freshbooks_document().make(model, seed, owned=resource.maps.owned_paths, needed=needed)
+    if resource.name == "client" and seed % 10 == 0:
+        shown = freshbooks.freshbooks().examples["list_clients_response"]["response"]["result"]
+        made = shown["clients"][seed // 10 % len(shown["clients"])]
+    for place, line in enumerate(made.get("lines", [])):
+        if resource.name != "bill":
+            line["lineid"] = str(seed + place)
+    return codec(resource.format).parse(canonical(made))
+
+
+FRESHBOOKS_MODELS = {
+    "client": "Client",
+    "invoice": "Invoice",
+    "payment": "Payment",
+    "expense": "Expense",
+    "item": "Item",
+    "tax": "Tax",
+    "credit_note": "CreditNote",
+    "bill": "Bills",
+    "bill_vendor": "BillVendors",
+    "bill_payment": "BillPayments",
+    "category": "ExpenseCategory",
+    "journal_entry_account": "JournalEntryAccount",
+    "journal_entry_detail": "JournalEntryDetail",
+}
+FRESHBOOKS_WORDS: Mapping[str, list[Any]] = {
+    **{
+        name: ["2026-03-01", "2026-12-24 00:00:00", "2020-02-29"]
+        for name in ("date", "create_date", "due_date", "issue_date", "paid_date")
+    },
+    "updated": ["2026-03-08 02:30:00", "2026-11-01 01:30:00", "2020-10-17 06:25:34"],
+    "updated_at": ["2023-04-27T14:33:48.841075Z", "2020-06-03T17:08:32Z"],
+    "money": ["0.00", "12.30", "1000", "99999.99", "7.5"],
+    "code": ["CAD", "USD", "EUR"],
+    "currency_code": ["CAD", "USD", "EUR"],
+    "vis_state": [0, 1, 2],
+    "account_type": ["asset", "liability", "equity", "income", "expense"],
+    "taxName1": ["HST", "GST at home", "", None],
+    "tax_name1": ["HST", "GST at home", "", None],
+    "taxPercent1": ["13", "9.975", None],
+    "inventory": ["12", "0", None],
+}
+
+
 @cache
 def _paypal_document() -> Records:
     document = json.loads(paypal.KEPT.read_bytes())
@@ -212,9 +262,15 @@ def _paypal_document() -> Records:
     return Records(document, PAYPAL_WORDS)
 
 
+@cache
+def _freshbooks_document() -> Records:
+    return Records(freshbooks.freshbooks().schemas(), FRESHBOOKS_WORDS)
+
+
 MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
     "stripe": _stripe,
     "caldav": _caldav,
     "paypal": _paypal,
     "xero": _xero,
+    "freshbooks": _freshbooks,
 }

@@ -26,6 +26,7 @@ SERVE = [sys.executable, "-m", "landbridge.testing.serve"]
         ("caldav", {"user", "password", "calendar"}),
         ("paypal", {"client_id", "client_secret"}),
         ("xero", {"client_id", "client_secret", "organisations"}),
+        ("freshbooks", {"client_id", "client_secret", "businesses"}),
         ("receiver", {"endpoints"}),
     ],
 )

@@ -324,8 +324,9 @@ class Expense(Model, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "accounting.expense"
 
-    account: str
-    """Id of the ledger account that paid (a bank account, a credit card)."""
+    account: str | None = None
+    """Id of the ledger account that paid (a bank account, a credit card); None: the provider does
+    not say."""
     contact: str | None = None
     """Id of the contact that got the money."""
     status: PaymentStatus = PaymentStatus.ACTIVE

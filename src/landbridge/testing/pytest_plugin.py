@@ -1,7 +1,7 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override `stripe_settings`, `caldav_settings`, `paypal_settings`, `xero_settings` or
+Override `freshbooks_settings`, `stripe_settings`, `caldav_settings`, `paypal_settings`, `xero_settings` or
 `receiver_settings` to begin otherwise.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from landbridge.testing import caldav, paypal, receiver, stripe, xero
+from landbridge.testing import caldav, freshbooks, paypal, receiver, stripe, xero
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 
@@ -72,6 +72,22 @@ class PayPalSimulator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreshBooksSimulator:
+    """FreshBooks at `url`, where one app is registered as `client_id`."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: freshbooks.Simulator
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
+        return freshbooks.places(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebhookReceiver:
     """A receiver at `url`; `hook(name)` adds an endpoint."""
 
@@ -106,6 +122,12 @@ def xero_settings() -> xero.Settings:
 def paypal_settings() -> paypal.Settings:
     """How `paypal_simulator` begins."""
     return paypal.Settings()
+
+
+@pytest.fixture
+def freshbooks_settings() -> freshbooks.Settings:
+    """How `freshbooks_simulator` begins."""
+    return freshbooks.Settings()
 
 
 @pytest.fixture
@@ -165,6 +187,23 @@ def paypal_simulator(paypal_settings: paypal.Settings) -> Iterator[PayPalSimulat
             url=url,
             client_id=client,
             client_secret=secret,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def freshbooks_simulator(
+    freshbooks_settings: freshbooks.Settings,
+) -> Iterator[FreshBooksSimulator]:
+    """A running FreshBooks simulator, new for each test."""
+    simulator = freshbooks.Simulator(freshbooks_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield FreshBooksSimulator(
+            url=url,
+            client_id=freshbooks.CLIENT,
+            client_secret=freshbooks.SECRET,
             control=control,
             simulator=simulator,
         )

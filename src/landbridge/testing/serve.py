@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _caldav_options(_kind(kinds, "caldav", "a small CalDAV server", _caldav))
     _paypal_options(_kind(kinds, "paypal", "a PayPal merchant", _paypal))
     _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
+    _freshbooks_options(_kind(kinds, "freshbooks", "FreshBooks with some businesses", _freshbooks))
     _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
     return parser
 
@@ -182,6 +183,39 @@ def _paypal(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
         base=_base(asked),
     )
     return Simulator(settings).app, {"client_id": CLIENT, "client_secret": SECRET}
+
+
+def _freshbooks_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.freshbooks import Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
+        )
+    parser.add_argument("--minute", type=int, default=600, help="calls a minute and business")
+
+
+def _freshbooks(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.freshbooks import (  # noqa: PLC0415
+        CLIENT,
+        SECRET,
+        Amounts,
+        Settings,
+        Simulator,
+    )
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        minute=asked.minute,
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    simulator = Simulator(settings)
+    businesses = {account: books.name for account, books in simulator.books.items()}
+    shown = {"client_id": CLIENT, "client_secret": SECRET, "businesses": businesses}
+    return simulator.app, shown
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:

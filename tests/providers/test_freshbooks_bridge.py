@@ -1,0 +1,167 @@
+"""FreshBooks through the bridge, against its simulator: consent, pull, deletions, writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+import pytest
+
+from landbridge import Landbridge
+from landbridge.errors import ReconnectRequired
+from landbridge.models.accounting import Contact, DocumentStatus, Invoice, Line, Payment
+from landbridge.store.connections import Connection
+from landbridge.testing import freshbooks
+from landbridge.testing.pytest_plugin import FreshBooksSimulator
+from tests.web.serving import serving
+
+WRITES = ["client", "invoice", "payment"]
+LISTS = {"client": "clients", "invoice": "invoices", "payment": "payments", "expense": "expenses"}
+
+
+@pytest.fixture
+def freshbooks_settings() -> freshbooks.Settings:
+    """More invoices than a page holds."""
+    return freshbooks.Settings(amounts=freshbooks.Amounts(invoices=103, payments=9, clients=7))
+
+
+async def consented(bridge: Landbridge, sim: FreshBooksSimulator) -> dict[str, Connection]:
+    """The connections of a consent that the person gives at once, by their account's name."""
+    consent = await bridge.begin_consent(
+        "freshbooks", tenant="acme", settings=sim.settings, every=None
+    )
+    async with httpx2.AsyncClient(trust_env=False) as browser:
+        answer = await browser.get(consent.url)
+    assert answer.status_code == 302, answer.text
+    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    finished = await bridge.finish_consent("freshbooks", query, consent.browser_token)
+    return {one.connection.account_name: one.connection for one in finished.connected}
+
+
+async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
+    for _ in range(tries):
+        found = await done()
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise TimeoutError("it did not come to that")
+
+
+async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
+    return {one.key: one async for one in bridge.records(connection, resource)}
+
+
+def remote(sim: FreshBooksSimulator, resource: str, account: str) -> dict[str, Any]:
+    """What is not deleted there, by its id."""
+    found = sim.control.get(f"objects/{LISTS[resource]}", account=account)["objects"]
+    return {str(one["id"]): one for one in found if one.get("vis_state") != 1}
+
+
+async def test_everything_through_the_bridge(
+    database_url: str, freshbooks_simulator: FreshBooksSimulator
+) -> None:
+    sim = freshbooks_simulator
+    async with serving(database_url, None) as (bridge, _url):
+        await bridge.set_client(
+            "freshbooks", client_id=sim.client_id, client_secret=sim.client_secret
+        )
+        await bridge.enable("freshbooks", writes=WRITES)
+        found = await consented(bridge, sim)
+        assert set(found) == {"Commonwealth of Independent Systems", "Bayern Corporation"}
+        books = found["Commonwealth of Independent Systems"]
+        assert books.account in sim.simulator.books
+
+        archived = next(iter(remote(sim, "client", books.account)))
+        await patched(sim, "clients", archived, books, vis_state=2)
+        totals = await bridge.pull(books)
+        assert {name: one.parked for name, one in totals.items() if one.parked} == {}
+        assert totals["invoice"].changed == 103
+        for resource in LISTS:
+            mine = await held(bridge, books, resource)
+            assert set(mine) == set(remote(sim, resource, books.account)), resource
+        assert "false" in str((await held(bridge, books, "client"))[archived].unified).lower()
+
+        # What changes is asked for by the day; an access token that is over is refreshed.
+        sim.control.post("tokens/expire")
+        sim.control.post("churn", count=25, seed=5, account=books.account)
+        gone = next(iter(remote(sim, "payment", books.account)))
+        await patched(sim, "payments", gone, books, vis_state=1)
+        before = len(sim.control.journal())
+        again = await bridge.pull(books, [*LISTS, "item"])
+        assert sum(one.changed for one in again.values()) > 0
+        assert sim.control.get("grants")["exchanges"] == 2
+        listed = sim.control.journal(after=before, path="*/invoices/invoices")
+        assert all("updated_min" in one["query"] for one in listed if one["status"] == 200)
+        # The list of items refuses to be asked so, and is read whole.
+        items = sim.control.journal(after=before, path="*/items/items")
+        assert [one["status"] for one in items] == [422, 200]
+        for resource in LISTS:
+            mine = await held(bridge, books, resource)
+            assert set(mine) == set(remote(sim, resource, books.account)), resource
+        assert gone not in await held(bridge, books, "payment")
+
+        await writes_have_one_effect(bridge, sim, books)
+        for grant in sim.simulator.identity.grants:
+            grant.dead = True
+        with pytest.raises(ReconnectRequired):
+            await bridge.pull(books, ["client"])
+
+
+async def patched(
+    sim: FreshBooksSimulator, kind: str, key: str, books: Connection, **fields: Any
+) -> None:
+    """A change by the other side."""
+    async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
+        path = f"/_sim/objects/{kind}/{key}?account={books.account}"
+        assert (await http.patch(path, json={"set": fields})).status_code == 200
+
+
+async def writes_have_one_effect(
+    bridge: Landbridge, sim: FreshBooksSimulator, books: Connection
+) -> None:
+    """A client, an invoice to it and its payment are written once, whatever becomes of answers."""
+    stop = asyncio.Event()
+    work = asyncio.create_task(bridge.work(stop))
+
+    async def pushed(model: Any, resource: str) -> str:
+        known = set(await held(bridge, books, resource))
+        async with bridge.transaction() as tx:
+            await bridge.push(tx, model, to=books, resource=resource)
+
+        async def arrived() -> str:
+            return next(iter(set(await held(bridge, books, resource)) - known), "")
+
+        return str(await until(arrived))
+
+    contact = await pushed(Contact(name="Written by us", email="us@example.com"), "client")
+    noted = remote(sim, "client", books.account)[contact]["note"]
+    assert noted.startswith("int_")
+    line = Line(item="Advice", quantity=Decimal(2), unit_price=Decimal("99.995"), tax="HST 13")
+    ours = Invoice(
+        contact=contact,
+        status=DocumentStatus.DRAFT,
+        number="LB-1",
+        currency="CAD",
+        issued_on=date(2026, 11, 22),
+        due_on=date(2026, 12, 22),
+        lines=(line,),
+    )
+    # It is made, and nobody says so: the marker finds it before it is sent again.
+    sim.control.fault("status", status=503, path="*/invoices/invoices", method="POST", after=True)
+    count = len(remote(sim, "invoice", books.account))
+    invoice = await pushed(ours, "invoice")
+    assert len(remote(sim, "invoice", books.account)) == count + 1
+    theirs = remote(sim, "invoice", books.account)[invoice]
+    assert (theirs["amount"]["amount"], theirs["due_date"]) == ("225.99", "2026-12-22")
+    posted = sim.control.journal(method="POST", path="*/invoices/invoices")
+    assert [one["status"] for one in posted] == [503]
+    paid = Payment(invoice=invoice, currency="CAD", amount=22_599, paid_on=date(2026, 11, 23))
+    await pushed(paid, "payment")
+    assert remote(sim, "invoice", books.account)[invoice]["v3_status"] == "paid"
+    stop.set()
+    await work
