@@ -1,8 +1,8 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override `freshbooks_settings`, `stripe_settings`, `caldav_settings`, `paypal_settings`, `xero_settings` or
-`receiver_settings` to begin otherwise.
+Override the settings of one (`stripe_settings`, `xero_settings`, `receiver_settings`, ...) to begin
+otherwise.
 """
 
 from __future__ import annotations
