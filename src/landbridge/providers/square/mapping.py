@@ -1,0 +1,259 @@
+"""Square's objects in our words, in the shape of Square-Version 2025-08-20.
+
+https://developer.squareup.com/reference/square has the fields. Amounts are whole numbers of the
+currency's smallest unit, each with its currency beside it.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+from landbridge.models.base import Address
+from landbridge.models.payments import (
+    Collection,
+    Customer,
+    Invoice,
+    InvoiceStatus,
+    Payment,
+    PaymentStatus,
+    Product,
+    Refund,
+    RefundStatus,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+)
+from landbridge.spec import (
+    Row,
+    currency,
+    first_of,
+    instant,
+    itself,
+    map_from,
+    map_to,
+    minor,
+    nested,
+    on_create,
+    one_of,
+    picked,
+    read_only,
+    ref,
+    text,
+    via,
+)
+
+created = read_only(instant("created_at"))
+ASKED = "payment_requests"
+
+
+def money(path: str) -> Row:
+    """The amount of a `Money` object."""
+    return minor(f"{path}.amount", currency=f"{path}.currency")
+
+
+def full_name(record: Mapping[str, Any]) -> str | None:
+    """A person's name, which is in two parts; else the company's."""
+    parts = [record.get("given_name"), record.get("family_name")]
+    return " ".join(part for part in parts if part) or record.get("company_name") or None
+
+
+def parted_name(name: str | None) -> dict[str, Any]:
+    """A name in its two parts, the last word being the second."""
+    given, _, family = (name or "").rpartition(" ")
+    both = bool(given and family)
+    return {"given_name": given if both else name, "family_name": family if both else None}
+
+
+customer = map_to(
+    Customer,
+    id=read_only(text("id")),
+    # Which part a changed name belongs to, nobody knows: it is written on creation alone.
+    name=on_create(
+        via(
+            read=full_name,
+            write=parted_name,
+            paths=["given_name", "family_name", "company_name"],
+        )
+    ),
+    email=text("email_address"),
+    phone=text("phone_number"),
+    description=text("note"),
+    address=nested(
+        "address",
+        map_to(
+            Address,
+            line1=text("address_line_1"),
+            line2=text("address_line_2"),
+            city=text("locality"),
+            region=text("administrative_district_level_1"),
+            postal_code=text("postal_code"),
+            country=text("country"),
+        ),
+    ),
+    created_at=created,
+    updated_at=read_only(instant("updated_at")),
+)
+
+
+def still_sold(record: Mapping[str, Any]) -> bool:
+    """An item that was put into the archive cannot be bought any more."""
+    return not (record.get("item_data") or {}).get("is_archived")
+
+
+item = map_from(
+    Product,
+    id=text("id"),
+    name=text("item_data.name"),
+    description=first_of(text("item_data.description_plaintext"), text("item_data.description")),
+    active=via(read=still_sold, paths=["item_data.is_archived"]),
+    created_at=instant("created_at"),
+    updated_at=instant("updated_at"),
+)
+
+subscription = map_from(
+    Subscription,
+    id=text("id"),
+    customer=ref("customer_id", to="customer"),
+    status=one_of(
+        "status",
+        {
+            "PENDING": SubscriptionStatus.PENDING,
+            "ACTIVE": SubscriptionStatus.ACTIVE,
+            "PAUSED": SubscriptionStatus.PAUSED,
+            "CANCELED": SubscriptionStatus.CANCELED,
+            "DEACTIVATED": SubscriptionStatus.UNPAID,  # unsure
+        },
+        never=[
+            SubscriptionStatus.TRIALING,
+            SubscriptionStatus.PAST_DUE,
+            SubscriptionStatus.EXPIRED,
+        ],
+    ),
+    items=itself(map_from(SubscriptionItem, price=text("plan_variation_id"))),
+    created_at=instant("created_at"),
+)
+
+
+def requests(record: Mapping[str, Any], name: str) -> Iterator[Any]:
+    """What each payment request of an invoice has under a name."""
+    for each in record.get(ASKED) or ():
+        if each.get(name) is not None:
+            yield each[name]
+
+
+def invoiced_in(record: Mapping[str, Any]) -> str | None:
+    """The currency of an invoice, which is that of its location."""
+    amounts = [*requests(record, "computed_amount_money"), record.get("next_payment_amount_money")]
+    return next((each["currency"] for each in amounts if each and each.get("currency")), None)
+
+
+def summed(name: str, record: Mapping[str, Any]) -> int | None:
+    """What an amount of the payment requests is together; None: none of them has it."""
+    amounts = [each["amount"] for each in requests(record, name)]
+    return sum(amounts) if amounts else None
+
+
+def still_due(record: Mapping[str, Any]) -> int | None:
+    """What is still to be paid; nothing of an invoice that was called off."""
+    total = summed("computed_amount_money", record)
+    if total is None or record.get("status") in ("CANCELED", "FAILED"):
+        return None if total is None else 0
+    return max(total - (summed("total_completed_amount_money", record) or 0), 0)
+
+
+def collected(record: Mapping[str, Any]) -> Collection | None:
+    """Whether a card or an account on file is charged, or the customer pays."""
+    sources = [*requests(record, "automatic_payment_source")]
+    if not sources:
+        return None
+    return Collection.SENT if set(sources) == {"NONE"} else Collection.AUTOMATIC
+
+
+def last_day(record: Mapping[str, Any]) -> Any:
+    """The day on which the last payment request is due."""
+    return max(map(date.fromisoformat, requests(record, "due_date")), default=None)
+
+
+invoice = map_from(
+    Invoice,
+    id=text("id"),
+    number=text("invoice_number"),
+    customer=ref("primary_recipient.customer_id", to="customer"),
+    subscription=ref("subscription_id", to="subscription"),
+    status=one_of(
+        "status",
+        {
+            "DRAFT": InvoiceStatus.DRAFT,
+            "UNPAID": InvoiceStatus.OPEN,
+            "SCHEDULED": InvoiceStatus.OPEN,
+            "PAYMENT_PENDING": InvoiceStatus.OPEN,
+            "PARTIALLY_PAID": InvoiceStatus.OPEN,
+            "PAID": InvoiceStatus.PAID,
+            "PARTIALLY_REFUNDED": InvoiceStatus.PAID,
+            "REFUNDED": InvoiceStatus.PAID,
+            "CANCELED": InvoiceStatus.VOID,
+            "FAILED": InvoiceStatus.VOID,  # Square called it off (unsure)
+        },
+        never=[InvoiceStatus.UNCOLLECTIBLE],
+    ),
+    currency=via(read=invoiced_in, paths=[ASKED, "next_payment_amount_money"]),
+    collection=via(read=collected, paths=[ASKED]),
+    due_on=via(read=last_day, paths=[ASKED]),
+    description=text("description"),
+    total=via(read=partial(summed, "computed_amount_money"), paths=[ASKED]),
+    amount_paid=via(read=partial(summed, "total_completed_amount_money"), paths=[ASKED]),
+    amount_remaining=via(read=still_due, paths=[ASKED, "status"]),
+    url=text("public_url"),
+    created_at=created,
+)
+
+payment = map_from(
+    Payment,
+    id=text("id"),
+    customer=ref("customer_id", to="customer"),
+    status=one_of(
+        "status",
+        {
+            "PENDING": PaymentStatus.PROCESSING,
+            "APPROVED": PaymentStatus.AUTHORIZED,
+            "COMPLETED": PaymentStatus.SUCCEEDED,
+            "CANCELED": PaymentStatus.CANCELED,
+            "FAILED": PaymentStatus.FAILED,
+        },
+        never=[PaymentStatus.PENDING, PaymentStatus.NEEDS_ACTION],
+    ),
+    currency=currency("total_money.currency"),
+    amount=money("total_money"),  # with the tip
+    amount_refunded=money("refunded_money"),
+    description=text("note"),
+    statement_descriptor=text("statement_description_identifier"),
+    receipt_email=text("buyer_email_address"),
+    method=text("source_type"),
+    failure_code=picked("card_details.errors", {}, text("code")),
+    failure_message=picked("card_details.errors", {}, text("detail")),
+    created_at=created,
+)
+
+refund = map_to(
+    Refund,
+    id=read_only(text("id")),
+    payment=on_create(ref("payment_id", to="payment")),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "PENDING": RefundStatus.PENDING,
+                "APPROVED": RefundStatus.PENDING,
+                "COMPLETED": RefundStatus.SUCCEEDED,
+                "REJECTED": RefundStatus.FAILED,
+                "FAILED": RefundStatus.FAILED,
+            },
+            never=[RefundStatus.NEEDS_ACTION, RefundStatus.CANCELED],
+        )
+    ),
+    currency=on_create(currency("amount_money.currency")),
+    amount=on_create(money("amount_money")),
+    reason=on_create(text("reason")),
+    created_at=created,
+)

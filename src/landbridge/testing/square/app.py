@@ -1,0 +1,224 @@
+"""The simulator as an ASGI application: sign-in, the API, idempotency, faults, and the journal.
+
+Addresses: `/oauth2/authorize`, `/oauth2/token`, `/oauth2/revoke`, and the API below `/v2`. What
+happens behind the API's back is in `control`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from landbridge.testing.asgi import Answer, App, BadCall, Call, application, as_json
+from landbridge.testing.faults import Fault, Spoiler
+from landbridge.testing.square.control import ControlPlane
+from landbridge.testing.square.identity import Identity
+from landbridge.testing.square.listing import NAMES, listed
+from landbridge.testing.square.seed import Amounts, fill, vendor
+from landbridge.testing.square.shop import Shop
+from landbridge.testing.square.webhooks import Dispatcher
+from landbridge.testing.square.wire import Obj, Refused, not_found
+from landbridge.testing.stage import Stage
+from landbridge.wire import Response
+
+VERSION = "2025-08-20"
+_FAMILIES = {
+    "merchants": "MERCHANT_PROFILE",
+    "locations": "MERCHANT_PROFILE",
+    "customers": "CUSTOMERS",
+    "catalog": "ITEMS",
+    "subscriptions": "SUBSCRIPTIONS",
+    "invoices": "INVOICES",
+    "payments": "PAYMENTS",
+    "refunds": "PAYMENTS",
+    "disputes": "DISPUTES",
+    "payouts": "PAYOUTS",
+}
+_ONE = {name: name[:-1] for name in _FAMILIES if name not in ("merchants", "locations", "catalog")}
+_KEY = 45
+"""Letters that the idempotency key of a refund may have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a simulator starts. `base` tells the time in unix seconds (None: the real one)."""
+
+    seed: int = 0
+    amounts: Amounts = field(default_factory=Amounts)
+    journal: Path | None = None
+    base: Callable[[], float] | None = None
+
+
+def places(url: str) -> dict[str, str]:
+    """The settings of a connection that lead to a simulator at this address."""
+    return {
+        "base": url,
+        "authorize": f"{url}/oauth2/authorize",
+        "token": f"{url}/oauth2/token",
+        "revoke": f"{url}/oauth2/revoke",
+    }
+
+
+class Simulator:
+    """One app with its OAuth server, and the merchant who can connect it."""
+
+    def __init__(self, settings: Settings | None = None):
+        settings = settings or Settings()
+        base = {} if settings.base is None else {"base": settings.base}
+        self.stage = Stage(journal=settings.journal, **base)
+        rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
+        self.shop = Shop(merchant=dict(vendor()["merchant"]), rng=rng, now=self.stage.clock.now)
+        fill(self.shop, settings.amounts)
+        self.dispatcher = Dispatcher(stage=self.stage)
+        self.shop.on_event = self.dispatcher.tell
+        scopes = {f"{one}_{word}" for one in _FAMILIES.values() for word in ("READ", "WRITE")}
+        self.identity = Identity(
+            rng=rng,
+            now=self.stage.clock.now,
+            merchant=self.shop.merchant["id"],
+            scopes=frozenset(scopes),
+        )
+        self._keys: dict[tuple[str, str], tuple[Obj, Response]] = {}
+        self._spoiler = Spoiler(failure=_failure, emptied=_emptied)
+        ControlPlane(self.stage, self.shop, self.identity, self.dispatcher)
+        self.app: App = application(self._answer, self.dispatcher.running)
+
+    async def _answer(self, call: Call) -> Answer:
+        controlled = await self.stage.controlled(call)
+        if controlled is not None:
+            return controlled
+        fault = self.stage.faults.take(call.method, call.path)
+        outcome = await self._spoiler.carried_out(fault, lambda: self._done(call))
+        answer = outcome.answer
+        self.stage.journal.write(
+            kind="request",
+            at=self.stage.clock.now(),
+            method=call.method,
+            path=call.path,
+            query=call.query,
+            status=answer.status if isinstance(answer, Response) else None,
+            idempotency_key=_read(call).get("idempotency_key"),
+            fault=None if fault is None else fault.kind,
+        )
+        if not isinstance(answer, Response):
+            return answer
+        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
+        more = {"Date": format_datetime(when, usegmt=True), "Square-Version": VERSION}
+        return replace(answer, headers=answer.headers.having(more))
+
+    def _done(self, call: Call) -> Response:
+        """The answer to a call, once it is done."""
+        try:
+            if call.path.startswith("/oauth2/"):
+                return self._identity(call)
+            return self._api(call)
+        except Refused as refusal:
+            return refusal.answer()
+        except BadCall as error:
+            return Refused(400, "EXPECTED_JSON_BODY", str(error)).answer()
+
+    def _identity(self, call: Call) -> Response:
+        match call.method, call.path:
+            case "GET", "/oauth2/authorize":
+                return self.identity.authorize(call)
+            case "POST", "/oauth2/token":
+                return self.identity.token(call)
+            case "POST", "/oauth2/revoke":
+                return self.identity.revoke(call)
+        raise Refused(404, "NOT_FOUND", "Resource not found.")
+
+    def _api(self, call: Call) -> Response:
+        _, version, name, *rest = [*call.path.split("/"), "", ""]
+        if version != "v2" or name not in _FAMILIES:
+            raise Refused(404, "NOT_FOUND", "Resource not found.")
+        key = "/".join(part for part in rest if part)
+        reads = call.method == "GET" or key == "search"
+        self.identity.grant_of(call, f"{_FAMILIES[name]}_{'READ' if reads else 'WRITE'}")
+        if call.path in NAMES and reads:
+            asked: Obj = call.args() if call.method == "GET" else call.json()
+            return as_json(listed(self.shop, call.path, asked))
+        if call.method == "GET" and key:
+            return as_json(self._shown(name, key))
+        match call.method, name, key:
+            case "POST", "customers", "":
+                return self._once(
+                    call, "customer", lambda sent: self.shop.write_customer(None, sent)
+                )
+            case "PUT", "customers", _:
+                return as_json({"customer": self.shop.write_customer(key, call.json())})
+            case "DELETE", "customers", _:
+                self.shop.delete("customer", key)
+                return as_json({})
+            case "POST", "refunds", "":
+                return self._once(call, "refund", self._refund)
+        raise Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
+
+    def _shown(self, name: str, key: str) -> Obj:
+        """One record by itself."""
+        if name == "merchants" and key in ("me", self.shop.merchant["id"]):
+            return {"merchant": self.shop.merchant}
+        if name == "catalog":
+            key = key.removeprefix("object/")
+            for kind in ("item", "item_variation"):
+                found = self.shop.kept[kind].get(key)
+                if found is not None and not found["is_deleted"]:
+                    return {"object": found}
+        if name not in _ONE:
+            raise not_found(name, key)
+        return {_ONE[name]: self.shop.one(_ONE[name], key)}
+
+    def _refund(self, sent: Obj) -> Obj:
+        key = str(sent.get("idempotency_key") or "")
+        if not key:
+            detail = "Missing required parameter."
+            raise Refused(400, "MISSING_REQUIRED_PARAMETER", detail, "idempotency_key")
+        if len(key) > _KEY:
+            detail = f"Must not be longer than {_KEY} characters."
+            raise Refused(400, "VALUE_TOO_LONG", detail, "idempotency_key")
+        return self.shop.refund(sent)
+
+    def _once(self, call: Call, name: str, work: Callable[[Obj], Obj]) -> Response:
+        """What is made, or what was made by the same key; kept also where its answer was lost."""
+        sent = call.json()
+        key = str(sent.get("idempotency_key") or "")
+        kept = self._keys.get((call.path, key)) if key else None
+        if kept is not None:
+            if kept[0] != sent:
+                detail = "The idempotency key was used with other parameters."
+                raise Refused(400, "IDEMPOTENCY_KEY_REUSED", detail, "idempotency_key")
+            return kept[1]
+        answer = as_json({name: work(copy.deepcopy(sent))})
+        if key:
+            self._keys[call.path, key] = sent, answer
+        return answer
+
+
+def _read(call: Call) -> dict[str, Any]:
+    try:
+        return call.json()
+    except BadCall:
+        return {}
+
+
+def _failure(fault: Fault) -> Response:
+    code = {429: "RATE_LIMITED", 500: "INTERNAL_SERVER_ERROR", 503: "SERVICE_UNAVAILABLE"}
+    refusal = Refused(fault.status, code.get(fault.status, "BAD_REQUEST"), "ordered by a test")
+    answer = refusal.answer()
+    return replace(answer, headers=answer.headers.having(fault.headers))
+
+
+def _emptied(page: Response) -> Response:
+    """A list without its records, and without more of them; anything else as it is."""
+    read: dict[str, Any] = json.loads(page.body)
+    lists = [name for name, value in read.items() if isinstance(value, list)]
+    if page.status != 200 or not lists:
+        return page
+    bare = {name: each for name, each in read.items() if name not in (*lists, "cursor")}
+    return replace(page, body=json.dumps(bare).encode())

@@ -1,0 +1,103 @@
+"""Cuts what is tested against out of Square's OpenAPI file.
+
+`python -m tests.specs.square.trim FILE` writes it anew; FILE is the `api.json` that SOURCE.txt names.
+Kept: the operations below without their prose, the schemas that they lead to, and the example objects
+of what is read and told of. The examples, unchanged, are also what the simulator is seeded from.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.specs.xero.trim import bare, references
+
+HERE = Path(__file__).parent
+KEPT = HERE / "square_extract.json"
+VENDOR = HERE.parents[2] / "src/landbridge/testing/square/vendor.json"
+OPERATIONS = {
+    "/oauth2/token": ["post"],
+    "/oauth2/revoke": ["post"],
+    "/v2/merchants/{merchant_id}": ["get"],
+    "/v2/locations": ["get"],
+    "/v2/customers": ["post"],
+    "/v2/customers/search": ["post"],
+    "/v2/customers/{customer_id}": ["get", "put", "delete"],
+    "/v2/catalog/search": ["post"],
+    "/v2/catalog/object/{object_id}": ["get"],
+    "/v2/subscriptions/search": ["post"],
+    "/v2/subscriptions/{subscription_id}": ["get"],
+    "/v2/invoices": ["get"],
+    "/v2/invoices/{invoice_id}": ["get"],
+    "/v2/payments": ["get"],
+    "/v2/payments/{payment_id}": ["get"],
+    "/v2/refunds": ["get", "post"],
+    "/v2/refunds/{refund_id}": ["get"],
+    "/v2/disputes": ["get"],
+    "/v2/disputes/{dispute_id}": ["get"],
+    "/v2/payouts": ["get"],
+    "/v2/payouts/{payout_id}": ["get"],
+}
+EXAMPLES = {
+    "merchant": ("RetrieveMerchantResponse", "merchant"),
+    "location": ("ListLocationsResponse", "locations"),
+    "customer": ("RetrieveCustomerResponse", "customer"),
+    "item": ("RetrieveCatalogObjectResponse", "object"),
+    "subscription": ("RetrieveSubscriptionResponse", "subscription"),
+    "invoice": ("GetInvoiceResponse", "invoice"),
+    "payment": ("GetPaymentResponse", "payment"),
+    "refund": ("GetPaymentRefundResponse", "refund"),
+    "dispute": ("RetrieveDisputeResponse", "dispute"),
+    "payout": ("GetPayoutResponse", "payout"),
+    "token": ("ObtainTokenResponse", ""),
+}
+EVENTS = (
+    "CustomerUpdatedEvent CustomerDeletedEvent InvoicePaymentMadeEvent PaymentUpdatedEvent"
+    " RefundUpdatedEvent SubscriptionUpdatedEvent DisputeCreatedEvent"
+).split()
+
+
+def trimmed(document: dict[str, Any]) -> dict[str, Any]:
+    """The kept parts of the file."""
+    schemas = document["components"]["schemas"]
+    paths = {
+        path: {method: _operation(document["paths"][path][method]) for method in methods}
+        for path, methods in OPERATIONS.items()
+    }
+    wanted, kept = [*references(paths), *EVENTS], dict[str, Any]()
+    while wanted:
+        name = wanted.pop()
+        if name not in kept:
+            kept[name] = bare(schemas.get(name, {}))  # one is referred to and missing
+            wanted += references(kept[name])
+    return {
+        "version": document["info"]["version"],
+        "paths": paths,
+        "components": {"schemas": dict(sorted(kept.items()))},
+        "examples": _examples(schemas),
+        "events": {schemas[name]["example"]["type"]: schemas[name]["example"] for name in EVENTS},
+    }
+
+
+def _operation(told: dict[str, Any]) -> dict[str, Any]:
+    made = {
+        "parameters": [bare(each) for each in told.get("parameters", [])],
+        "responses": {status: bare(each) for status, each in told["responses"].items()},
+    }
+    if "requestBody" in told:
+        made["requestBody"] = bare(told["requestBody"])
+    return made
+
+
+def _examples(schemas: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: schemas[schema]["example"] for name, (schema, _) in EXAMPLES.items()}
+    return {name: shown[name][at] if at else shown[name] for name, (_, at) in EXAMPLES.items()}
+
+
+if __name__ == "__main__":
+    made = trimmed(json.loads(Path(sys.argv[1]).read_bytes()))
+    for place, value in ((KEPT, made), (VENDOR, made["examples"])):
+        text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+        place.write_text(text + "\n", encoding="utf-8")
