@@ -8,6 +8,8 @@ from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are foun
     paypal_settings,
     paypal_simulator,
     receiver_settings,
+    square_settings,
+    square_simulator,
     stripe_settings,
     stripe_simulator,
     webhook_receiver,

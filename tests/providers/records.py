@@ -17,6 +17,7 @@ from tests.specs import openapi
 from tests.specs.freshbooks import document as freshbooks
 from tests.specs.generate import Records
 from tests.specs.paypal import document as paypal
+from tests.specs.square import document as square
 from tests.specs.xero import document as xero
 
 FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
@@ -267,10 +268,72 @@ def _freshbooks_document() -> Records:
     return Records(freshbooks.freshbooks().schemas(), FRESHBOOKS_WORDS)
 
 
+SQUARE_SCHEMAS = {
+    "customer": "Customer",
+    "item": "CatalogObject",
+    "subscription": "Subscription",
+    "invoice": "Invoice",
+    "payment": "Payment",
+    "refund": "PaymentRefund",
+}
+SQUARE_NEEDED = {
+    "item": ("item_data.name",),
+    "payment": (
+        "total_money.amount",
+        "total_money.currency",
+        "refunded_money.amount",
+        "refunded_money.currency",
+    ),
+    "refund": ("amount_money.currency", "amount_money.amount"),
+    "invoice": tuple(
+        f"payment_requests[].{name}.{part}"
+        for name in ("computed_amount_money", "total_completed_amount_money")
+        for part in ("amount", "currency")
+    ),
+}
+"""What Square always sends, though its document does not say so."""
+SQUARE_STATUS = {
+    "payment": ["PENDING", "APPROVED", "COMPLETED", "CANCELED", "FAILED"],
+    "refund": ["PENDING", "COMPLETED", "REJECTED", "FAILED"],
+}
+
+
+def _square(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    shown = square.square().examples[resource.name]
+    if seed % 10 == 0:
+        made = shown
+    else:
+        needed = [*resource.maps.needed_paths, *SQUARE_NEEDED.get(resource.name, ())]
+        made = _square_document(resource.name).make(
+            SQUARE_SCHEMAS[resource.name], seed, owned=resource.maps.owned_paths, needed=needed
+        )
+    if resource.name == "invoice" and not made.get("payment_requests"):
+        made = {**made, "payment_requests": shown["payment_requests"]}
+    return codec(resource.format).parse(canonical(made))
+
+
+@cache
+def _square_document(name: str) -> Records:
+    document = json.loads(square.KEPT.read_bytes())
+    document["components"]["schemas"]["Currency"]["enum"] = ["USD", "EUR", "JPY", "KWD"]
+    moments = ["2021-10-13T19:59:05.073Z", "2026-02-28T23:59:59Z"]
+    words: dict[str, list[Any]] = {
+        "created_at": moments,
+        "updated_at": moments,
+        "due_date": ["2026-02-28", "2030-01-24"],
+        "country": ["US", "FR"],
+    }
+    if name in SQUARE_STATUS:
+        words["status"] = SQUARE_STATUS[name]
+    return Records(document, words)
+
+
 MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
     "stripe": _stripe,
     "caldav": _caldav,
     "paypal": _paypal,
     "xero": _xero,
     "freshbooks": _freshbooks,
+    "square": _square,
 }

@@ -27,6 +27,7 @@ SERVE = [sys.executable, "-m", "landbridge.testing.serve"]
         ("paypal", {"client_id", "client_secret"}),
         ("xero", {"client_id", "client_secret", "organisations"}),
         ("freshbooks", {"client_id", "client_secret", "businesses"}),
+        ("square", {"client_id", "client_secret", "merchant"}),
         ("receiver", {"endpoints"}),
     ],
 )

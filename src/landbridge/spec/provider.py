@@ -333,7 +333,9 @@ class Resource:
             yield "sweep: it needs `path` to list and `one` to ask for what is missing"
         if self.since is None:
             yield "sweep: without `since` all is listed each time, which sees deletions"
-        elif isinstance(self.since, SyncToken | ChangedSince) or self.deletes:
+        elif isinstance(self.since, SyncToken | ChangedSince) or (
+            self.deletes and isinstance(self.since, EventFeed)
+        ):
             yield "sweep: deletions are told, by events or by tokens"
 
     def _unclear_words(self) -> Iterator[str]:

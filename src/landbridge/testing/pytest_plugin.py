@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from landbridge.testing import caldav, freshbooks, paypal, receiver, stripe, xero
+from landbridge.testing import caldav, freshbooks, paypal, receiver, square, stripe, xero
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 
@@ -88,6 +88,22 @@ class FreshBooksSimulator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SquareSimulator:
+    """Square at `url`, where one app is registered as `client_id`."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: square.Simulator
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
+        return square.places(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebhookReceiver:
     """A receiver at `url`; `hook(name)` adds an endpoint."""
 
@@ -128,6 +144,12 @@ def paypal_settings() -> paypal.Settings:
 def freshbooks_settings() -> freshbooks.Settings:
     """How `freshbooks_simulator` begins."""
     return freshbooks.Settings()
+
+
+@pytest.fixture
+def square_settings() -> square.Settings:
+    """How `square_simulator` begins."""
+    return square.Settings()
 
 
 @pytest.fixture
@@ -204,6 +226,21 @@ def freshbooks_simulator(
             url=url,
             client_id=freshbooks.CLIENT,
             client_secret=freshbooks.SECRET,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def square_simulator(square_settings: square.Settings) -> Iterator[SquareSimulator]:
+    """A running Square simulator, new for each test."""
+    simulator = square.Simulator(square_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield SquareSimulator(
+            url=url,
+            client_id=square.APPLICATION,
+            client_secret=square.SECRET,
             control=control,
             simulator=simulator,
         )

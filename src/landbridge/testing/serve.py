@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _paypal_options(_kind(kinds, "paypal", "a PayPal merchant", _paypal))
     _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
     _freshbooks_options(_kind(kinds, "freshbooks", "FreshBooks with some businesses", _freshbooks))
+    _square_options(_kind(kinds, "square", "Square with one merchant", _square))
     _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
     return parser
 
@@ -216,6 +217,34 @@ def _freshbooks(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     businesses = {account: books.name for account, books in simulator.books.items()}
     shown = {"client_id": CLIENT, "client_secret": SECRET, "businesses": businesses}
     return simulator.app, shown
+
+
+def _square_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.square import Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(f"--{name}", type=int, default=getattr(ordinary, name))
+
+
+def _square(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.square import (  # noqa: PLC0415
+        APPLICATION,
+        SECRET,
+        Amounts,
+        Settings,
+        Simulator,
+    )
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    simulator = Simulator(settings)
+    shown = {"client_id": APPLICATION, "client_secret": SECRET}
+    return simulator.app, {**shown, "merchant": simulator.shop.merchant["id"]}
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:

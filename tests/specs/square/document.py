@@ -21,7 +21,7 @@ class Answers(Document):
         self.events: Mapping[str, Any] = document["events"]
 
     def misanswered(self, method: str, path: str, status: int, body: bytes) -> list[str]:
-        """Everything in an answer that the document does not declare; a refusal names its errors."""
+        """Everything in an answer that is not declared; a refusal names its errors."""
         wrong = super().misanswered(method, path, 200, body)
         if status >= 400 and not json.loads(body).get("errors"):
             wrong.append(f"{method} {path} {status}: no errors are named")

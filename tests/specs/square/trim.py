@@ -1,8 +1,8 @@
 """Cuts what is tested against out of Square's OpenAPI file.
 
-`python -m tests.specs.square.trim FILE` writes it anew; FILE is the `api.json` that SOURCE.txt names.
-Kept: the operations below without their prose, the schemas that they lead to, and the example objects
-of what is read and told of. The examples, unchanged, are also what the simulator is seeded from.
+`python -m tests.specs.square.trim FILE` writes it anew; FILE is `api.json`, which SOURCE.txt names.
+Kept: the operations below without their prose, the schemas that they lead to, and example objects
+of what is read and told of. These, unchanged, are also what the simulator is seeded from.
 """
 
 from __future__ import annotations

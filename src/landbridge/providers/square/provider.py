@@ -18,6 +18,7 @@ from landbridge.spec import (
     Provider,
     Resource,
     SinceParam,
+    Sweep,
     Webhook,
     Write,
     hmac_base64,
@@ -25,6 +26,7 @@ from landbridge.spec import (
 )
 
 SITE = "https://connect.squareup.com"
+SANDBOX = "https://connect.squareupsandbox.com"
 PAGE = NextCursor(size_param="limit")
 SEARCH = NextCursor(size_param="limit", posts=True)
 # Lists of payments, invoices and payouts show one location; without a time, those of one year.
@@ -65,6 +67,32 @@ KINDS = [
     Means(kind="subscription.updated", topics=["subscription.updated"]),
     Means(kind="dispute.opened", topics=["dispute.created"]),
 ]
+AUTH = OAuth2(
+    authorize=f"{SITE}/oauth2/authorize",
+    token=f"{SITE}/oauth2/token",
+    revoke=f"{SITE}/oauth2/revoke",
+    revoke_body="access",
+    scopes=SCOPES,
+    always=READS["MERCHANT_PROFILE_READ"],
+    pkce=False,
+    pkce_why="Square has it for apps without a secret; their refresh tokens end after 90 days",
+    client="post",
+    body="json",
+    expires_at="expires_at",
+    error_at=["errors[].code", "type", "error"],  # unsure which
+    dead=["ACCESS_TOKEN_REVOKED", "invalid_grant"],  # unsure
+    access_lives=timedelta(days=30),
+)
+HOOK = Webhook(
+    signature=hmac_base64("x-square-hmacsha256-signature", signs="{url}{body}"),
+    id="event_id",
+    topic="type",
+    object_key="data.id",
+    account="merchant_id",
+    subject="data.object.payment.customer_id",
+    kinds=KINDS,
+    stamp="created_at",
+)
 ERRORS = Errors(
     message="errors[].detail",
     code="errors[].code",
@@ -89,6 +117,7 @@ customer = read(
     version="version",
     topics=topics_of("customer", "created updated"),
     deletes=["customer.deleted"],
+    sweep=Sweep(),  # for those whose webhook never came
     needs=READS["CUSTOMERS_READ"],
     create=Write(path="/v2/customers", needs=READS["CUSTOMERS_WRITE"]),
     update=Write(
@@ -228,39 +257,21 @@ square = Provider(
     checked="2026-11-27",
     base=SITE,
     headers={"Square-Version": "2025-08-20"},
-    auth=OAuth2(
-        authorize=f"{SITE}/oauth2/authorize",
-        token=f"{SITE}/oauth2/token",
-        revoke=f"{SITE}/oauth2/revoke",
-        revoke_body="access",
-        scopes=SCOPES,
-        always=READS["MERCHANT_PROFILE_READ"],
-        pkce=False,
-        pkce_why="Square has it for apps without a secret; their refresh tokens end after 90 days",
-        client="post",
-        body="json",
-        expires_at="expires_at",
-        error_at=["errors[].code", "type", "error"],  # unsure which
-        dead=["ACCESS_TOKEN_REVOKED", "invalid_grant"],  # unsure
-        access_lives=timedelta(days=30),
-    ),
+    auth=AUTH,
     accounts=Accounts(
         path="/v2/merchants/me",
         id="merchant.id",
         name="merchant.business_name",
         token_id="merchant_id",  # noqa: S106 - a path
     ),
-    webhook=Webhook(
-        signature=hmac_base64("x-square-hmacsha256-signature", signs="{url}{body}"),
-        id="event_id",
-        topic="type",
-        object_key="data.id",
-        account="merchant_id",
-        subject="data.object.payment.customer_id",
-        kinds=KINDS,
-        stamp="created_at",
-    ),
+    webhook=HOOK,
     errors=ERRORS,
+    sandbox={
+        "base": SANDBOX,
+        "authorize": f"{SANDBOX}/oauth2/authorize",
+        "token": f"{SANDBOX}/oauth2/token",
+        "revoke": f"{SANDBOX}/oauth2/revoke",
+    },
     resources=[
         customer,
         item,

@@ -13,7 +13,7 @@ from landbridge.testing.square.wire import Refused, stamp
 from landbridge.wire import Headers, Response
 
 APPLICATION = "sandbox-sq0idb-landbridge"
-SECRET = "sandbox-sq0csb-landbridge-secret"  # noqa: S105 - of this simulator
+SECRET = "sandbox-sq0csb-landbridge-secret"
 ACCESS_LIVES = 30 * 86_400.0
 CODE_LIVES = 300.0
 

@@ -1,4 +1,4 @@
-"""What a merchant has at the start, made of the vendor's own examples: the same seed, the same shop."""
+"""What a merchant has at the start, from the vendor's examples: the same seed, the same shop."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Shop:
         new = key not in self.kept[kind]
         if new:
             obj.setdefault("created_at", stamp(when))
-        if kind != "location" and kind != "subscription":
+        if kind not in ("location", "subscription"):
             obj["updated_at"] = stamp(when)
         if kind in CATALOGUE:
             obj["version"] = int(when * 1000)

@@ -1,0 +1,284 @@
+"""Everything with Square through the bridge, against its simulator: consent, pull, webhook, write.
+
+Whatever is sent, and whatever the simulator answers, is held against Square's own document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+import pytest
+from msgspec.structs import replace
+
+from landbridge import Landbridge
+from landbridge.engine.receive import set_app_secrets
+from landbridge.errors import ReconnectRequired
+from landbridge.models.payments import Customer, Refund
+from landbridge.store import apps, arrivals
+from landbridge.store.connections import Connection
+from landbridge.testing import square
+from landbridge.testing.asgi import App, Receive, Scope, Send
+from landbridge.testing.control import Control
+from landbridge.testing.pytest_plugin import SquareSimulator
+from landbridge.testing.running import in_thread
+from tests.specs.square.document import square as document
+from tests.web.serving import serving
+
+KEY = "the-signature-key"
+AMOUNTS = square.Amounts(customers=130, invoices=110, payments=230)
+
+
+@dataclass
+class Watch:
+    """An app between a caller and the simulator, which keeps what document and call differ in."""
+
+    inner: App
+    calls: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith("/_sim") or path == "/oauth2/authorize":
+            await self.inner(scope, receive, send)
+            return
+        asked, told, status = bytearray(), bytearray(), 0
+
+        async def reading() -> Any:
+            message = await receive()
+            asked.extend(message.get("body", b""))
+            return message
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            told.extend(message.get("body", b""))
+            await send(message)
+
+        await self.inner(scope, reading, sending)
+        self.calls += 1
+        method, query = scope["method"], dict(parse_qsl(scope["query_string"].decode()))
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.wrong += document().refused(method, path, query, headers, bytes(asked))
+        if status:  # else the connection was dropped
+            self.wrong += document().misanswered(method, path, status, bytes(told))
+
+
+@pytest.fixture
+def sim() -> Iterator[SquareSimulator]:
+    simulator = square.Simulator(square.Settings(amounts=AMOUNTS))
+    watch = Watch(simulator.app)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await watch.pass_on(scope, receive, send)
+
+    with in_thread(app) as url, Control(url) as control:
+        yield SquareSimulator(
+            url=url,
+            client_id=square.APPLICATION,
+            client_secret=square.SECRET,
+            control=control,
+            simulator=simulator,
+        )
+    assert watch.calls > 10
+    assert watch.wrong == []
+
+
+async def consented(bridge: Landbridge, sim: SquareSimulator, **more: Any) -> Connection:
+    """The connection of a consent that the seller gives at once."""
+    consent = await bridge.begin_consent(
+        "square", tenant="acme", settings=sim.settings, every=None, **more
+    )
+    async with httpx2.AsyncClient(trust_env=False) as browser:
+        answer = await browser.get(consent.url)
+    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    finished = await bridge.finish_consent("square", query, consent.browser_token)
+    (one,) = finished.connected
+    return one.connection
+
+
+async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
+    for _ in range(tries):
+        found = await done()
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise TimeoutError("it did not come to that")
+
+
+async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
+    return {one.key: one async for one in bridge.records(connection, resource)}
+
+
+async def alike(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection, *left: str
+) -> None:
+    """What is held is what there is, but for customers who left without a webhook."""
+    for kind in ("customer", "item", "subscription", "invoice", "payment", "refund", "payout"):
+        theirs = {
+            key for key, one in sim.control.objects(kind).items() if not one.get("is_deleted")
+        }
+        assert set(await held(bridge, connection, kind)) - set(left) == theirs, kind
+
+
+async def test_everything_through_the_bridge(database_url: str, sim: SquareSimulator) -> None:
+    async with serving(database_url, None) as (bridge, url):
+        await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
+        await bridge.enable("square", writes=["customer", "refund"])
+        connection = await consented(bridge, sim)
+        merchant = sim.control.get("merchant")
+        assert (connection.account, connection.account_name) == (merchant["id"], "Apple A Day")
+
+        totals = await bridge.pull(connection)
+        assert {name: one.parked for name, one in totals.items() if one.parked} == {}
+        assert totals["payment"].changed == AMOUNTS.payments  # of both locations, and of all years
+        assert totals["payment"].pages >= 4
+        await alike(bridge, sim, connection)
+
+        sim.control.post("tokens/expire")
+        done = [one.split() for one in sim.control.post("churn", count=40, seed=5)["done"]]
+        before = len(sim.control.journal())
+        again = await bridge.pull(connection)
+        assert sim.control.get("grants")["exchanges"] == 2
+        await alike(bridge, sim, connection, *(key for what, key in done if what == "leave"))
+        asked = sim.control.journal(after=before, path="/v2/payments")
+        assert all("updated_at_begin_time" in one["query"] for one in asked if one["status"] == 200)
+        assert 0 < again["payment"].changed < 40
+        (variations,) = {
+            one.kind for one in (await held(bridge, connection, "item_variation")).values()
+        }
+        assert not variations  # raw
+
+        await webhooks_are_told(bridge, sim, connection, url)
+        await writes_come_back(bridge, sim, connection)
+        await what_ends_is_said(bridge, sim, connection)
+
+
+async def webhooks_are_told(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection, url: str
+) -> None:
+    """An event is believed by its signature, is of a kind, and leads to its record."""
+    app = await apps.ensure(bridge.db, environment="test", provider="square")
+    await set_app_secrets(bridge.db, bridge.vault, app, [KEY])
+    control = sim.control
+    await asyncio.to_thread(control.post, "webhooks/register", url=f"{url}/in/{app.token}", key=KEY)
+    stop = asyncio.Event()
+    work = asyncio.create_task(bridge.work(stop))
+    unpaid = next(
+        key for key, one in control.objects("invoice").items() if one["status"] == "UNPAID"
+    )
+    gone = next(iter(control.objects("customer")))
+    await asyncio.to_thread(control.post, f"invoices/{unpaid}/pay")
+    await asyncio.to_thread(control.delete, f"objects/customer/{gone}")
+    held_back = next(
+        key for key, one in control.objects("payment").items() if one["status"] == "APPROVED"
+    )
+    done = {"status": "COMPLETED"}
+    await asyncio.to_thread(control.patch, f"objects/payment/{held_back}", set=done)
+    assert (await asyncio.to_thread(control.post, "webhooks/forge"))["status"] == 400
+
+    async def seen() -> bool:
+        paid = (await held(bridge, connection, "invoice"))[unpaid].unified["status"] == "paid"
+        taken = (await held(bridge, connection, "payment"))[held_back].unified["status"]
+        left = gone not in await held(bridge, connection, "customer")
+        return bool(paid and left and taken == "succeeded")
+
+    await until(seen)
+    filed = await arrivals.events(bridge.db, environment="test")
+    kinds = {(one.topic, one.key): one.kind for one in filed}
+    assert kinds["invoice.payment_made", unpaid] == "invoice.paid"
+    assert kinds["payment.updated", held_back] == "payment.succeeded"
+    assert kinds["customer.deleted", gone] == ""
+    stop.set()
+    await work
+
+
+async def writes_come_back(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    """A customer and a refund are written once, also where an answer was lost."""
+    stop = asyncio.Event()
+    work = asyncio.create_task(bridge.work(stop))
+
+    async def pushed(model: Any, resource: str) -> str:
+        known = set(await held(bridge, connection, resource))
+        async with bridge.transaction() as tx:
+            await bridge.push(tx, model, to=connection, resource=resource)
+
+        async def arrived() -> str:
+            return next(iter(set(await held(bridge, connection, resource)) - known), "")
+
+        return str(await until(arrived))
+
+    control = sim.control
+    control.fault("status", path="/v2/customers", method="POST", status=503, after=True)
+    count = len(control.objects("customer"))
+    made = await pushed(Customer(name="Ada King Lovelace", email="ada@example.com"), "customer")
+    customers = control.objects("customer")
+    assert len(customers) == count + 1
+    assert (customers[made]["given_name"], customers[made]["family_name"]) == (
+        "Ada King",
+        "Lovelace",
+    )
+
+    payments = control.objects("payment")
+    payment = next(
+        key
+        for key, one in payments.items()
+        if one["status"] == "COMPLETED" and "refunded_money" not in one
+    )
+    control.fault("drop", path="/v2/refunds", method="POST", after=True)
+    control.fault("status", path="/v2/refunds", method="POST", status=429)
+    back = Refund(payment=payment, currency="USD", amount=100, reason="broken")
+    refund = await pushed(back, "refund")
+    assert control.objects("payment")[payment]["refunded_money"] == {
+        "amount": 100,
+        "currency": "USD",
+    }
+
+    async def tried() -> list[Any]:
+        tries = control.journal(path="/v2/refunds", method="POST")
+        return tries if len(tries) == 3 else []
+
+    assert len({one["idempotency_key"] for one in await until(tried)}) == 1
+    assert (
+        len([one for one in control.objects("refund").values() if one["payment_id"] == payment])
+        == 1
+    )
+
+    await asyncio.to_thread(control.post, "refunds/settle")
+
+    async def given_back() -> bool:
+        status = (await held(bridge, connection, "refund"))[refund].unified["status"]
+        return bool(status == "succeeded")
+
+    await until(given_back)
+    filed = await arrivals.events(bridge.db, environment="test")
+    assert "payment.refunded" in {one.kind for one in filed if one.key == refund}
+    stop.set()
+    await work
+
+    api = bridge.api(connection)
+    (stored,) = [one async for one in api.records(Customer) if one.id == made]
+    changed = await api.update(replace(stored, phone="+13475550100"))
+    assert changed.phone == "+13475550100"
+    assert control.objects("customer")[made]["version"] == 2
+
+
+async def what_ends_is_said(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    """The seller takes the access back; a disconnection ends it there."""
+    sim.control.post("tokens/revoke")
+    with pytest.raises(ReconnectRequired):
+        await bridge.pull(connection, ["customer"])
+    assert (await bridge.connection(connection.id)).state == "needs_reauth"
+    again = await consented(bridge, sim, connection=await bridge.connection(connection.id))
+    assert again.id == connection.id
+    await bridge.pull(again, ["customer"])
+    await bridge.disconnect(again)
+    assert all(one["revoked"] for one in sim.control.get("grants")["grants"])
