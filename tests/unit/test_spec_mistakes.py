@@ -283,7 +283,11 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
     (
         "Resource 'refund', sweep: deletions are told, by events or by tokens",
         lambda: resource(
-            sweep=Sweep(), since=SinceHeader(), one="/refunds/{id}", deletes=["refund.deleted"]
+            sweep=Sweep(),
+            since=feed(),
+            one="/refunds/{id}",
+            topics=["refund.created"],
+            deletes=["refund.deleted"],
         ),
     ),
     (
