@@ -490,6 +490,16 @@ def test_references_go_through_the_link_table_if_there_is_one() -> None:
     assert mapped.references == ("customer",)
 
 
+def test_a_word_of_ours_is_never_written_as_a_code_of_the_providers() -> None:
+    mapped = line(account=lookup("AccountCode", table="accounts"))
+    bare = Context(own={"accounts": {"sales"}})
+    assert mapped.write(accounting.Line(account="200"), None, bare)["AccountCode"] == "200"
+    with pytest.raises(UnmappedCode, match="our code 'sales' has no counterpart"):
+        mapped.write(accounting.Line(account="sales"), None, bare)
+    lines = Context(codes={"accounts": {"200": "sales"}}, own={"accounts": {"sales"}})
+    assert mapped.write(accounting.Line(account="sales"), None, lines)["AccountCode"] == "200"
+
+
 def test_codes_go_through_the_tenants_table_if_there_is_one() -> None:
     mapped = line(account=lookup("AccountCode", table="accounts"))
     own = Context(codes={"accounts": {"200": "sales", "201": "sales"}})

@@ -113,6 +113,7 @@ class Landbridge(Linking, Consenting):
                 base=self._base,
                 serves=self._serves,
                 candidates=self._candidates,
+                codes=self._codes,
             )
             await self._publish()
         except BaseException:

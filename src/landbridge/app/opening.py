@@ -21,6 +21,7 @@ from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.backfill import Backfilling
 from landbridge.engine.certificates import Certificates
+from landbridge.engine.codes import NO_TABLES, Tables
 from landbridge.engine.consent import Consents
 from landbridge.engine.deliver import Deliveries
 from landbridge.engine.dual import Dual
@@ -105,9 +106,10 @@ async def open_parts(
     base: Callable[[Provider, Connection], str],
     serves: bool,
     candidates: Mapping[str, Provider],
+    codes: Tables = NO_TABLES,
 ) -> Parts:
     """Opens database, vault and client; `stack` closes them. `serves`: webhooks come in here;
-    `candidates`: pages that shadows may compare with the current ones.
+    `candidates`: pages that shadows may compare with the current ones; `codes`: our own ones.
 
     Without a database address the embedded server is started (or joined) and migrated; any other
     database is never migrated by starting.
@@ -186,7 +188,7 @@ async def open_parts(
         remapping=Remapping(db, provider=provider),
         backfilling=Backfilling(db, client, provider=provider, base=base, clock=clock),
         sweeper=Sweeper(db, client, provider=provider, base=base, clock=clock),
-        pusher=Pusher(db, client, provider=provider, base=base),
+        pusher=Pusher(db, client, provider=provider, base=base, codes=codes),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,
         reconciler=Reconciler(

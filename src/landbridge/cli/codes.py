@@ -19,7 +19,7 @@ Table = Annotated[str, typer.Argument(help="The table of the page, such as accou
 
 _COLUMNS = ["table", "theirs", "ours", "holds_for"]
 _SUGGESTED = ["table", "ours", "theirs", "score", "reason"]
-_LACKING = ["table", "code", "whose", "records"]
+_LACKING = ["table", "code", "whose", "records", "documents"]
 
 OneTable = Annotated[
     str | None, typer.Argument(help="The table of the page, such as accounts; none: all of them.")
@@ -183,8 +183,8 @@ def suggest(
 def check(
     connection: Id, app: App = None, environment: Environment = None, as_json: AsJson = False
 ) -> None:
-    """List codes without a line: ours that nothing stands for yet, and the provider's for which
-    records are parked.
+    """List codes without a line: ours that nothing stands for yet, or that documents wait for, and
+    the provider's for which records are parked.
 
     Ours are known where your bridge declares them: name it with --app.
     """

@@ -70,7 +70,8 @@ def replay(
     """Try parked things again: read the record, sort the webhook, call the handler.
 
     What a listing missed is looked up one by one, and deleted if the provider says so. A change
-    that your own handler did not take needs that handler: name your bridge with --app.
+    that your own handler did not take needs that handler: name your bridge with --app. A push that
+    is held for lack of a code goes out by itself when the code has a line.
     What fails again stays parked.
     """
     from landbridge.cli.output import print_json
@@ -93,7 +94,7 @@ def replay(
 def discard(ids: Ids, environment: Environment = None, as_json: AsJson = False) -> None:
     """Forget parked things for good, without trying them again.
 
-    What a parked listing missed is kept as it is.
+    What a parked listing missed is kept as it is. A push that is held is never sent.
     """
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge

@@ -132,7 +132,8 @@ class Api:
         passing (OutcomeUnknown, Unreachable, Throttled, ...: raised here), a worker goes on with
         it, by the same idempotency key. `intent`, an id by `landbridge.ids.new("int")` that you
         kept, makes a repeated `create` the same write. `resource` and `subject` as in
-        `bridge.push`. Refused names the fields at fault in `.problems`.
+        `bridge.push`. Refused names the fields at fault in `.problems`. UnmappedCode: it is held,
+        and goes out when the code has a line.
         """
         return await self._promised(document, "create", **more)
 

@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
 
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
@@ -24,22 +27,29 @@ from landbridge.errors import (
 from landbridge.formats import codec
 from landbridge.models.accounting import Organisation
 from landbridge.spec import Context, Provider, Resource, find
-from landbridge.store import overlays, records, remaps
+from landbridge.store import overlays, parked, records, remaps
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
+
+T = TypeVar("T")
 
 _PART = 500
 
 Tables = Mapping[str, Sequence[Code]]
 """Our own codes by the names of their tables."""
 
+NO_TABLES: Tables = MappingProxyType({})
+
+Missing = tuple[str, str]
+"""A table and the code that has no line in it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lack:
     """A code without a line: ours (`whose` "ours") or the provider's ("theirs").
 
-    `records` of the provider are parked until it has one. `declared`: it is one of those that
-    the application declared, and nothing may be waiting for it.
+    `records` of the provider are parked until it has one, and `documents` of ours are held.
+    `declared`: it is one of those that the application declared; nothing may wait for it.
     """
 
     table: str
@@ -48,6 +58,7 @@ class Lack:
     name: str = ""
     declared: bool = False
     records: int = 0
+    documents: int = 0
 
 
 def declared_codes(given: Tables, table: str, codes: Sequence[Code]) -> dict[str, Sequence[Code]]:
@@ -156,7 +167,7 @@ async def lacking(
     db: Database, provider: Callable[[str], Provider], connection: Connection, declared: Tables
 ) -> list[Lack]:
     """Every code without a line: those that the application declared, and those for which records
-    are parked, by table and code."""
+    are parked or documents held, by table and code."""
     page = page_of(provider, connection)
     tables = lines_of(connection)
     found: dict[tuple[str, str, str], Lack] = {}
@@ -176,30 +187,70 @@ async def lacking(
                 key = (table, "theirs", code)
                 lack = found.get(key, Lack(table=table, code=code, whose="theirs"))
                 found[key] = replace(lack, records=lack.records + 1)
+    async for needs in held(db, connection):
+        for table, code in needs:
+            # A document's base may lack a line as well, for a code of the provider's.
+            key = (table, "ours", code)
+            lack = found.get(key, Lack(table=table, code=code, whose="ours"))
+            found[key] = replace(lack, documents=lack.documents + 1)
     return [found[key] for key in sorted(found)]
 
 
 def unread(
     resource: Resource, raw: bytes, tables: Mapping[str, Mapping[str, str]]
-) -> list[tuple[str, str]]:
-    """(table, code) of the provider's codes in a record that have no line."""
+) -> Sequence[Missing]:
+    """The provider's codes in a record that have no line."""
     maps = resource.maps
     if maps is None:
         return []
-    lines = {name: dict(pairs) for name, pairs in tables.items()}
-    missing: list[tuple[str, str]] = []
     try:
         value = codec(resource.format).parse(raw)
-        while True:
-            try:
-                maps.read(value, Context(codes=lines))
-            except UnmappedCode as error:
-                missing.append((error.table, error.code))
-                lines.setdefault(error.table, {})[error.code] = error.code
-            else:
-                return missing
-    except RecordError:  # it is parked for another reason as well
-        return missing
+    except RecordError:
+        return []  # it is parked for another reason
+    return as_if_mapped(lambda context: maps.read(value, context), Context(codes=tables))[1]
+
+
+def as_if_mapped(
+    use: Callable[[Context], T], context: Context
+) -> tuple[T | None, Sequence[Missing]]:
+    """What a reading or writing would give if every code had a line, and the codes that have none.
+
+    None where it fails for another reason as well.
+    """
+    lines = {name: dict(pairs) for name, pairs in context.codes.items()}
+    own = {name: set(words) for name, words in context.own.items()}
+    found: list[Missing] = []
+    while True:
+        try:
+            return use(Context(codes=lines, own=own, links=context.links)), found
+        except UnmappedCode as error:
+            found.append((error.table, error.code))
+            if error.table not in lines:
+                own[error.table].discard(error.code)
+                continue
+            lines[error.table].setdefault(error.code, error.code)
+            lines[error.table][f"{error.code}\0"] = error.code  # on the way back
+        except (RecordError, InvalidInput):
+            return None, found
+
+
+async def held(db: Database, connection: Connection) -> AsyncIterator[Sequence[Missing]]:
+    """What each document lacks that waits for lines at this connection."""
+    after = ""
+    while True:
+        part = await parked.pushes(
+            db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            connection=connection.id,
+            after=after,
+            most=_PART,
+        )
+        for one in part:
+            yield msgspec.json.decode(one.raw or b"[]", type=list[Missing])
+        if len(part) < _PART:
+            return
+        after = part[-1].id
 
 
 async def _stored(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from landbridge.engine.codes import Lack, Tables, lacking, suggested
+from landbridge.engine.codes import NO_TABLES, Lack, Tables, lacking, suggested
 from landbridge.engine.orders import pull_job, remap_job
 from landbridge.engine.overlay import lay, page_of
 from landbridge.engine.pull import stream_of
@@ -22,7 +21,7 @@ from landbridge.errors import (
 )
 from landbridge.formats import codec
 from landbridge.spec import CustomField, CustomObject, Provider, Resource
-from landbridge.store import connections, due, overlays, records, schedules, syncs
+from landbridge.store import connections, due, intents, overlays, records, schedules, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.overlays import Overlay
@@ -32,7 +31,6 @@ SAMPLE = 200
 """How many stored records a new field is tried on."""
 
 _DEEP = 4
-_NO_TABLES: Tables = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class Custom:
     """
 
     def __init__(
-        self, db: Database, *, provider: Callable[[str], Provider], codes: Tables = _NO_TABLES
+        self, db: Database, *, provider: Callable[[str], Provider], codes: Tables = NO_TABLES
     ):
         self._db = db
         self._provider = provider
@@ -235,6 +233,10 @@ class Custom:
             for resource in self._provider(fresh.provider).resources:
                 if resource.maps is not None and table in resource.maps.tables:
                     await self._order(tx, where, resource.name)
+            places = await overlays.places(tx, **where)
+            await intents.wake(
+                tx, environment=fresh.environment, tenant=fresh.tenant, connections=places
+            )
         await self._db.notify()
 
     async def _demand_lines(self, fresh: Connection, page: Provider, table: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,7 +12,9 @@ from msgspec import UNSET
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
+from landbridge.engine import unmapped
 from landbridge.engine.agreed import dumped, loaded, meet_job
+from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
@@ -31,11 +34,11 @@ from landbridge.merge import Policy, values_of, with_values
 from landbridge.models import Model, read_json
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
-from landbridge.spec import Provider, Resource, Step, find
+from landbridge.spec import Context, Provider, Resource, Step, find
 from landbridge.spec import writable as can_write
 from landbridge.store import connections, due, intents, links, moment, records
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database
+from landbridge.store.database import Database, Tx
 from landbridge.store.intents import Intent
 
 _ACTIONS = ("create", "update", "delete")
@@ -79,7 +82,7 @@ def promise(
             "action": wanted,
             "key": document.id,
             "document": msgspec.json.encode(document, order="sorted").decode(),
-            "subject": subject or _person(chosen, document),
+            "subject": subject or _person(chosen, document, to),
             "shadow": held.shadow if held else None,
             "seen": msgspec.json.encode(seen).decode() if seen is not None else None,
             "link": link,
@@ -113,16 +116,18 @@ def writable(provider: Provider, document: Model, name: str | None, action: str)
     return able[0]
 
 
-def _person(resource: Resource, document: Model) -> str | None:
+def _person(resource: Resource, document: Model, to: Connection) -> str | None:
     """The person a document is about, by the page's path; None where only the record will tell."""
     if not resource.subject or resource.maps is None:
         return None
     if resource.subject == resource.key:
         return document.id or None
-    try:
-        found = find(resource.maps.write(document), resource.subject)
-    except (RecordError, UnmappedCode, InvalidInput):
-        return None  # it is refused with its reason when it is carried out
+    maps = resource.maps
+    # Also of a document that will be held; one that cannot be written is refused with its reason.
+    told, _ = as_if_mapped(
+        lambda context: maps.write(document, None, context), Context(codes=lines_of(to))
+    )
+    found = find(told, resource.subject) if told is not None else None
     return str(found) if isinstance(found, str | int) else None
 
 
@@ -160,7 +165,9 @@ class Pusher:
         *,
         provider: Callable[[str], Provider],
         base: Callable[[Provider, Connection], str],
+        codes: Tables = NO_TABLES,
     ):
+        self._own = {table: frozenset(one.code for one in codes[table]) for table in codes}
         self._db = db
         self._client = client
         self._provider = provider
@@ -173,6 +180,9 @@ class Pusher:
         other passing failures are raised: the same intent, with the same idempotency key, is to
         be run again. An intent that is settled already is left as it is. Under a shadow the write
         is kept, the intent is `shadowed`, and our copy of the record stays as it is.
+
+        UnmappedCode: nothing was sent; the document is held, parked with the codes that it lacks,
+        and the intent waits on. A line that is set has it run again.
         """
         if intent.state != "waiting":
             return Pushed(state=intent.state, key=intent.key)
@@ -186,18 +196,26 @@ class Pusher:
             raise NotFound(f"the connection {intent.connection} of this push is gone")
         if connection.state == "revoked":
             return await self._settle(intent, "refused", "the connection was disconnected")
+        try:
+            return await self._carried_out(intent, connection, hold)
+        except UnmappedCode:
+            if await self._mapped_meanwhile(connection):
+                return await self.run(intent, hold=hold)
+            raise
+
+    async def _carried_out(self, intent: Intent, connection: Connection, hold: Hold) -> Pushed:
         provider = page_of(self._provider, connection)
         resource = provider.resource(intent.resource)
         held = Holding(shadow=intent.shadow, intent=intent.id, subject=intent.subject)
         try:
             with holding(held):
-                written = await self._write(intent, connection, provider, resource)
+                written = await self._write(intent, connection, provider, resource, hold)
         except Conflict as error:
             if intent.link is not None:  # what is decided next is decided by what there is now
                 now = Written(key=intent.key or "", raw=None)
                 await self._read_back(connection, provider, resource, intent, now, hold)
             return await self._settle(intent, "conflict", str(error))
-        except (Refused, RecordError, UnmappedCode, InvalidInput) as error:
+        except (Refused, RecordError, InvalidInput) as error:
             problems = error.problems if isinstance(error, Refused) else None
             return await self._settle(intent, "refused", str(error), problems=problems)
         except OutcomeUnknown as error:
@@ -211,20 +229,37 @@ class Pusher:
         answer = _answer(resource, intent, written) if intent.link is not None else None
         return await self._settle(intent, "done", key=written.key, answer=answer)
 
+    async def _mapped_meanwhile(self, connection: Connection) -> bool:
+        """Whether a code table was changed since this connection was read."""
+        now = await connections.one(
+            self._db,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            id=connection.id,
+        )
+        return now is not None and now.overlay != connection.overlay
+
     async def _write(
-        self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
+        self,
+        intent: Intent,
+        connection: Connection,
+        provider: Provider,
+        resource: Resource,
+        hold: Hold,
     ) -> Written:
-        assert resource.maps is not None
         base_raw = await self._base_of(intent, connection, provider, resource)
-        document = read_json(resource.maps.model, intent.document or {})
-        base = None
-        if base_raw is not None:
-            base = resource.maps.read(codec(resource.format).parse(base_raw))
-        if intent.seen is not None and base is not None:
-            document = _narrowed(document, base, intent)
         if intent.action == "delete":
             return await self._sent(intent, connection, provider, resource, {}, base_raw)
-        changes = resource.maps.write(document, base=base)
+        context = Context(codes=lines_of(connection), own=self._own)
+        compare = partial(_compared, intent, resource, base_raw)
+        try:
+            document, base, changes = compare(context)
+        except UnmappedCode:
+            _, missing = as_if_mapped(compare, context)
+            async with self._db.transaction() as tx:
+                await hold(tx)
+                error = await unmapped.hold(tx, intent, missing)
+            raise error from None
         written = Written(key=intent.key or "", raw=base_raw, version=None)
         if changes or intent.action == "create":
             written = await self._sent(intent, connection, provider, resource, changes, base_raw)
@@ -368,13 +403,33 @@ class Pusher:
                 problems=problems,
                 answer=answer,
             )
-            if intent.link is not None:
-                pair = await links.by_id(
-                    tx, environment=intent.environment, tenant=intent.tenant, id=intent.link
-                )
-                if pair is not None:
-                    await due.put(tx, [meet_job(pair)])
+            await met_again(tx, intent)
         return Pushed(state=state, key=key or intent.key)
+
+
+async def met_again(tx: Tx, intent: Intent) -> None:
+    """Orders that the two sides of a link meet, once what was written for it is settled."""
+    if intent.link is None:
+        return
+    pair = await links.by_id(
+        tx, environment=intent.environment, tenant=intent.tenant, id=intent.link
+    )
+    if pair is not None:
+        await due.put(tx, [meet_job(pair)])
+
+
+def _compared(
+    intent: Intent, resource: Resource, base_raw: bytes | None, context: Context
+) -> tuple[Model, Model | None, dict[str, Any]]:
+    """The document, the record that it changes, and what is to be sent of it."""
+    assert resource.maps is not None
+    document: Model = read_json(resource.maps.model, intent.document or {})
+    base = None
+    if base_raw is not None:
+        base = resource.maps.read(codec(resource.format).parse(base_raw), context)
+    if intent.seen is not None and base is not None:
+        document = _narrowed(document, base, intent)
+    return document, base, resource.maps.write(document, base, context)
 
 
 def _narrowed(document: Model, held: Model, intent: Intent) -> Model:

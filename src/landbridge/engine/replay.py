@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landbridge.engine import consume, missing
+from landbridge.engine import consume, missing, unmapped
 from landbridge.engine.consume import Handler
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.pull import Puller
+from landbridge.engine.push import met_again
 from landbridge.errors import InvalidInput, NotFound, did_you_mean
 from landbridge.store import arrivals, due, parked
 from landbridge.store.arrivals import InboxEvent
@@ -35,16 +36,25 @@ async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stop
         case "arrival":
             await sort_again(db, environment=stopped.environment, arrival=stopped.key)
             return "a worker sorts it again"
+        case "push":
+            await unmapped.retry(db, stopped)
+            return "a worker tries it now; without lines for its codes it stays held"
         case "change":
             passed = await consume.replay(db, _handler(handlers, stopped), stopped)
             return f"its handler took {passed} changes"
-    raise InvalidInput(f"{stopped.id}: a {stopped.what} is not replayed; promise it anew")
+    raise InvalidInput(f"{stopped.id}: a {stopped.what} is not replayed")
 
 
 async def discard(db: Database, stopped: Parked) -> None:
-    """Forgets a parked thing for good; what a parked listing missed is kept as it is."""
+    """Forgets a parked thing for good; what a parked listing missed is kept as it is. A document
+    that was held is never sent: its intent ends as refused."""
     if stopped.what == "listing":
         await missing.dismiss(db, stopped)
+    elif stopped.what == "push":
+        async with db.transaction() as tx:
+            intent = await unmapped.give_up(tx, stopped)
+            await met_again(tx, intent)
+        await db.notify()
     else:
         await parked.drop(db, stopped)
 

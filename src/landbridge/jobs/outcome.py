@@ -12,11 +12,13 @@ from landbridge.errors import (
     LandbridgeError,
     ProviderError,
     Throttled,
+    UnmappedCode,
 )
 from landbridge.store.due import Claimed
 
 _LONGEST_ERROR = 500
 _AWAY = timedelta(seconds=1)
+_HELD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,16 @@ def of_exception(error: BaseException) -> Retry | Snooze:
     """What an exception means: try again, when the provider wants it.
 
     No attempt is spent while the database is away, nor on a call that was not made: the breaker is
-    open, or a quota leaves no room. Such a job waits for `.retry_at`.
+    open, or a quota leaves no room. Such a job waits for `.retry_at`. What waits for a line of a
+    code table is woken by it.
 
     Our own errors' messages hold no secret and are kept; of any other only the type's name is,
     since nobody knows what its message repeats.
     """
     if isinstance(error, DatabaseUnavailable):
         return Snooze(after=_AWAY, error=sentence(str(error)))
+    if isinstance(error, UnmappedCode):
+        return Snooze(after=_HELD, error=sentence(str(error)))
     if isinstance(error, CircuitOpen | Throttled) and error.status is None and error.retry_at:
         return Snooze(at=error.retry_at, error=sentence(str(error)))
     if isinstance(error, ProviderError):

@@ -1,6 +1,6 @@
 """What a mapping can lean on beside the record: the tenant's tables, and the record around it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,11 +19,13 @@ class Context:
     `codes` holds code tables by name (`{"accounts": {"200": "sales"}}`), `links` the link table by
     resource (`{"customer": {"cus_9": "c-17"}}`). A table that is left out changes nothing: codes
     and ids are then the provider's own. When several of theirs lead to one of ours, the first is
-    written back.
+    written back. `own` holds our words of code tables that may be missing: none of them is ever
+    written as a code of the provider's.
     """
 
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    own: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @cached_property
     def codes_back(self) -> Mapping[str, Mapping[str, str]]:

@@ -228,7 +228,8 @@ def ref(path: str, *, to: str, number: bool = False) -> Row:
 def lookup(path: str, *, table: str, number: bool = False) -> Row:
     """A code, through the tenant's code table of this name; `UnmappedCode` where it has no line.
 
-    A tenant without that table uses the provider's own codes. `number`: the provider has a whole
+    A tenant without that table uses the provider's own codes, but a word of ours (`Context.own`) is
+    never written as one. `number`: the provider has a whole
     number there, as in `text`.
     """
     row = text(path, number=number)
@@ -271,12 +272,20 @@ def _through(row: Row, table: str) -> Row:
         if pairs is None or code is None:
             return code
         if code not in pairs:
-            raise UnmappedCode(
-                f"{whose} code {code!r} has no counterpart in the code table {table!r}: add a line",
-                table=table,
-                code=code,
-            )
+            raise unmapped(code, whose)
         return pairs[code]
+
+    def unmapped(code: str, whose: str) -> UnmappedCode:
+        return UnmappedCode(
+            f"{whose} code {code!r} has no counterpart in the code table {table!r}: add a line",
+            table=table,
+            code=code,
+        )
+
+    def through_back(ours: Any, scope: Scope) -> Any:
+        if table not in scope.context.codes and ours in scope.context.own.get(table, ()):
+            raise unmapped(ours, "our")
+        return through(scope.context.codes_back, ours, "our")
 
     back = row.write
     assert back is not None
@@ -286,8 +295,6 @@ def _through(row: Row, table: str) -> Row:
         read=lambda record, scope: through(
             scope.context.codes, row.read(record, scope), "the provider's"
         ),
-        write=lambda ours, code, scope: back(
-            through(scope.context.codes_back, ours, "our"), code, scope
-        ),
+        write=lambda ours, code, scope: back(through_back(ours, scope), code, scope),
         table=table,
     )

@@ -232,6 +232,12 @@ _SUBJECTS_RECORDS = Sql(
         DELETE FROM lb.intent AS i USING picked AS p
         WHERE i.environment = :environment AND i.tenant = :tenant
           AND i.connection = p.connection AND i.resource = p.resource AND i.key = p.key
+        RETURNING i.id, i.connection, i.resource
+    ),
+    unheld AS (
+        DELETE FROM lb.parked AS k USING pushed AS q
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+          AND k.place = q.connection AND k.resource = q.resource AND k.key = q.id
         RETURNING 1
     ),
     gone AS (
@@ -241,7 +247,8 @@ _SUBJECTS_RECORDS = Sql(
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM gone) AS record, (SELECT count(*) FROM changed) AS change,
-           (SELECT count(*) FROM unparked) AS parked, (SELECT count(*) FROM pushed) AS intent
+           (SELECT count(*) FROM unparked) + (SELECT count(*) FROM unheld) AS parked,
+           (SELECT count(*) FROM pushed) AS intent
     """,
 )
 
@@ -263,9 +270,16 @@ _SUBJECTS_INTENTS = Sql(
         DELETE FROM lb.intent AS i
         WHERE i.environment = :environment AND i.tenant = :tenant
           AND i.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
+        RETURNING i.id, i.connection, i.resource
+    ),
+    unheld AS (
+        DELETE FROM lb.parked AS k USING gone AS g
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+          AND k.place = g.connection AND k.resource = g.resource AND k.key = g.id
         RETURNING 1
     )
-    SELECT (SELECT count(*) FROM gone) AS intent, (SELECT count(*) FROM waiting) AS due
+    SELECT (SELECT count(*) FROM gone) AS intent, (SELECT count(*) FROM waiting) AS due,
+           (SELECT count(*) FROM unheld) AS parked
     """,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -84,11 +85,65 @@ _TRY = Sql(
 _SETTLE = Sql(
     "intents.settle",
     """
+    WITH unheld AS (
+        DELETE FROM lb.parked AS k
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+          AND k.place = :connection AND k.resource = :resource AND k.key = :id
+    )
     UPDATE lb.intent SET state = :state, key = coalesce(:key, key), reason = :reason,
         problems = :problems::jsonb, answer = :answer::jsonb, settled_at = lb.now()
     WHERE environment = :environment AND tenant = :tenant AND id = :id
     """,
 )
+
+
+# A row that a worker holds is woken: it may have read the code tables as they were.
+_WAKE = Sql(
+    "intents.wake",
+    """
+    WITH held AS MATERIALIZED (
+        SELECT d.id FROM lb.parked AS k JOIN lb.due AS d ON d.ref = k.key
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+          AND k.place = ANY(:connections::text[]) AND (:id::text IS NULL OR k.key = :id)
+          AND d.environment = :environment AND d.tenant = :tenant AND d.kind = 'push'
+        ORDER BY d.id
+        FOR UPDATE OF d
+    )
+    UPDATE lb.due AS d
+    SET due_at = CASE WHEN d.owner IS NULL THEN least(d.due_at, lb.now()) ELSE d.due_at END,
+        woken = d.owner IS NOT NULL
+    FROM held AS h
+    WHERE d.id = h.id AND d.environment = :environment AND d.tenant = :tenant
+    """,
+)
+
+_CANCEL = Sql(
+    "intents.cancel",
+    """
+    DELETE FROM lb.due
+    WHERE environment = :environment AND tenant = :tenant AND kind = 'push' AND ref = :id
+    """,
+)
+
+
+async def wake(
+    tx: Database | Tx,
+    *,
+    environment: str,
+    tenant: str,
+    connections: Sequence[str],
+    id: str | None = None,
+) -> int:
+    """Makes the pushes due that are parked at these connections (only `id`, if it is given); how
+    many there are."""
+    return await tx.run(
+        _WAKE, environment=environment, tenant=tenant, connections=list(connections), id=id
+    )
+
+
+async def cancel(tx: Tx, intent: Intent) -> None:
+    """Takes away the work of carrying an intent out."""
+    await tx.run(_CANCEL, environment=intent.environment, tenant=intent.tenant, id=intent.id)
 
 
 async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> Intent | None:
@@ -118,6 +173,8 @@ async def settle(
         environment=intent.environment,
         tenant=intent.tenant,
         id=intent.id,
+        connection=intent.connection,
+        resource=intent.resource,
         state=state,
         key=key,
         reason=reason,

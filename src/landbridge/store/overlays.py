@@ -71,6 +71,16 @@ _STREAMS = Sql(
     """,
 )
 
+_PLACES = Sql(
+    "overlays.places",
+    """
+    SELECT id FROM lb.connection
+    WHERE environment = :environment AND tenant = :tenant AND provider = :provider
+      AND (id = :connection OR :connection::text = '')
+    ORDER BY id
+    """,
+)
+
 _END = Sql(
     "overlays.end",
     """
@@ -185,6 +195,17 @@ async def streams(
         resource=resource,
     )
     return [row["connection"] for row in rows]
+
+
+async def places(
+    tx: Tx, *, environment: str, tenant: str, provider: str, connection: str
+) -> list[str]:
+    """The connections that an overlay holds for: that one, or with an empty id all of the tenant's
+    to the provider."""
+    rows = await tx.fetch(
+        _PLACES, environment=environment, tenant=tenant, provider=provider, connection=connection
+    )
+    return [row["id"] for row in rows]
 
 
 async def end(tx: Tx, *, environment: str, tenant: str, connection: str, resource: str) -> None:

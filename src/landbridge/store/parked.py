@@ -112,6 +112,16 @@ _ARRIVALS = Sql(
     """,
 )
 
+_PUSHES = Sql(
+    "parked.pushes",
+    f"""
+    SELECT {_COLUMNS} FROM lb.parked
+    WHERE environment = :environment AND tenant = :tenant AND what = 'push' AND place = :connection
+      AND id > :after
+    ORDER BY id LIMIT :most
+    """,
+)
+
 _COUNT_ARRIVALS = Sql(
     "parked.count_arrivals",
     """
@@ -244,6 +254,27 @@ async def arrivals(
 ) -> list[Parked]:
     """The next of them, oldest first, from just behind the key `after`."""
     rows = await db.fetch(_ARRIVALS, **_binds(wanted), after=after, most=most)
+    return [_parked(row) for row in rows]
+
+
+async def pushes(
+    db: Database | Tx,
+    *,
+    environment: str,
+    tenant: str,
+    connection: str,
+    after: str = "",
+    most: int = 100,
+) -> list[Parked]:
+    """The next held documents of a connection, oldest first, from just behind the id `after`."""
+    rows = await db.fetch(
+        _PUSHES,
+        environment=environment,
+        tenant=tenant,
+        connection=connection,
+        after=after,
+        most=most,
+    )
     return [_parked(row) for row in rows]
 
 

@@ -52,6 +52,10 @@ _REFUSE_PUSHES = Sql(
     ), gone AS (
         DELETE FROM lb.due AS d USING ended AS e
         WHERE d.ref = e.id AND d.environment = :environment AND d.tenant = :tenant
+    ), unheld AS (
+        DELETE FROM lb.parked AS k USING ended AS e
+        WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+          AND k.place = :connection AND k.key = e.id
     )
     SELECT count(*) FROM ended
     """,

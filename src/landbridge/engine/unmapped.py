@@ -1,0 +1,63 @@
+"""Documents that wait for a line of a code table: held, woken by it, or given up.
+
+A held document is an intent that is still waiting, and parked with the codes that it lacks. Its
+work sleeps until a line is set; nothing of it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from landbridge.engine.codes import Missing
+from landbridge.errors import NotFound, UnmappedCode
+from landbridge.store import intents, parked
+from landbridge.store.database import Database, Tx
+from landbridge.store.intents import Intent
+from landbridge.store.parked import Parked, Stop
+
+
+async def hold(db: Database | Tx, intent: Intent, missing: Sequence[Missing]) -> UnmappedCode:
+    """Parks the document of an intent; the error that says for which codes it waits."""
+    codes = ", ".join(f"{table} {code!r}" for table, code in missing)
+    table, code = missing[0]
+    reason = (
+        f"{intent.resource}: no line in the code tables for {codes}; it is held, and goes out when"
+        f" there is one: landbridge codes set {intent.connection} {table} THEIRS={code}"
+    )
+    stop = Stop(key=intent.id, reason=reason, field=table, raw=msgspec.json.encode(missing))
+    await parked.park(
+        db,
+        [stop],
+        environment=intent.environment,
+        tenant=intent.tenant,
+        what="push",
+        place=intent.connection,
+        resource=intent.resource,
+    )
+    return UnmappedCode(reason, table=table, code=code)
+
+
+async def retry(db: Database, stopped: Parked) -> None:
+    """Has a worker try a held document now."""
+    await intents.wake(
+        db,
+        environment=stopped.environment,
+        tenant=stopped.tenant,
+        connections=[stopped.place],
+        id=stopped.key,
+    )
+    await db.notify()
+
+
+async def give_up(tx: Tx, stopped: Parked) -> Intent:
+    """Ends a held document as refused: it is never sent. NotFound if it went out meanwhile."""
+    intent = await intents.one(
+        tx, environment=stopped.environment, tenant=stopped.tenant, id=stopped.key
+    )
+    if intent is None or intent.state != "waiting":
+        raise NotFound(f"{stopped.id}: its document is not held any more")
+    await intents.cancel(tx, intent)
+    await intents.settle(tx, intent, state="refused", reason="discarded while it was held")
+    return intent
