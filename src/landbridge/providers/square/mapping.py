@@ -107,7 +107,6 @@ item = map_from(
     name=text("item_data.name"),
     description=first_of(text("item_data.description_plaintext"), text("item_data.description")),
     active=via(read=still_sold, paths=["item_data.is_archived"]),
-    created_at=instant("created_at"),
     updated_at=instant("updated_at"),
 )
 

@@ -70,7 +70,7 @@ class Simulator:
     """One app with its OAuth server, and the merchant who can connect it."""
 
     def __init__(self, settings: Settings | None = None):
-        settings = settings or Settings()
+        self.settings = settings = settings or Settings()
         base = {} if settings.base is None else {"base": settings.base}
         self.stage = Stage(journal=settings.journal, **base)
         rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world

@@ -1,0 +1,261 @@
+"""Square's page against Square's own document: what it names, reads, writes and is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from landbridge.engine.connect import base_of, settings_in
+from landbridge.engine.sort import notices, resource_of
+from landbridge.errors import Conflict, RecordError, Refused, Throttled
+from landbridge.models.base import Address
+from landbridge.models.payments import (
+    Collection,
+    Customer,
+    InvoiceStatus,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+    SubscriptionStatus,
+)
+from landbridge.oauth import addresses
+from landbridge.protocols import Place, write
+from landbridge.providers.square import square
+from landbridge.resilience import Gone, Refresh, classify, expect
+from landbridge.spec import Resource
+from landbridge.wire import Request, Response
+from tests.specs.square.document import square as document
+
+PLACE = Place(base=square.base)
+SCHEMAS = {
+    "customer": "Customer",
+    "item": "CatalogObject",
+    "subscription": "Subscription",
+    "invoice": "Invoice",
+    "payment": "Payment",
+    "refund": "PaymentRefund",
+}
+SHOWN = document().examples
+
+
+def read(name: str, **more: Any) -> Any:
+    """The vendor's example, with some fields of our own, as our model."""
+    mapped = square.resource(name).maps
+    assert mapped is not None
+    return mapped.read({**SHOWN[name], **more})
+
+
+def written(
+    name: str, action: str, changes: dict[str, Any], *, key: str = "", intent: str = "int_1"
+) -> Request:
+    """The request of a write, which is held against the document."""
+    resource = square.resource(name)
+    base = json.dumps(SHOWN[name]).encode() if key else None
+    made: Request = next(write(square, resource, PLACE, action, key, changes, base, intent))
+    path = made.url.removeprefix(square.base)
+    assert document().refused(made.method, path, {}, dict(made.headers.pairs()), made.body) == []
+    return made
+
+
+@pytest.mark.parametrize("resource", square.resources, ids=lambda one: one.name)
+def test_what_a_resource_names_is_in_the_document(resource: Resource) -> None:
+    method = "POST" if resource.path.endswith("search") else "GET"
+    listing = document().answer(method, resource.path)
+    assert document().has(listing, f"{resource.records}[].{resource.key}")
+    one = document().answer("GET", resource.one)
+    for path in (resource.key, resource.version, resource.deleted):
+        assert document().has(one, f"{resource.envelope}.{path}".rstrip("."))
+    if resource.across:
+        place = resource.across
+        found = document().answer("GET", place.path)
+        assert document().has(found, f"{place.records}[].{place.key}")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_what_a_mapping_reads_is_in_the_document(name: str) -> None:
+    mapped = square.resource(name).maps
+    assert mapped is not None
+    schema = document().schema(SCHEMAS[name])
+    lost = [path for path in mapped.owned_paths if not document().has(schema, path)]
+    assert lost == []
+
+
+def test_a_customer_is_read_and_its_name_is_written_in_two_parts() -> None:
+    found = read("customer")
+    assert (found.name, found.email) == ("Amelia Earhart", "Amelia.Earhart@example.com")
+    assert found.address == Address(
+        line1="500 Electric Ave",
+        line2="Suite 600",
+        city="New York",
+        region="NY",
+        postal_code="10003",
+        country="US",
+    )
+    assert read("customer", given_name=None, family_name=None, company_name="A Ltd").name == "A Ltd"
+    mapped = square.resource("customer").maps
+    assert mapped is not None
+    for name, given, family in (
+        ("Ada King Lovelace", "Ada King", "Lovelace"),
+        ("Acme", "Acme", None),
+        ("Acme ", "Acme ", None),
+    ):
+        sent = mapped.write(Customer(name=name))
+        assert (sent["given_name"], sent.get("family_name")) == (given, family)
+    with pytest.raises(RecordError, match=r"Customer\.name"):
+        mapped.write(msgspec.structs.replace(found, name="Other"), base=found)
+
+
+def test_a_payment_is_taken_reserved_or_failed() -> None:
+    states = {
+        "PENDING": PaymentStatus.PROCESSING,
+        "APPROVED": PaymentStatus.AUTHORIZED,
+        "COMPLETED": PaymentStatus.SUCCEEDED,
+        "CANCELED": PaymentStatus.CANCELED,
+        "FAILED": PaymentStatus.FAILED,
+    }
+    assert {word: read("payment", status=word).status for word in states} == states
+    declined = {"code": "GENERIC_DECLINE", "category": "PAYMENT_METHOD_ERROR", "detail": "No."}
+    found = read(
+        "payment",
+        card_details={"errors": [declined]},
+        total_money={"amount": 1000, "currency": "JPY"},
+        refunded_money={"amount": 5, "currency": "JPY"},
+    )
+    assert (found.amount, found.currency, found.amount_refunded) == (1000, "JPY", 5)
+    assert (found.failure_code, found.failure_message) == ("GENERIC_DECLINE", "No.")
+
+
+def test_an_invoice_is_the_sum_of_its_payment_requests() -> None:
+    def asked(amount: int, paid: int, due: str, source: str = "NONE") -> dict[str, Any]:
+        return {
+            "due_date": due,
+            "automatic_payment_source": source,
+            "computed_amount_money": {"amount": amount, "currency": "USD"},
+            "total_completed_amount_money": {"amount": paid, "currency": "USD"},
+        }
+
+    two = [asked(3000, 3000, "2026-11-01"), asked(7000, 500, "2026-12-01", "CARD_ON_FILE")]
+    found = read("invoice", payment_requests=two, status="PARTIALLY_PAID")
+    assert (found.total, found.amount_paid, found.amount_remaining) == (10_000, 3500, 6500)
+    assert (found.due_on, found.currency) == (date(2026, 12, 1), "USD")
+    assert (found.status, found.collection) == (InvoiceStatus.OPEN, Collection.AUTOMATIC)
+    off = read("invoice", payment_requests=two, status="CANCELED")
+    assert (off.status, off.amount_remaining) == (InvoiceStatus.VOID, 0)
+    assert read("invoice").collection is Collection.SENT
+    bare = {"payment_requests": [{}], "next_payment_amount_money": {"amount": 1, "currency": "EUR"}}
+    assert (read("invoice", **bare).currency, read("invoice", **bare).total) == ("EUR", None)
+    with pytest.raises(RecordError, match=r"Invoice\.currency"):
+        read("invoice", payment_requests=[])
+
+
+def test_what_is_sold_and_ordered_is_read() -> None:
+    tea = read("item")
+    assert (tea.name, tea.description, tea.active) == ("Tea", "Hot Leaf Juice", True)
+    archived = {**SHOWN["item"]["item_data"], "is_archived": True}
+    assert not read("item", item_data=archived).active
+    order = read("subscription")
+    assert [each.price for each in order.items] == ["6JHXF3B2CW3YKHDV4XEM674H"]
+    assert read("subscription", status="DEACTIVATED").status is SubscriptionStatus.UNPAID
+    assert read("refund", status="REJECTED").status is RefundStatus.FAILED
+
+
+def test_what_is_sent_is_what_the_document_takes() -> None:
+    mapped = square.resource("customer").maps
+    assert mapped is not None
+    new = Customer(name="Ada Lovelace", address=Address(city="London", country="GB"))
+    made = written("customer", "create", mapped.write(new))
+    assert json.loads(made.body) == {
+        "given_name": "Ada",
+        "family_name": "Lovelace",
+        "address": {"locality": "London", "country": "GB"},
+        "idempotency_key": "int_1",
+    }
+    before = mapped.read(SHOWN["customer"])
+    moved = msgspec.structs.replace(before, phone=None, address=Address(city="Paris", country="FR"))
+    key = SHOWN["customer"]["id"]
+    made = written("customer", "update", mapped.write(moved, base=before), key=key)
+    sent = json.loads(made.body)
+    assert made.method == "PUT"
+    assert (sent["version"], sent["phone_number"]) == (1, None)
+    assert set(sent) == {"version", "phone_number", "address"}
+    assert sent["address"]["locality"] == "Paris"
+    assert written("customer", "delete", {}, key=key).method == "DELETE"
+    refunds = square.resource("refund").maps
+    assert refunds is not None
+    back = refunds.write(Refund(payment="p", currency="KWD", amount=1500, reason="broken"))
+    made = written("refund", "create", back)
+    assert json.loads(made.body) == {
+        "payment_id": "p",
+        "amount_money": {"amount": 1500, "currency": "KWD"},
+        "reason": "broken",
+        "idempotency_key": "int_1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("topic", "more", "kind", "resource"),
+    [
+        ("invoice.payment_made", {}, "invoice.paid", "invoice"),
+        ("invoice.payment_made", {"status": "PARTIALLY_PAID"}, "", "invoice"),
+        ("payment.updated", {"status": "COMPLETED"}, "payment.succeeded", "payment"),
+        ("payment.updated", {"status": "APPROVED"}, "", "payment"),
+        ("payment.updated", {"status": "FAILED"}, "payment.failed", "payment"),
+        ("refund.updated", {}, "payment.refunded", "refund"),
+        ("refund.updated", {"status": "PENDING"}, "", "refund"),
+        ("subscription.updated", {}, "subscription.updated", "subscription"),
+        ("subscription.updated", {"status": "CANCELED"}, "subscription.canceled", "subscription"),
+        ("dispute.created", {}, "dispute.opened", "dispute"),
+        ("customer.updated", {}, "", "customer"),
+        ("customer.deleted", {}, "", "customer"),
+    ],
+)
+def test_an_event_of_the_vendors_is_sorted(
+    topic: str, more: dict[str, Any], kind: str, resource: str
+) -> None:
+    event = json.loads(json.dumps(document().events[topic]))
+    (told,) = event["data"]["object"].values()
+    told.update(more)
+    assert square.webhook is not None
+    (notice,) = notices(square.webhook, json.dumps(event).encode())
+    assert (notice.kind, notice.account) == (kind, event["merchant_id"])
+    assert notice.key == told["id"]
+    assert notice.occurred_at is not None
+    found, outcome = resource_of(square, notice.topic)
+    assert found is not None
+    assert (found.name, outcome) == (resource, "delete" if topic.endswith("deleted") else "pull")
+
+
+def test_every_environment_but_the_live_one_is_the_sandbox() -> None:
+    test = settings_in(square, "test", {})
+    assert base_of(square, test) == "https://connect.squareupsandbox.com"
+    assert addresses(square.auth, test).token == "https://connect.squareupsandbox.com/oauth2/token"
+    assert base_of(square, settings_in(square, "live", {})) == "https://connect.squareup.com"
+
+
+def test_refusals_are_read_as_the_document_writes_them() -> None:
+    request = Request(method="PUT", url=f"{square.base}/v2/customers/c")
+
+    def refusal(status: int, code: str) -> Response:
+        told = {"category": "INVALID_REQUEST_ERROR", "code": code, "detail": "No.", "field": "note"}
+        return Response(status=status, body=json.dumps({"errors": [told]}).encode())
+
+    known = document().schema("ErrorCode")["enum"]
+    for word in (*square.errors.dead, *square.errors.throttled, "CONFLICT"):
+        assert word in known
+    for status, code, error in (
+        (409, "CONFLICT", Conflict),
+        (400, "VERSION_MISMATCH", Conflict),
+        (429, "RATE_LIMITED", Throttled),
+        (400, "INVALID_VALUE", Refused),
+        (403, "INSUFFICIENT_SCOPES", Refused),
+    ):
+        with pytest.raises(error) as caught:
+            expect(square, request, refusal(status, code), datetime(2026, 11, 27, tzinfo=UTC))
+        assert "No." in str(caught.value)
+    ended = classify(square.errors, request, refusal(401, "ACCESS_TOKEN_REVOKED"), None)
+    assert isinstance(ended, Refresh)
+    assert isinstance(classify(square.errors, request, refusal(404, "NOT_FOUND"), None), Gone)
