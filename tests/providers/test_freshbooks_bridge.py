@@ -17,6 +17,7 @@ from landbridge.errors import ReconnectRequired
 from landbridge.models.accounting import Contact, DocumentStatus, Invoice, Line, Payment
 from landbridge.store.connections import Connection
 from landbridge.testing import freshbooks
+from landbridge.testing.freshbooks.webhooks import sign
 from landbridge.testing.pytest_plugin import FreshBooksSimulator
 from tests.web.serving import serving
 
@@ -66,7 +67,7 @@ async def test_everything_through_the_bridge(
     database_url: str, freshbooks_simulator: FreshBooksSimulator
 ) -> None:
     sim = freshbooks_simulator
-    async with serving(database_url, None) as (bridge, _url):
+    async with serving(database_url, None) as (bridge, url):
         await bridge.set_client(
             "freshbooks", client_id=sim.client_id, client_secret=sim.client_secret
         )
@@ -105,6 +106,7 @@ async def test_everything_through_the_bridge(
             assert set(mine) == set(remote(sim, resource, books.account)), resource
         assert gone not in await held(bridge, books, "payment")
 
+        await webhooks_are_told(bridge, sim, books, url)
         await writes_have_one_effect(bridge, sim, books)
         for grant in sim.simulator.identity.grants:
             grant.dead = True
@@ -119,6 +121,61 @@ async def patched(
     async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
         path = f"/_sim/objects/{kind}/{key}?account={books.account}"
         assert (await http.patch(path, json={"set": fields})).status_code == 200
+
+
+async def webhooks_are_told(
+    bridge: Landbridge, sim: FreshBooksSimulator, books: Connection, url: str
+) -> None:
+    """FreshBooks is told of every event, its codes are sent back, and then sign what it posts."""
+    address = await bridge.intake_url(books)
+    assert address.startswith(url)
+    stop = asyncio.Event()
+    work = asyncio.create_task(bridge.work(stop))
+    made = await bridge.subscribe(books)
+    assert {one.event for one in made} >= {"invoice.create", "client.update", "bill.delete"}
+    assert {one.state for one in made} == {"made"}
+
+    async def verified() -> bool:
+        told = (await asyncio.to_thread(sim.control.get, "webhooks"))["callbacks"]
+        return len(told) == len(made) and all(one["verified"] for one in told)
+
+    await until(verified)
+    assert {one.state for one in await bridge.subscribe(books)} == {"there"}
+    key = next(iter(remote(sim, "client", books.account)))
+
+    async def told() -> bool:
+        await patched(sim, "clients", key, books, fname="Told by a webhook")
+        await asyncio.sleep(0.2)
+        return "Told by a webhook" in str((await held(bridge, books, "client"))[key].unified)
+
+    await until(told)
+    await patched(sim, "clients", key, books, vis_state=1)
+
+    async def gone() -> bool:
+        return key not in await held(bridge, books, "client")
+
+    await until(gone)
+    sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
+    assert sent[-1]["status"] == 200
+    # A code that is not FreshBooks's is sent back, refused, and signs nothing.
+    forged = {"name": "callback.verify", "object_id": str(7000), "verifier": "mine"}
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.post(address, data=forged)).status_code == 200
+
+        async def refused() -> bool:
+            asked = await asyncio.to_thread(sim.control.journal, path="*/callbacks/7000")
+            return any(one["status"] == 422 for one in asked)
+
+        await until(refused)
+        fields = {"name": "client.update", "object_id": key}
+        head = {"X-FreshBooks-Hmac-SHA256": sign(fields, "mine")}
+        assert (await http.post(address, data=fields, headers=head)).status_code == 400
+        nobody = address.rpartition("/")[0]
+        assert (await http.post(nobody, data=forged)).status_code == 400
+        broken = {"object_id": "7000", "verifier": "two words"}
+        assert (await http.post(address, data=broken)).status_code == 400
+    stop.set()
+    await work
 
 
 async def writes_have_one_effect(

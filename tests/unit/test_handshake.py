@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from landbridge.errors import Forged, InvalidInput, SpecError
-from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
+from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping, posted_code
 from landbridge.spec import (
+    CodeSentBack,
     EchoBody,
     EchoQuery,
     EventList,
@@ -17,6 +19,7 @@ from landbridge.spec import (
     SignedPing,
     TimestampedHmac,
     Webhook,
+    hmac_base64,
 )
 
 GRAPH = EchoQuery(param="validationToken")
@@ -131,3 +134,25 @@ def listing(**more: object) -> EventList:
 def test_a_page_that_cannot_be_right_is_refused(make: object, says: str) -> None:
     with pytest.raises(SpecError, match=says):
         make()  # type: ignore[operator]
+
+
+def test_a_posted_code_is_told_from_an_event() -> None:
+    rules = CodeSentBack(
+        path="/callbacks", records="all", envelope="callback", object_key="object_id"
+    )
+    hook = Webhook(
+        signature=hmac_base64("X-Sig", signs="{form}"),
+        form=True,
+        id="",
+        topic="name",
+        object_key="object_id",
+        handshake=rules,
+    )
+    assert posted_code(hook, rules, b"name=x&object_id=7&verifier=abc") == ("7", "abc")
+    for event in (b"name=verifier&object_id=7", b"\xff=verifier", b"verifier" + b"=1&" * 5000):
+        assert posted_code(hook, rules, event) is None
+    for wrong in (b"verifier=abc", b"verifier=a%20b&object_id=7", b"verifier=abc&object_id=a/b"):
+        with pytest.raises(InvalidInput):
+            posted_code(hook, rules, wrong)
+    in_json = replace(hook, form=False)
+    assert posted_code(in_json, rules, b'{"object_id": 7, "verifier": "abc"}') == ("7", "abc")

@@ -9,11 +9,13 @@ from typing import Any
 from landbridge.app._writing import Writing
 from landbridge.engine.app_client import enable, set_client
 from landbridge.engine.audit import Audited, audit
+from landbridge.engine.callbacks import Subscribed
 from landbridge.engine.connect import Connected
 from landbridge.engine.consent import Consent, Finished, redirect_uri
 from landbridge.engine.importing import Imported, Importer
 from landbridge.store import apps
 from landbridge.store.apps import App
+from landbridge.store.connections import Connection
 
 
 class Consenting(Writing):
@@ -116,3 +118,13 @@ class Consenting(Writing):
     ) -> list[Connected]:
         """Begins the chosen ones of the connections that a consent offered (`Finished.choice`)."""
         return await self._open.consents.choose(choice, browser_token, chosen)
+
+    async def subscribe(self, connection: Connection) -> tuple[Subscribed, ...]:
+        """Has the provider post every event of its page to the connection's intake address.
+
+        For providers that are told by their API (FreshBooks). They post a code to the address,
+        which a worker sends back; it is then a secret of the connection's webhooks. Doing it again
+        makes what is missing. SpecError where the address is given by hand.
+        """
+        address = await self._open.intake_url(connection)
+        return await self._open.callbacks.subscribe(connection, address)

@@ -18,7 +18,7 @@ from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.schedules import StreamPaused, next_pull, unless_paused
 from landbridge.engine.sort import sort
-from landbridge.errors import NotFound, ReconnectRequired, Throttled
+from landbridge.errors import NotFound, ReconnectRequired, Refused, SpecError, Throttled
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
 from landbridge.store import connections, due, intents, schedules, upkeep
 from landbridge.store.connections import Connection
@@ -53,6 +53,7 @@ class Kinds:
             Kind(name="pull", run=self.pull, load=self.paces),
             Kind(name="fetch", run=self.fetch),
             Kind(name="receive", run=self.receive, backoff=_soon),
+            Kind(name="confirm", run=self.confirm, backoff=_soon),
             Kind(name="push", run=self.push),
             Kind(name="link", run=self.link, backoff=_soon),
             Kind(name="link_start", run=self.link_start, backoff=_soon),
@@ -145,6 +146,22 @@ class Kinds:
         )
         if done.filed:
             await self._parts.db.notify()
+        return Done()
+
+    async def confirm(self, claim: Claimed, _lease: Lease) -> Outcome:
+        """Sends back the code that a provider posted to a connection's address."""
+        connection = await self._connection(claim, claim.target)
+        if connection is None or connection.state == "revoked":
+            return Cancel(reason="the connection is gone")
+        if connection.state != "active":
+            return _asleep(connection)
+        try:
+            await self._parts.callbacks.confirm(connection, claim.args["key"], claim.args["code"])
+        except ReconnectRequired as error:
+            await reauth.refused(self._parts.db, connection, str(error), error.reason)
+            return Snooze(after=_DORMANT, error=str(error))
+        except (Refused, SpecError) as error:
+            return Cancel(reason=str(error))
         return Done()
 
     async def push(self, claim: Claimed, lease: Lease) -> Outcome:

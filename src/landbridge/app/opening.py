@@ -20,6 +20,7 @@ from landbridge.client.post import Posts
 from landbridge.client.sender import Sender
 from landbridge.clock import Clock
 from landbridge.engine.backfill import Backfilling
+from landbridge.engine.callbacks import Callbacks
 from landbridge.engine.certificates import Certificates
 from landbridge.engine.codes import NO_TABLES, Tables
 from landbridge.engine.consent import Consents
@@ -74,6 +75,7 @@ class Parts:
     backfilling: Backfilling
     sweeper: Sweeper
     pusher: Pusher
+    callbacks: Callbacks
     deliveries: Deliveries
     intake: Intake
     reconciler: Reconciler
@@ -189,6 +191,7 @@ async def open_parts(
         backfilling=Backfilling(db, client, provider=provider, base=base, clock=clock),
         sweeper=Sweeper(db, client, provider=provider, base=base, clock=clock),
         pusher=Pusher(db, client, provider=provider, base=base, codes=codes),
+        callbacks=Callbacks(db, vault, client, provider=provider),
         deliveries=Deliveries(hot, vault, sender, measures=measures),
         intake=intake,
         reconciler=Reconciler(

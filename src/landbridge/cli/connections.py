@@ -10,6 +10,7 @@ import typer
 
 from landbridge.cli.connections_revoke import revoke
 from landbridge.cli.connections_scopes import audit, import_
+from landbridge.cli.connections_subscribe import subscribe
 from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ connections = noun("What is connected; pause it, end it.")
 connections.command("audit")(audit)
 connections.command("import")(import_)
 connections.command("revoke")(revoke)
+connections.command("subscribe")(subscribe)
 
 Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 

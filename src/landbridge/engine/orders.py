@@ -1,12 +1,15 @@
 """The jobs of pulling: a resource of a connection, one record of it, all of it anew, and reading
-what is stored again."""
+what is stored again; and of sending back the code of a callback."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import zlib
 from datetime import timedelta
 
 from landbridge.store import due
+from landbridge.store.connections import Connection
 from landbridge.store.syncs import Stream
 
 _HOUR = 3600
@@ -84,4 +87,18 @@ def remap_job(stream: Stream, *, after: timedelta = timedelta()) -> due.Job:
         key=f"{stream.connection}/{stream.resource}",
         args={"resource": stream.resource},
         after=after,
+    )
+
+
+def confirm_job(connection: Connection, key: str, code: str, sealed: bytes) -> due.Job:
+    """The work of sending a code back; each code once at a time."""
+    told = hashlib.sha256(code.encode()).hexdigest()[:16]
+    return due.Job(
+        environment=connection.environment,
+        tenant=connection.tenant,
+        lane="pull",
+        kind="confirm",
+        target=connection.id,
+        key=f"{connection.id}/callback/{key}/{told}",
+        args={"key": key, "code": base64.b64encode(sealed).decode()},
     )

@@ -16,6 +16,7 @@ from landbridge.clock import Clock
 from landbridge.engine.certificates import Certificates
 from landbridge.engine.gather import GroupCommit
 from landbridge.engine.letterhead import stored_headers
+from landbridge.engine.orders import confirm_job
 from landbridge.engine.room import WRONG, Gate, Room
 from landbridge.engine.targets import Nowhere, Target, Targets, well_formed
 from landbridge.errors import InvalidInput, LandbridgeError, SignatureError, TooOld
@@ -29,9 +30,9 @@ from landbridge.measures import (
     Refusal,
 )
 from landbridge.signing import POSTED, Call, Certified
-from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping
-from landbridge.spec import EchoBody, EchoQuery, Provider, SignedPing
-from landbridge.store import apps, arrivals, connections, reconciliations
+from landbridge.signing.handshake import asked_in_body, asked_in_query, is_ping, posted_code
+from landbridge.spec import CodeSentBack, EchoBody, EchoQuery, Provider, SignedPing
+from landbridge.store import apps, arrivals, connections, due, reconciliations
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival
 from landbridge.store.connections import Connection
@@ -168,8 +169,8 @@ class Intake:
         began = self._monotonic()
         webhook = target.webhook
         handshake = webhook.handshake
-        if isinstance(handshake, EchoBody) and not handshake.signed:
-            greeted = self._challenged(target, handshake, body)
+        if handshake is not None:
+            greeted = await self._before_signature(target, body)
             if greeted is not None:
                 return greeted
         if not target.secrets:
@@ -228,6 +229,14 @@ class Intake:
             self._said[event] = now + _QUIET
             self._log.warning(event, **more)
 
+    async def _before_signature(self, target: Target, body: bytes) -> Answer | None:
+        handshake = target.webhook.handshake
+        if isinstance(handshake, EchoBody) and not handshake.signed:
+            return self._challenged(target, handshake, body)
+        if isinstance(handshake, CodeSentBack):
+            return await self._posted(target, handshake, body)
+        return None
+
     def _after_signature(self, target: Target, body: bytes) -> Answer | None:
         handshake = target.webhook.handshake
         if isinstance(handshake, EchoBody) and handshake.signed:
@@ -244,6 +253,36 @@ class Intake:
             self.count(target.app, "bad handshake")
             return Answer(status=target.webhook.refused_status, body=str(error))
         return None if text is None else self._greeted(target, text)
+
+    async def _posted(self, target: Target, handshake: CodeSentBack, body: bytes) -> Answer | None:
+        """Orders that a posted code is sent back; None when the body posts none."""
+        try:
+            told = posted_code(target.webhook, handshake, body)
+            if told is not None and target.connection is None:
+                raise InvalidInput(
+                    "a code counts at the address of a connection: see landbridge connections show"
+                )
+        except InvalidInput as error:
+            self.count(target.app, "bad handshake")
+            return Answer(status=target.webhook.refused_status, body=str(error))
+        if told is None or target.connection is None:
+            return None
+        try:
+            await self._gate.ask(self._order(target.connection, *told))
+        except Exception as error:  # noqa: BLE001 - it is not ordered, so it is to be sent again
+            return self._failed(error)
+        return self._greeted(target, "")
+
+    async def _order(self, connection: Connection, key: str, code: str) -> None:
+        sealed = await self._vault.seal(
+            Kind.SIGNING,
+            environment=connection.environment,
+            tenant=connection.tenant,
+            place=_place_of_code(connection, key),
+            secret=code.encode(),
+        )
+        await due.put(self._db, [confirm_job(connection, key, code, sealed)])
+        await self._db.notify()
 
     def _greeted(self, target: Target, text: str) -> Answer:
         self._tally(target.app, "handshake")
@@ -349,6 +388,49 @@ async def connection_secrets(vault: Vault, connection: Connection) -> list[str]:
         envelope=connection.secrets,
     )
     return msgspec.json.decode(opened, type=list[str])
+
+
+async def open_code(vault: Vault, connection: Connection, key: str, sealed: bytes) -> str:
+    """A code that was posted to a connection's address, opened."""
+    opened = await vault.open(
+        Kind.SIGNING,
+        environment=connection.environment,
+        tenant=connection.tenant,
+        place=_place_of_code(connection, key),
+        envelope=sealed,
+    )
+    return opened.decode()
+
+
+def _place_of_code(connection: Connection, key: str) -> str:
+    return f"connection/{connection.id}/callback/{key}"
+
+
+_MOST_SECRETS = 100
+"""Of a connection; of callbacks with a code each the oldest goes then."""
+
+
+async def add_connection_secret(
+    db: Database, vault: Vault, connection: Connection, secret: str
+) -> None:
+    """Seals one more secret that a connection's webhooks may be signed with."""
+    async with db.transaction() as tx:
+        now = await connections.locked(
+            tx, environment=connection.environment, tenant=connection.tenant, id=connection.id
+        )
+        if now is None:
+            return
+        known = await connection_secrets(vault, now)
+        kept = [*(one for one in known if one != secret), secret][-_MOST_SECRETS:]
+        sealed = await vault.seal(
+            Kind.SIGNING,
+            environment=now.environment,
+            tenant=now.tenant,
+            place=f"connection/{now.id}/secrets",
+            secret=_encoded(kept),
+        )
+        await connections.set_secrets(tx, now, sealed)
+        await reconciliations.begin(tx, now)
 
 
 async def set_connection_secrets(

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import hmac
 import re
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from landbridge.errors import Forged, InvalidInput
 from landbridge.spec._paths import find
-from landbridge.spec.webhook import EchoBody, EchoQuery, SignedPing, Webhook
+from landbridge.spec.webhook import CodeSentBack, EchoBody, EchoQuery, SignedPing, Webhook
 
+_CODE = re.compile(r"[!-~]{1,256}")
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLAIN = re.compile(r"[ -~]{1,1024}")
 _IN_HTML = frozenset("<>&\"'`")
 _SMALL = 8192
@@ -72,6 +75,30 @@ def asked_in_body(handshake: EchoBody, body: bytes) -> str | None:
         return None
     text = find(content, handshake.challenge)
     return _harmless(text if isinstance(text, str) else "", handshake.challenge)
+
+
+def posted_code(webhook: Webhook, handshake: CodeSentBack, body: bytes) -> tuple[str, str] | None:
+    """The callback's id and the code that a body posts; None when it is an event.
+
+    InvalidInput when it posts a code that no vendor makes.
+    """
+    if len(body) > _SMALL or handshake.code.encode() not in body:
+        return None
+    content: Any = _parsed(body)
+    if webhook.form:
+        try:
+            pairs = parse_qsl(body.decode(), max_num_fields=_MOST_PARAMETERS)
+        except ValueError:
+            return None
+        content = dict(pairs)
+    code, key = find(content, handshake.code), find(content, handshake.object_key)
+    if code is None:
+        return None
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise InvalidInput(f"{handshake.code}: it is no code of up to 256 plain characters")
+    if not isinstance(key, str | int) or not _KEY.fullmatch(str(key)):
+        raise InvalidInput(f"{handshake.object_key}: it names no callback")
+    return str(key), code
 
 
 def is_ping(webhook: Webhook, body: bytes) -> bool:

@@ -11,6 +11,7 @@ from landbridge.spec.paging import Paging
 from landbridge.spec.signature import Signature
 
 __all__ = [
+    "CodeSentBack",
     "EchoBody",
     "EchoQuery",
     "EventList",
@@ -68,7 +69,35 @@ class SignedPing:
     status: int = 200
 
 
-Handshake = EchoQuery | EchoBody | SignedPing
+@fact
+class CodeSentBack:
+    """The vendor is told of each event with its address, posts a code there, and posts events once
+    the code was sent back to it (FreshBooks).
+
+    The code comes unsigned to the address of a connection; it counts when the vendor takes it, and
+    is from then on a secret that signs. Addresses lie below `Accounts.base`.
+    """
+
+    path: Template
+    """Where callbacks are listed and made; below it, by their ids, they are confirmed by PUT.
+    `{account}` is the remote account's id."""
+    records: Path
+    """Path to the callbacks in the list."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that list them all."""
+    envelope: str
+    """The name around one callback, when it is sent."""
+    event: str = "event"
+    """Its field for the topic."""
+    address: str = "uri"
+    """Its field for the address."""
+    code: str = "verifier"
+    """Its field for the code, and the posted one."""
+    object_key: str
+    """The posted field with the callback's id."""
+
+
+Handshake = EchoQuery | EchoBody | SignedPing | CodeSentBack
 
 
 @fact

@@ -13,6 +13,7 @@ from functools import partial
 from landbridge.providers.freshbooks import mapping
 from landbridge.spec import (
     Accounts,
+    CodeSentBack,
     Errors,
     Marked,
     OAuth2,
@@ -87,6 +88,13 @@ HOOK = Webhook(
     topic="name",
     object_key="object_id",
     account="account_id",
+    handshake=CodeSentBack(
+        path="/events/account/{account}/events/callbacks",
+        records=f"{RESULT}.callbacks",
+        query={"per_page": "100"},
+        envelope="callback",
+        object_key="object_id",
+    ),
 )
 
 client = listed(
