@@ -175,7 +175,8 @@ def write(
     changes, path = _filled(step.path, changes)
     marker = resource.marker if action == "create" or not resource.marked else ""
     body = {**around, **_marked(changes, marker, intent)}
-    if step.method == "PUT" and base_raw is not None and resource.maps is not None:
+    replaces = step.method == "PUT" or step.partial
+    if replaces and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
         body = {name: whole.get(name) for name in body} if step.partial else whole
     if in_body and step.method == "POST":

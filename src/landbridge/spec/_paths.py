@@ -1,7 +1,7 @@
 """Dotted paths into JSON-like documents: checked, read and written."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -69,6 +69,11 @@ def gathered(record: Any, path: str) -> list[str]:
         if step != name:
             found = [item for each in found if isinstance(each, list) for item in each]
     return [each for each in found if isinstance(each, str) and each]
+
+
+def has_words(record: Any, words: Mapping[str, Sequence[str]]) -> bool:
+    """Whether there is at each of the paths one of its words."""
+    return all(find(record, path) in among for path, among in words.items())
 
 
 def put(changes: dict[str, Any], path: str, value: Any) -> None:

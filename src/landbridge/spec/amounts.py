@@ -26,6 +26,7 @@ __all__ = [
     "minor",
     "minor_price",
     "priced",
+    "signed",
     "times",
 ]
 
@@ -170,6 +171,29 @@ def priced(path: str, *, currency: str, value: str = "amount", code: str = "code
         raise SpecError(f"priced({path!r}): currency: {problem}")
     paths = (inner, f"{path}.{code}")
     return replace(row, read=read, write=back, currency=currency, paths=paths)
+
+
+def signed(amount: Row, *, by: str, plus: str, minus: str) -> Row:
+    """An amount that the provider sends without a sign, and a word at `by` that says which.
+
+    `signed(major("Amount", currency="^Currency"), by="PostingType", plus="Debit", minus="Credit")`.
+    """
+    word = scalar("signed", by, (str,), _unused)
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = amount.read(record, scope)
+        told = None if found is None else word.read(record, scope)
+        if found is not None and told not in (plus, minus):
+            raise Fault(f"{{path}} has no sign: neither {plus} nor {minus} at {by}")
+        return -found if told == minus and found else found
+
+    def write(value: Any, code: Any, scope: Scope) -> Any:
+        assert amount.write is not None
+        size = None if value is None else amount.write(abs(value), code, scope)
+        return {amount.path: size, by: None if value is None else minus if value < 0 else plus}
+
+    paths = (amount.path, by)
+    return replace(amount, word="signed", path="", paths=paths, read=read, write=write)
 
 
 def _amount(

@@ -9,7 +9,7 @@ import msgspec
 
 from landbridge.errors import InvalidInput, RecordError
 from landbridge.spec._fingerprint import fingerprint
-from landbridge.spec._paths import find, patched, put, within
+from landbridge.spec._paths import find, has_words, patched, put, within
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec._ties import Tie, ties, writes, written
 from landbridge.spec.rows import Access, Row, Scalar
@@ -99,12 +99,13 @@ class Mapped(Generic[M]):
             if row.word == "nested":
                 put(merged, row.path, row.part.apply(before or {}, change))
             else:
-                olds = _by_key(before or [], partial(find, path=row.key), row.key)
+                ours = [item for item in before or [] if has_words(item, row.where)]
+                olds = _by_key(ours, partial(find, path=row.key), row.key)
                 items = [
                     row.part.apply(olds(find(item, row.key), place) or {}, item)
                     for place, item in enumerate(change)
                 ]
-                put(merged, row.path, items)
+                put(merged, row.path, items + _others(before or [], row))
         return merged
 
     @property
@@ -127,7 +128,8 @@ class Mapped(Generic[M]):
                 owned.extend(row.paths or ((row.path,) if row.path else ()))
             else:
                 mark = "[]" if row.word == "many" else ""
-                owned.extend(within(row.path + mark, path) for path in row.part.owned_paths)
+                inner = (*row.part.owned_paths, *row.where)
+                owned.extend(within(row.path + mark, path) for path in inner)
         return tuple(dict.fromkeys(owned))
 
     @property
@@ -140,7 +142,8 @@ class Mapped(Generic[M]):
                 needed.extend(row.paths or ((row.path,) if row.path else ()))
             if row.part is not None:
                 mark = "[]" if row.word == "many" else ""
-                needed.extend(within(row.path + mark, path) for path in row.part.needed_paths)
+                inner = (*row.part.needed_paths, *row.where)
+                needed.extend(within(row.path + mark, path) for path in inner)
         return tuple(dict.fromkeys(needed))
 
     @property
@@ -260,16 +263,7 @@ class Mapped(Generic[M]):
                     return
             blend(changes, row.path, inner)
         elif row.word == "many":
-            olds = _by_key(before or (), row.part.key_of(row.key), row.key)
-            identify = row.part.key_of(row.key)
-            put(
-                changes,
-                row.path,
-                [
-                    row.part.emit(item, olds(identify(item), place), scope, whole=True, key=row.key)
-                    for place, item in enumerate(ours or ())
-                ],
-            )
+            put(changes, row.path, self._emit_items(row, ours, before, scope))
         elif row.write is not None:
             told = row.write(ours, self._code(row, model, scope), scope)
             if row.word == "entries":
@@ -279,6 +273,19 @@ class Mapped(Generic[M]):
             else:
                 for path, value in told.items():
                     blend(changes, path, value)
+
+    @staticmethod
+    def _emit_items(row: Row, ours: Any, before: Any, scope: Scope) -> list[dict[str, Any]]:
+        """The items of a list, each whole; a new one with the words by which it is known."""
+        identify = row.part.key_of(row.key)
+        olds = _by_key(before or (), identify, row.key)
+        items = []
+        for place, item in enumerate(ours or ()):
+            old = olds(identify(item), place)
+            items.append(row.part.emit(item, old, scope, whole=True, key=row.key))
+            for path, words in row.where.items() if old is None else ():
+                put(items[-1], path, words[0])
+        return items
 
     def _emit_key(self, changes: dict[str, Any], item: Any, key: str) -> None:
         value = self.key_of(key)(item)
@@ -351,6 +358,12 @@ def _by_key(items: Any, identify: Callable[[Any], Any], key: str) -> Callable[[A
         return lambda _value, place: items[place] if place < len(items) else None
     known = {identify(item): item for item in items}
     return lambda value, _place: None if value is None else known.get(value)
+
+
+def _others(items: Any, row: Row) -> list[Any]:
+    """The items of a list that are none of ours and stay."""
+    dropped = [item for item in items if row.drops and has_words(item, row.drops)]
+    return [item for item in items if not has_words(item, row.where) and item not in dropped]
 
 
 def _differing(

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from landbridge.errors import SpecError, UnmappedCode
-from landbridge.spec._paths import check_path, getter, keys_of, within
+from landbridge.spec._paths import check_path, getter, has_words, keys_of, within
 from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar, text
@@ -25,6 +25,8 @@ __all__ = [
     "ref",
     "spread",
 ]
+
+_ALL: Mapping[str, Sequence[str]] = {}
 
 
 def nested(path: str, part: Mapped[Any]) -> Row:
@@ -70,11 +72,23 @@ def itself(part: Mapped[Any]) -> Row:
     )
 
 
-def many(path: str, part: Mapped[Any], *, key: str = "") -> Row:
+def many(
+    path: str,
+    part: Mapped[Any],
+    *,
+    key: str = "",
+    where: Mapping[str, Sequence[str]] = _ALL,
+    drops: Mapping[str, Sequence[str]] = _ALL,
+) -> Row:
     """A list of parts, written whole whenever one of them differs.
 
     `key` is the path, within an item, by which the provider recognises it; it goes along when the
     list is written. Without a key items are the same when they stand in the same place.
+
+    `where` holds words by their paths: only items that have one of them are read
+    (`{"DetailType": ["Sale"]}`), a new item is written with the first of them, and other items stay
+    as they are, behind ours. Of those, items with the words in `drops` are the provider's own (a
+    sum, say) and go when the list is written.
     """
     row = scalar("many", path, (tuple,), lambda found: found)
     problem = check_path(key) if key else ""
@@ -90,13 +104,27 @@ def many(path: str, part: Mapped[Any], *, key: str = "") -> Row:
             raise Fault(f"expected a list at {{path}}, found {shape(found)}")
         items = []
         for item in found:
+            if where and not has_words(item, where):
+                continue
             try:
                 items.append(part.take(item, scope))
             except Fault as fault:
                 raise fault.in_part(path, len(items)) from None
         return tuple(items)
 
-    return replace(row, read=read, part=part, key=key)
+    _check_words(path, where, drops)
+    return replace(row, read=read, part=part, key=key, where=where, drops=drops)
+
+
+def _check_words(
+    path: str, where: Mapping[str, Sequence[str]], drops: Mapping[str, Sequence[str]]
+) -> None:
+    for each, words in (*where.items(), *drops.items()):
+        problem = check_path(each) or ("" if words else f"{each} has no word")
+        if problem:
+            raise SpecError(f"many({path!r}): where and drops: {problem}")
+    if drops and not where:
+        raise SpecError(f"many({path!r}): drops: without `where` all items are ours")
 
 
 def picked(path: str, where: Mapping[str, str], what: Row | Mapped[Any]) -> Row:

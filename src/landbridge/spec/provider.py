@@ -127,7 +127,8 @@ class Write:
     listed: bool = True
     """Whether what is at `envelope` is a list of records; else it is the record itself."""
     partial: bool = False
-    """Whether a PUT takes a part of a record: then the fields that differ are sent, each whole."""
+    """Whether a change takes a part of a record and puts objects and lists in the place of what is
+    there: then the fields that differ are sent, each whole, with what no row owns."""
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every such call needs."""
     sends: Mapping[str, str | int | bool] = field(default_factory=dict)

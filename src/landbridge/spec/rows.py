@@ -71,6 +71,10 @@ class Row:
     """The mapping of what is inside (`nested`, `many`)."""
     key: str = ""
     """The path, within an item, by which the provider knows items of a list."""
+    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The words, by their paths, of the items of a list that count; none: all do."""
+    drops: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The words of items that the provider makes, and that are not to be sent back."""
     paths: tuple[str, ...] = ()
     """What it owns when that is more than `path`."""
     to: str = ""

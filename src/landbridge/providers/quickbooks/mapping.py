@@ -1,0 +1,309 @@
+"""QuickBooks Online's accounting entities in our words, as Intuit's schema of the v3 API has them.
+
+Amounts are decimals in major units. Lines, items and accounts are named by their ids. `CurrencyRef`
+may be missing where a company has one currency only (unsure): such a document parks.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from landbridge.models.accounting import (
+    AccountCategory,
+    Bill,
+    Contact,
+    CreditNote,
+    Direction,
+    DocumentStatus,
+    EntryStatus,
+    Expense,
+    Invoice,
+    Item,
+    JournalEntry,
+    JournalLine,
+    LedgerAccount,
+    Line,
+    Payment,
+    TaxMode,
+    TaxRate,
+)
+from landbridge.models.base import Address
+from landbridge.spec import (
+    constant,
+    currency,
+    date,
+    decimal,
+    first_of,
+    flag,
+    instant,
+    lasting,
+    lookup,
+    major,
+    many,
+    map_from,
+    map_to,
+    nested,
+    on_create,
+    one_of,
+    read_only,
+    ref,
+    signed,
+    text,
+    via,
+)
+
+CURRENCY = "CurrencyRef.value"
+SALE = {"DetailType": ["SalesItemLineDetail"]}
+COST = {"DetailType": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"]}
+# QuickBooks adds the sums by itself and does not take them back.
+SUMS = {"DetailType": ["SubTotalLineDetail"]}
+
+key = read_only(text("Id"))
+updated = read_only(instant("MetaData.LastUpdatedTime"))
+document_currency = on_create(currency(CURRENCY))
+tax_mode = one_of(
+    "GlobalTaxCalculation",
+    {
+        "TaxExcluded": TaxMode.EXCLUSIVE,
+        "TaxInclusive": TaxMode.INCLUSIVE,
+        "NotApplicable": TaxMode.NONE,
+    },
+)
+
+
+def standing(record: dict[str, Any]) -> DocumentStatus:
+    """Where a document stands: there is no field for it.
+
+    A voided one has no amounts any more and a note that begins with Voided (unsure).
+    """
+    total = Decimal(str(record.get("TotalAmt", 0)))
+    if not total and str(record.get("PrivateNote", "")).startswith("Voided"):
+        return DocumentStatus.VOID
+    left = Decimal(str(record.get("Balance", total)))
+    return DocumentStatus.OPEN if left else DocumentStatus.PAID
+
+
+def settled(kind: str) -> Any:
+    """Reads the id of the one document of this kind that a payment settles."""
+
+    def read(record: dict[str, Any]) -> str | None:
+        linked = [each for line in record.get("Line", ()) for each in line.get("LinkedTxn", ())]
+        ids = {each["TxnId"] for each in linked if each.get("TxnType") == kind}
+        return str(ids.pop()) if len(ids) == 1 else None
+
+    return read
+
+
+status = read_only(via(read=standing, paths=["Balance", "TotalAmt", "PrivateNote"]))
+
+account = map_to(
+    LedgerAccount,
+    id=key,
+    code=text("AcctNum"),
+    name=lasting(text("Name")),
+    category=read_only(
+        one_of("Classification", {each.name.title(): each for each in AccountCategory})
+    ),
+    type=on_create(text("AccountType")),
+    description=text("Description"),
+    currency=on_create(currency(CURRENCY)),
+    parent=read_only(text("ParentRef.value")),
+    tax_rate=read_only(text("TaxCodeRef.value")),
+    active=flag("Active"),
+    updated_at=updated,
+)
+
+# Lines name tax codes. What a code takes is in the rates that it leads to.
+tax_code = map_from(
+    TaxRate,
+    id=key,
+    name=text("Name"),
+    code=text("Id"),
+    active=flag("Active"),
+    updated_at=updated,
+)
+tax_rate = map_from(
+    TaxRate,
+    id=key,
+    name=text("Name"),
+    percentage=decimal("RateValue"),
+    active=flag("Active"),
+    updated_at=updated,
+)
+
+postal = map_to(
+    Address,
+    line1=text("Line1"),
+    line2=text("Line2"),
+    city=text("City"),
+    region=text("CountrySubDivisionCode"),
+    postal_code=text("PostalCode"),
+    country=text("Country"),
+)
+person = {
+    "id": key,
+    "name": lasting(text("DisplayName")),
+    "first_name": text("GivenName"),
+    "last_name": text("FamilyName"),
+    "email": text("PrimaryEmailAddr.Address"),
+    "phone": text("PrimaryPhone.FreeFormNumber"),
+    "billing_address": nested("BillAddr", postal),
+    "currency": on_create(currency(CURRENCY)),
+    "active": flag("Active"),
+    "updated_at": updated,
+}
+
+customer = map_to(
+    Contact,
+    **person,
+    delivery_address=nested("ShipAddr", postal),
+    tax_number=text("PrimaryTaxIdentifier"),
+    is_customer=constant(True),
+)
+vendor = map_to(
+    Contact,
+    **person,
+    tax_number=text("TaxIdentifier"),
+    reference=text("AcctNum"),
+    is_supplier=constant(True),
+)
+
+item = map_from(
+    Item,
+    id=key,
+    code=text("Id"),
+    name=text("Name"),
+    description=text("Description"),
+    sale_price=decimal("UnitPrice"),
+    sale_account=text("IncomeAccountRef.value"),
+    sale_tax=text("SalesTaxCodeRef.value"),
+    purchase_price=decimal("PurchaseCost"),
+    purchase_account=text("ExpenseAccountRef.value"),
+    purchase_tax=text("PurchaseTaxCodeRef.value"),
+    quantity=decimal("QtyOnHand"),
+    updated_at=updated,
+)
+
+# Amount has to be Qty times UnitPrice; QuickBooks refuses it otherwise.
+sale_line = map_to(
+    Line,
+    id=key,
+    description=text("Description"),
+    quantity=decimal("SalesItemLineDetail.Qty"),
+    unit_price=decimal("SalesItemLineDetail.UnitPrice"),
+    amount=major("Amount", currency=f"^{CURRENCY}"),
+    tax=lookup("SalesItemLineDetail.TaxCodeRef.value", table="tax_rates"),
+    item=text("SalesItemLineDetail.ItemRef.value"),
+)
+cost_line = map_from(
+    Line,
+    id=key,
+    description=text("Description"),
+    quantity=decimal("ItemBasedExpenseLineDetail.Qty"),
+    unit_price=decimal("ItemBasedExpenseLineDetail.UnitPrice"),
+    amount=major("Amount", currency=f"^{CURRENCY}"),
+    account=lookup("AccountBasedExpenseLineDetail.AccountRef.value", table="accounts"),
+    tax=first_of(
+        lookup("AccountBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates"),
+        lookup("ItemBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates"),
+    ),
+    item=text("ItemBasedExpenseLineDetail.ItemRef.value"),
+)
+
+head = {
+    "id": key,
+    "number": text("DocNumber"),
+    "reference": text("PrivateNote"),
+    "status": status,
+    "currency": document_currency,
+    "exchange_rate": decimal("ExchangeRate"),
+    "issued_on": date("TxnDate"),
+    "tax_mode": tax_mode,
+    "tax": read_only(major("TxnTaxDetail.TotalTax", currency=CURRENCY)),
+    "total": read_only(major("TotalAmt", currency=CURRENCY)),
+    "updated_at": updated,
+}
+balance = read_only(major("Balance", currency=CURRENCY))
+sale_lines = many("Line", sale_line, key="Id", where=SALE, drops=SUMS)
+cost_lines = many("Line", cost_line, key="Id", where=COST)
+
+invoice = map_to(
+    Invoice,
+    **head,
+    direction=constant(Direction.SALE),
+    contact=ref("CustomerRef.value", to="Customer"),
+    due_on=date("DueDate"),
+    lines=sale_lines,
+    amount_due=balance,
+)
+credit_memo = map_to(
+    CreditNote,
+    **head,
+    direction=constant(Direction.SALE),
+    contact=ref("CustomerRef.value", to="Customer"),
+    lines=sale_lines,
+    remaining=first_of(
+        major("RemainingCredit", currency=CURRENCY), major("Balance", currency=CURRENCY)
+    ),
+)
+bill = map_from(
+    Bill,
+    **head,
+    direction=constant(Direction.PURCHASE),
+    contact=ref("VendorRef.value", to="Vendor"),
+    due_on=date("DueDate"),
+    lines=cost_lines,
+    amount_due=balance,
+)
+purchase = map_from(
+    Expense,
+    id=key,
+    account=ref("AccountRef.value", to="Account"),
+    contact=text("EntityRef.value"),
+    currency=currency(CURRENCY),
+    spent_on=date("TxnDate"),
+    reference=text("DocNumber"),
+    tax_mode=tax_mode,
+    lines=cost_lines,
+    tax=major("TxnTaxDetail.TotalTax", currency=CURRENCY),
+    total=major("TotalAmt", currency=CURRENCY),
+    updated_at=updated,
+)
+# One that settles several invoices names none here; its raw record has them all.
+payment = map_from(
+    Payment,
+    id=key,
+    invoice=via(read=settled("Invoice"), paths=["Line"]),
+    contact=ref("CustomerRef.value", to="Customer"),
+    account=ref("DepositToAccountRef.value", to="Account"),
+    currency=currency(CURRENCY),
+    amount=major("TotalAmt", currency=CURRENCY),
+    paid_on=date("TxnDate"),
+    reference=text("PaymentRefNum"),
+    updated_at=updated,
+)
+journal_line = map_to(
+    JournalLine,
+    id=key,
+    account=lookup("JournalEntryLineDetail.AccountRef.value", table="accounts"),
+    amount=signed(
+        major("Amount", currency=f"^{CURRENCY}"),
+        by="JournalEntryLineDetail.PostingType",
+        plus="Debit",
+        minus="Credit",
+    ),
+    description=text("Description"),
+    tax=lookup("JournalEntryLineDetail.TaxCodeRef.value", table="tax_rates"),
+    contact=read_only(text("JournalEntryLineDetail.Entity.EntityRef.value")),
+)
+journal_entry = map_to(
+    JournalEntry,
+    id=key,
+    number=text("DocNumber"),
+    narration=text("PrivateNote"),
+    status=read_only(constant(EntryStatus.POSTED)),
+    currency=document_currency,
+    posted_on=date("TxnDate"),
+    tax_mode=tax_mode,
+    lines=many("Line", journal_line, key="Id", where={"DetailType": ["JournalEntryLineDetail"]}),
+    updated_at=updated,
+)

@@ -1,0 +1,302 @@
+"""QuickBooks Online's accounting API v3, of minor version 75, by OAuth 2.
+
+Held against Intuit's XML schema of the API (July 2026) and its PHP SDK. What neither says is marked
+unsure. A list is asked for in the order of its ids; whether these are sorted as numbers or as text
+makes no difference to how it is read.
+"""
+
+from datetime import timedelta
+from functools import partial
+
+from landbridge.providers.quickbooks import blank, mapping
+from landbridge.spec import (
+    Accounts,
+    ChangedSince,
+    Errors,
+    OAuth2,
+    OnePage,
+    Provider,
+    Quota,
+    Resource,
+    Statement,
+    Webhook,
+    Write,
+    hmac_base64,
+)
+
+SCOPE = "com.intuit.quickbooks.accounting"
+NEEDS = frozenset({SCOPE})
+# A list shows inactive entries only to whom asks for them (unsure: asking does no harm).
+ALL = " WHERE Active IN (true, false)"
+PAGED = " STARTPOSITION {start} MAXRESULTS {size}"
+
+
+def paged(name: str, condition: str = "") -> Statement:
+    """All entities of this name, page by page."""
+    return Statement(param="query", text=f"SELECT * FROM {name}{condition} ORDERBY Id{PAGED}")
+
+
+def changes(name: str) -> ChangedSince:
+    """What changed of them, with what was deleted."""
+    return ChangedSince(
+        path="/cdc",
+        query={"entities": name},
+        param="changedSince",
+        records=f"CDCResponse[].QueryResponse[].{name}",
+        reach=timedelta(days=30),
+    )
+
+
+def topics(name: str, words: str) -> list[str]:
+    """Webhooks as CloudEvents, the only form since August 2026."""
+    return [f"qbo.{name.lower()}.{word}.v1" for word in words.split()]
+
+
+entity = partial(
+    Resource,
+    path="/query",
+    key="Id",
+    version="SyncToken",
+    deleted="status",
+    deleted_words=["Deleted"],
+    idempotency="requestid",
+    idempotency_in="query",
+    needs=NEEDS,
+)
+# Nested objects may be replaced whole by what is sent, as lists are (unsure), so all of them is.
+change = partial(
+    Write, key_at="Id", version_at="SyncToken", sends={"sparse": True}, partial=True, needs=NEEDS
+)
+removal = partial(
+    Write, key_at="Id", version_at="SyncToken", query={"operation": "delete"}, needs=NEEDS
+)
+QUOTAS = [Quota(limit=500, per="minute"), Quota(limit=10)]  # a realm and app
+ERRORS = Errors(
+    message="Fault.Error[].Message",
+    details="Fault.Error[].Detail",
+    code="Fault.Error[].code",
+    field="Fault.Error[].element",
+    in_ok="Fault",
+    request_id="intuit_tid",
+    throttled=["003001", "3001"],
+    stale=["5010"],
+    missing=["610"],
+    missing_status=400,
+)
+HOOK = Webhook(
+    signature=hmac_base64("intuit-signature"),
+    id="id",
+    topic="type",
+    object_key="intuitentityid",
+    account="intuitaccountid",
+    stamp="time",
+    refused_status=401,
+)
+
+customer = entity(
+    name="Customer",
+    records="QueryResponse.Customer",
+    envelope="Customer",
+    page=paged("Customer", ALL),
+    since=changes("Customer"),
+    one="/customer/{id}",
+    subject="Id",
+    topics=topics("Customer", "*"),
+    create=Write(path="/customer", needs=NEEDS),
+    update=change(path="/customer"),
+    maps=mapping.customer,
+    blank=blank.CUSTOMER,
+)
+account = entity(
+    name="Account",
+    records="QueryResponse.Account",
+    envelope="Account",
+    page=paged("Account", ALL),
+    since=changes("Account"),
+    one="/account/{id}",
+    topics=topics("Account", "*"),
+    create=Write(path="/account", needs=NEEDS),
+    update=change(path="/account"),
+    maps=mapping.account,
+    blank=blank.ACCOUNT,
+)
+item = entity(
+    name="Item",
+    records="QueryResponse.Item",
+    envelope="Item",
+    page=paged("Item", ALL),
+    since=changes("Item"),
+    one="/item/{id}",
+    topics=topics("Item", "*"),
+    maps=mapping.item,
+)
+# Neither changes nor webhooks tell of tax codes and rates; one answer holds them all.
+tax_code = Resource(
+    name="TaxCode",
+    path="/query",
+    query={"query": f"SELECT * FROM TaxCode{ALL} MAXRESULTS 1000"},
+    records="QueryResponse.TaxCode",
+    key="Id",
+    envelope="TaxCode",
+    page=OnePage(),
+    one="/taxcode/{id}",
+    needs=NEEDS,
+    maps=mapping.tax_code,
+)
+tax_rate = Resource(
+    name="TaxRate",
+    path="/query",
+    query={"query": f"SELECT * FROM TaxRate{ALL} MAXRESULTS 1000"},
+    records="QueryResponse.TaxRate",
+    key="Id",
+    envelope="TaxRate",
+    page=OnePage(),
+    one="/taxrate/{id}",
+    needs=NEEDS,
+    maps=mapping.tax_rate,
+)
+invoice = entity(
+    name="Invoice",
+    records="QueryResponse.Invoice",
+    envelope="Invoice",
+    page=paged("Invoice"),
+    since=changes("Invoice"),
+    one="/invoice/{id}",
+    subject="CustomerRef.value",
+    topics=topics("Invoice", "*"),
+    deletes=topics("Invoice", "deleted"),
+    create=Write(path="/invoice", needs=NEEDS),
+    update=change(path="/invoice"),
+    delete=removal(path="/invoice"),
+    maps=mapping.invoice,
+    blank=blank.INVOICE,
+)
+payment = entity(
+    name="Payment",
+    records="QueryResponse.Payment",
+    envelope="Payment",
+    page=paged("Payment"),
+    since=changes("Payment"),
+    one="/payment/{id}",
+    subject="CustomerRef.value",
+    topics=topics("Payment", "*"),
+    deletes=topics("Payment", "deleted"),
+    delete=removal(path="/payment"),
+    maps=mapping.payment,
+)
+vendor = entity(
+    name="Vendor",
+    records="QueryResponse.Vendor",
+    envelope="Vendor",
+    page=paged("Vendor", ALL),
+    since=changes("Vendor"),
+    one="/vendor/{id}",
+    subject="Id",
+    topics=topics("Vendor", "*"),
+    create=Write(path="/vendor", needs=NEEDS),
+    update=change(path="/vendor"),
+    maps=mapping.vendor,
+    blank=blank.VENDOR,
+)
+credit_memo = entity(
+    name="CreditMemo",
+    records="QueryResponse.CreditMemo",
+    envelope="CreditMemo",
+    page=paged("CreditMemo"),
+    since=changes("CreditMemo"),
+    one="/creditmemo/{id}",
+    subject="CustomerRef.value",
+    topics=topics("CreditMemo", "*"),
+    deletes=topics("CreditMemo", "deleted"),
+    create=Write(path="/creditmemo", needs=NEEDS),
+    update=change(path="/creditmemo"),
+    delete=removal(path="/creditmemo"),
+    maps=mapping.credit_memo,
+    blank=blank.CREDIT_MEMO,
+)
+bill = entity(
+    name="Bill",
+    records="QueryResponse.Bill",
+    envelope="Bill",
+    page=paged("Bill"),
+    since=changes("Bill"),
+    one="/bill/{id}",
+    subject="VendorRef.value",
+    topics=topics("Bill", "*"),
+    deletes=topics("Bill", "deleted"),
+    delete=removal(path="/bill"),
+    maps=mapping.bill,
+)
+purchase = entity(
+    name="Purchase",
+    records="QueryResponse.Purchase",
+    envelope="Purchase",
+    page=paged("Purchase"),
+    since=changes("Purchase"),
+    one="/purchase/{id}",
+    subject="EntityRef.value",
+    topics=topics("Purchase", "*"),
+    deletes=topics("Purchase", "deleted"),
+    delete=removal(path="/purchase"),
+    maps=mapping.purchase,
+)
+journal_entry = entity(
+    name="JournalEntry",
+    records="QueryResponse.JournalEntry",
+    envelope="JournalEntry",
+    page=paged("JournalEntry"),
+    since=changes("JournalEntry"),
+    one="/journalentry/{id}",
+    topics=topics("JournalEntry", "*"),
+    deletes=topics("JournalEntry", "deleted"),
+    create=Write(path="/journalentry", needs=NEEDS),
+    update=change(path="/journalentry"),
+    delete=removal(path="/journalentry"),
+    maps=mapping.journal_entry,
+    blank=blank.JOURNAL_ENTRY,
+)
+
+quickbooks = Provider(
+    slug="quickbooks",
+    name="QuickBooks Online",
+    docs="https://developer.intuit.com/app/developer/qbo/docs/api/accounting/all-entities",
+    checked="2026-11-27",
+    base="https://quickbooks.api.intuit.com/v3/company/{account}",
+    auth=OAuth2(
+        authorize="https://appcenter.intuit.com/connect/oauth2",
+        token="https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",  # noqa: S106
+        revoke="https://developer.api.intuit.com/v2/oauth2/tokens/revoke",
+        revoke_body="json",
+        scopes={SCOPE: "the company's books, to read and write"},
+        always=NEEDS,
+        pkce=False,
+        pkce_why="Intuit's own clients send none, and its discovery document names none (unsure)",
+        access_lives=timedelta(hours=1),
+        refresh_lives=timedelta(days=100),  # and five years at most
+        refresh_idle=True,
+        refresh_rotates=True,  # its value changes about once a day (unsure)
+        # If it did not change, it is taken again; if it did, it is refused: nothing is lost by it.
+        refresh_retry_window=timedelta(hours=1),
+        account_param="realmId",
+    ),
+    accounts=Accounts(
+        path="/companyinfo/{account}", id="CompanyInfo.Id", name="CompanyInfo.CompanyName"
+    ),
+    quotas=QUOTAS,
+    webhook=HOOK,
+    errors=ERRORS,
+    resources=[
+        customer,
+        account,
+        item,
+        tax_code,
+        tax_rate,
+        invoice,
+        payment,
+        vendor,
+        credit_memo,
+        bill,
+        purchase,
+        journal_entry,
+    ],
+)

@@ -1,0 +1,172 @@
+"""The rules of documents: lines, taxes and totals, what pays them, and that journals balance."""
+
+from __future__ import annotations
+
+import copy
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from landbridge.testing.quickbooks.wire import Invalid, Obj, cents, day, exact
+
+if TYPE_CHECKING:
+    from landbridge.testing.quickbooks.books import Books
+
+_SALES = ("Invoice", "CreditMemo")
+_PARTIES = {
+    "Invoice": ("CustomerRef", "Customer"),
+    "CreditMemo": ("CustomerRef", "Customer"),
+    "Payment": ("CustomerRef", "Customer"),
+    "Bill": ("VendorRef", "Vendor"),
+    "Purchase": ("AccountRef", "Account"),
+}
+_LONGEST = 21
+
+
+class Documents:
+    """Reckons the documents of one company."""
+
+    def __init__(self, books: Books):
+        self._books = books
+
+    def ruled(self, kind: str, made: Obj, before: Obj) -> Obj:
+        """The document as it is kept; `Invalid` says why it is not taken."""
+        books = self._books
+        made.setdefault("TxnDate", day(books.now()))
+        made.setdefault("CurrencyRef", books.currency())
+        if kind in _PARTIES:
+            name, of = _PARTIES[kind]
+            if name not in made:
+                raise Invalid("2020", "Required param missing", f"{name} is missing", name)
+            made[name] = books.referred(made, name, of)
+        self._numbered(kind, made)
+        if kind == "Payment":
+            return self._payment(made, before)
+        if kind == "JournalEntry":
+            return self._journal(made)
+        return self._reckoned(kind, made)
+
+    def _numbered(self, kind: str, made: Obj) -> None:
+        books = self._books
+        number = made.get("DocNumber")
+        if not number and kind in _SALES:
+            books.numbers["DocNumber"] += 1
+            number = made["DocNumber"] = str(1000 + books.numbers["DocNumber"])
+        if number and len(number) > _LONGEST:
+            raise Invalid("2050", "String length is either shorter or longer", "DocNumber")
+        for other in books.kept[kind].values() if number and kind in _SALES else ():
+            if other.get("DocNumber") == number and other["Id"] != made.get("Id"):
+                detail = f"Duplicate Document Number Error : DocNumber={number}"
+                raise Invalid("6140", "Duplicate Document Number Error", detail)
+
+    def _reckoned(self, kind: str, made: Obj) -> Obj:
+        lines = [self._line(line) for line in made.get("Line", [])]
+        if not lines:
+            raise Invalid("2020", "Required param missing", "Required parameter Line is missing")
+        own = [line for line in lines if line["DetailType"] != "DiscountLineDetail"]
+        discount = sum(
+            (exact(one["Amount"]) for one in lines if one not in own and "Amount" in one),
+            Decimal(0),
+        )
+        amounts = [(exact(line.get("Amount", 0)), self._taxed(line)) for line in own]
+        subtotal = sum((amount for amount, _ in amounts), Decimal(0))
+        mode = made.setdefault("GlobalTaxCalculation", "TaxExcluded")
+        taxes = Decimal(0)
+        for amount, percent in amounts:
+            part = {"TaxExcluded": percent / 100, "TaxInclusive": percent / (100 + percent)}
+            taxes += cents(amount * part.get(mode, Decimal(0)))
+        total = subtotal - discount + (taxes if mode == "TaxExcluded" else 0)
+        made["Line"] = lines
+        if kind in _SALES:
+            sums = {"Amount": float(subtotal), "DetailType": "SubTotalLineDetail"}
+            made["Line"] = [*lines, {**sums, "SubTotalLineDetail": {}}]
+        made["TxnTaxDetail"] = {"TotalTax": float(taxes)}
+        made["TotalAmt"] = float(total)
+        if kind == "CreditMemo":
+            made["RemainingCredit"] = float(total)
+        if kind != "Purchase":
+            left = total - exact(self._paid(kind, made))
+            if left < 0:
+                raise Invalid("6000", "A business validation error has occurred", "it is paid")
+            made["Balance"] = float(left)
+        return made
+
+    def _paid(self, kind: str, made: Obj) -> Decimal:
+        """What payments have settled of a document."""
+        key = made.get("Id")
+        paid = Decimal(0)
+        for payment in self._books.kept["Payment"].values() if key else ():
+            for line in payment.get("Line", []):
+                if {"TxnId": key, "TxnType": kind} in line.get("LinkedTxn", []):
+                    paid += exact(line["Amount"])
+        return paid
+
+    def _taxed(self, line: Obj) -> Decimal:
+        detail = line.get(line["DetailType"], {})
+        return self._books.percentage(str((detail.get("TaxCodeRef") or {}).get("value", "")))
+
+    def _line(self, sent: Obj) -> Obj:
+        books, line = self._books, copy.deepcopy(sent)
+        kind = line.get("DetailType")
+        if not kind:
+            raise Invalid("2020", "Required param missing", "Line.DetailType is missing")
+        if kind == "SubTotalLineDetail":
+            raise Invalid(
+                "2010", "Request has invalid or unsupported property", "SubTotalLineDetail"
+            )
+        if "Amount" not in line and kind != "DescriptionOnly":
+            raise Invalid("2020", "Required param missing", "Line.Amount is missing", "Amount")
+        detail = line.get(kind) or {}
+        if "ItemRef" in detail:
+            detail["ItemRef"] = books.referred(detail, "ItemRef", "Item")
+        if "AccountRef" in detail:
+            detail["AccountRef"] = books.referred(detail, "AccountRef", "Account")
+        if {"Qty", "UnitPrice"} <= set(detail):
+            wanted = cents(exact(detail["Qty"]) * exact(detail["UnitPrice"]))
+            if wanted != cents(exact(line["Amount"])):
+                detail_text = f"Amount is not equal to UnitPrice * Qty. Supplied value:{wanted}"
+                raise Invalid("6070", "Amount calculation incorrect in the request", detail_text)
+        if int(line.get("Id", 0) or 0) <= 0:
+            books.numbers["Line"] += 1
+            line["Id"] = str(books.numbers["Line"])
+        return line
+
+    def _journal(self, made: Obj) -> Obj:
+        lines = [self._line(line) for line in made.get("Line", [])]
+        balance = Decimal(0)
+        for line in lines:
+            detail = line.get("JournalEntryLineDetail") or {}
+            if detail.get("PostingType") not in ("Debit", "Credit") or "AccountRef" not in detail:
+                raise Invalid("2020", "Required param missing", "PostingType or AccountRef")
+            sign = 1 if detail["PostingType"] == "Debit" else -1
+            balance += sign * exact(line["Amount"])
+        if balance or not lines:
+            detail_text = "Total of debits must equal total of credits"
+            raise Invalid("6000", "A business validation error has occurred", detail_text)
+        return {**made, "Line": lines}
+
+    def _payment(self, made: Obj, before: Obj) -> Obj:
+        if "TotalAmt" not in made:
+            raise Invalid("2020", "Required param missing", "TotalAmt is missing", "TotalAmt")
+        settled = [line for line in made.get("Line", []) if line.get("LinkedTxn")]
+        left = exact(made["TotalAmt"]) - sum((exact(one["Amount"]) for one in settled), Decimal(0))
+        if left < 0:
+            raise Invalid("6000", "A business validation error has occurred", "more than TotalAmt")
+        if before:
+            self.unpay(before)
+        for line in settled:
+            self._pay(line["LinkedTxn"][0], exact(line["Amount"]))
+        return {**made, "UnappliedAmt": float(left)}
+
+    def unpay(self, payment: Obj) -> None:
+        """Takes back what a payment settled."""
+        for line in payment.get("Line", []):
+            for linked in line.get("LinkedTxn", []):
+                self._pay(linked, -exact(line["Amount"]))
+
+    def _pay(self, linked: dict[str, Any], amount: Decimal) -> None:
+        books = self._books
+        document = copy.deepcopy(books.one(linked["TxnType"], str(linked["TxnId"])))
+        left = exact(document["Balance"]) - amount
+        if left < 0:
+            raise Invalid("6000", "A business validation error has occurred", "it is paid already")
+        books.put(linked["TxnType"], {**document, "Balance": float(left)})
