@@ -7,6 +7,8 @@ from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are foun
     freshbooks_simulator,
     paypal_settings,
     paypal_simulator,
+    quickbooks_settings,
+    quickbooks_simulator,
     receiver_settings,
     square_settings,
     square_simulator,

@@ -18,6 +18,7 @@ from tests.specs.freshbooks import document as freshbooks
 from tests.specs.generate import Records
 from tests.specs.paypal import document as paypal
 from tests.specs.square import document as square
+from tests.specs.quickbooks import document as quickbooks
 from tests.specs.xero import document as xero
 
 FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
@@ -329,6 +330,39 @@ def _square_document(name: str) -> Records:
     return Records(document, words)
 
 
+def _quickbooks(resource: Resource, seed: int) -> Any:
+    assert resource.maps is not None
+    kinds = QUICKBOOKS_LINES.get(resource.name, ["DescriptionOnly"])
+    words = {**QUICKBOOKS_WORDS, "DetailType": [*kinds, "SubTotalLineDetail", "DescriptionOnly"]}
+    needed = [*resource.maps.needed_paths, "Id", "CurrencyRef.value", "Line[].Id"]
+    made = Records(_quickbooks_document(), words).make(
+        resource.name, seed, owned=resource.maps.owned_paths, needed=needed
+    )
+    return codec(resource.format).parse(canonical(made))
+
+
+QUICKBOOKS_LINES = {
+    "Invoice": ["SalesItemLineDetail"],
+    "CreditMemo": ["SalesItemLineDetail"],
+    "Bill": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"],
+    "Purchase": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"],
+    "JournalEntry": ["JournalEntryLineDetail"],
+}
+QUICKBOOKS_WORDS: Mapping[str, list[Any]] = {
+    "Id": [str(number) for number in range(1, 100_000)],
+    "value": ["USD", "EUR", "GBP", "CAD"],
+    "TxnType": ["Invoice", "CreditMemo"],
+    "PrivateNote": ["Voided", "Voided - by hand", "mine"],
+    "date": ["2026-03-01", "2019-12-31"],
+    "date-time": ["2026-03-01T09:30:00-08:00", "2026-07-01T00:00:00-07:00"],
+}
+
+
+@cache
+def _quickbooks_document() -> Any:
+    return json.loads(quickbooks.KEPT.read_bytes())
+
+
 MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
     "stripe": _stripe,
     "caldav": _caldav,
@@ -336,4 +370,5 @@ MAKERS: Mapping[str, Callable[[Resource, int], Any]] = {
     "xero": _xero,
     "freshbooks": _freshbooks,
     "square": _square,
+    "quickbooks": _quickbooks,
 }

@@ -1,7 +1,7 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override the settings of one (`stripe_settings`, `xero_settings`, `receiver_settings`, ...) to begin
+Override `quickbooks_settings`, `receiver_settings`, `stripe_settings` or `xero_settings` to begin
 otherwise.
 """
 
@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from landbridge.testing import caldav, freshbooks, paypal, receiver, square, stripe, xero
+from landbridge.testing import (
+    caldav,
+    freshbooks,
+    paypal,
+    quickbooks,
+    receiver,
+    square,
+    stripe,
+    xero,
+)
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 
@@ -104,6 +113,22 @@ class SquareSimulator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuickBooksSimulator:
+    """QuickBooks Online at `url`, where one app is registered as `client_id`."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: quickbooks.Simulator
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
+        return quickbooks.places(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebhookReceiver:
     """A receiver at `url`; `hook(name)` adds an endpoint."""
 
@@ -150,6 +175,12 @@ def freshbooks_settings() -> freshbooks.Settings:
 def square_settings() -> square.Settings:
     """How `square_simulator` begins."""
     return square.Settings()
+
+
+@pytest.fixture
+def quickbooks_settings() -> quickbooks.Settings:
+    """How `quickbooks_simulator` begins."""
+    return quickbooks.Settings()
 
 
 @pytest.fixture
@@ -241,6 +272,23 @@ def square_simulator(square_settings: square.Settings) -> Iterator[SquareSimulat
             url=url,
             client_id=square.APPLICATION,
             client_secret=square.SECRET,
+            control=control,
+            simulator=simulator,
+        )
+    simulator.stage.journal.close()
+
+
+@pytest.fixture
+def quickbooks_simulator(
+    quickbooks_settings: quickbooks.Settings,
+) -> Iterator[QuickBooksSimulator]:
+    """A running QuickBooks simulator, new for each test."""
+    simulator = quickbooks.Simulator(quickbooks_settings)
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield QuickBooksSimulator(
+            url=url,
+            client_id=quickbooks.CLIENT,
+            client_secret=quickbooks.SECRET,
             control=control,
             simulator=simulator,
         )

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
     _freshbooks_options(_kind(kinds, "freshbooks", "FreshBooks with some businesses", _freshbooks))
     _square_options(_kind(kinds, "square", "Square with one merchant", _square))
+    _quickbooks_options(_kind(kinds, "quickbooks", "QuickBooks Online", _quickbooks))
     _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
     return parser
 
@@ -245,6 +246,39 @@ def _square(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     simulator = Simulator(settings)
     shown = {"client_id": APPLICATION, "client_secret": SECRET}
     return simulator.app, {**shown, "merchant": simulator.shop.merchant["id"]}
+
+
+def _quickbooks_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.quickbooks import Amounts  # noqa: PLC0415 - only what is served
+
+    ordinary = Amounts()
+    for name in Amounts.__dataclass_fields__:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
+        )
+    parser.add_argument("--minute", type=int, default=500, help="calls a minute and company")
+
+
+def _quickbooks(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
+    from landbridge.testing.quickbooks import (  # noqa: PLC0415
+        CLIENT,
+        SECRET,
+        Amounts,
+        Limits,
+        Settings,
+        Simulator,
+    )
+
+    settings = Settings(
+        seed=asked.seed,
+        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        limits=Limits(minute=asked.minute),
+        journal=asked.journal,
+        base=_base(asked),
+    )
+    simulator = Simulator(settings)
+    companies = {realm: books.name for realm, books in simulator.books.items()}
+    return simulator.app, {"client_id": CLIENT, "client_secret": SECRET, "companies": companies}
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:

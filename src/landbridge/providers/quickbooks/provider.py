@@ -262,6 +262,7 @@ quickbooks = Provider(
     docs="https://developer.intuit.com/app/developer/qbo/docs/api/accounting/all-entities",
     checked="2026-11-27",
     base="https://quickbooks.api.intuit.com/v3/company/{account}",
+    sandbox={"base": "https://sandbox-quickbooks.api.intuit.com/v3/company/{account}"},
     auth=OAuth2(
         authorize="https://appcenter.intuit.com/connect/oauth2",
         token="https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",  # noqa: S106

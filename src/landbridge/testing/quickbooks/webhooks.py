@@ -139,6 +139,7 @@ class Dispatcher:
             path=self.url,
             status=status,
             body=body.decode(),
+            signature=head["intuit-signature"],
         )
         return status
 
