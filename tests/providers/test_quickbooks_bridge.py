@@ -153,9 +153,9 @@ async def test_everything_is_read_followed_and_deleted(
             grant.dead = True
         with pytest.raises(ReconnectRequired):
             await bridge.pull(books, ["Customer"])
-        again = await consented(bridge, sim, connection=await bridge.connection(books.id))
-        assert again.id == books.id
-        await bridge.pull(again, ["Customer"])
+        anew = await consented(bridge, sim, connection=await bridge.connection(books.id))
+        assert anew.id == books.id
+        await bridge.pull(anew, ["Customer"])
 
 
 async def test_a_signed_webhook_has_its_entity_read(

@@ -157,7 +157,7 @@ def read(name: str, value: dict[str, Any]) -> Any:
 
 
 def test_where_a_document_stands_is_known_by_its_amounts() -> None:
-    states = [
+    states: list[tuple[dict[str, Any], DocumentStatus]] = [
         ({}, DocumentStatus.OPEN),
         ({"Balance": 0}, DocumentStatus.PAID),
         ({"Balance": 0, "TotalAmt": 0, "PrivateNote": "Voided - by mistake"}, DocumentStatus.VOID),
@@ -198,7 +198,8 @@ def test_a_journal_says_debit_and_credit_by_a_sign() -> None:
         named = {"Id": key, "Amount": 10.5, "DetailType": "JournalEntryLineDetail"}
         return {**named, "JournalEntryLineDetail": detail}
 
-    value = {"Id": "1", "TxnDate": "2026-11-27", "CurrencyRef": {"value": "USD"}}
+    value: dict[str, Any] = {"Id": "1", "TxnDate": "2026-11-27"}
+    value["CurrencyRef"] = {"value": "USD"}
     value["Line"] = [line("0", "Debit"), line("1", "Credit")]
     ours: JournalEntry = read("JournalEntry", value)
     assert [each.amount for each in ours.lines] == [1050, -1050]

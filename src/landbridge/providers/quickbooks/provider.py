@@ -115,6 +115,7 @@ account = entity(
     since=changes("Account"),
     one="/account/{id}",
     topics=topics("Account", "*"),
+    codes={"accounts": "Id"},
     create=Write(path="/account", needs=NEEDS),
     update=change(path="/account"),
     maps=mapping.account,
@@ -140,6 +141,7 @@ tax_code = Resource(
     envelope="TaxCode",
     page=OnePage(),
     one="/taxcode/{id}",
+    codes={"tax_rates": "Id"},
     needs=NEEDS,
     maps=mapping.tax_code,
 )
