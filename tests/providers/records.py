@@ -17,8 +17,8 @@ from tests.specs import openapi
 from tests.specs.freshbooks import document as freshbooks
 from tests.specs.generate import Records
 from tests.specs.paypal import document as paypal
-from tests.specs.square import document as square
 from tests.specs.quickbooks import document as quickbooks
+from tests.specs.square import document as square
 from tests.specs.xero import document as xero
 
 FIXTURES = openapi.STRIPE.parent / "fixtures3.json"
