@@ -190,7 +190,10 @@ def _paypal(resource: Resource, seed: int) -> Any:
     return codec(resource.format).parse(canonical(made))
 
 
-PAYPAL_NEEDED = {"subscription": ["plan_id"], "invoice": ["items[].id"]}
+PAYPAL_NEEDED = {
+    "subscription": ["plan_id"],
+    "invoice": ["items[].id"],
+}
 _PAYPAL_TIMES = ["2026-03-01T09:30:00Z", "2026-11-27T12:00:00.123Z", "2025-12-31T23:59:59-07:00"]
 PAYPAL_WORDS: Mapping[str, list[Any]] = {
     "currency_code": ["USD", "EUR", "JPY", "HUF"],

@@ -19,6 +19,8 @@ from landbridge import Landbridge, ids
 from landbridge.errors import OutcomeUnknown, ReconnectRequired, Refused
 from landbridge.models import read_json
 from landbridge.models.payments import (
+    Dispute,
+    DisputeStatus,
     Invoice,
     InvoiceLine,
     InvoiceStatus,
@@ -81,7 +83,8 @@ async def held(bridge: Landbridge, connection: Connection, resource: str) -> dic
 
 
 def remote(sim: PayPalSimulator, kind: str) -> dict[str, Any]:
-    return {one["id"]: one for one in sim.control.get(f"objects/{kind}")["objects"]}
+    found = sim.control.get(f"objects/{kind}")["objects"]
+    return {one["dispute_id" if kind == "dispute" else "id"]: one for one in found}
 
 
 def misspoken(sim: PayPalSimulator) -> list[str]:
@@ -117,11 +120,19 @@ async def test_everything_through_the_bridge(
         assert connection.account == sim.client_id
 
         totals = await bridge.pull(connection)
-        assert set(totals) == {"invoice", "product", "plan"}
+        assert set(totals) == {"invoice", "product", "plan", "dispute"}
         assert {name: one.parked for name, one in totals.items() if one.parked} == {}
         for kind in totals:
             assert set(await held(bridge, connection, kind)) == set(remote(sim, kind)), kind
         assert totals["product"].pages >= 2
+
+        dispute = next(iter((await held(bridge, connection, "dispute")).values()))
+        assert read_json(Dispute, dispute.unified).payment in remote(sim, "capture")
+        path = f"disputes/{dispute.key}/resolve"
+        await asyncio.to_thread(sim.control.post, path, outcome="ACCEPTED")
+        await bridge.pull(connection, ["dispute"])
+        dispute = (await held(bridge, connection, "dispute"))[dispute.key]
+        assert read_json(Dispute, dispute.unified).status is DisputeStatus.LOST
 
         # Without a change there is none; then paid, canceled and deleted ones are seen.
         again = await bridge.pull(connection)
@@ -231,6 +242,10 @@ async def test_webhooks_are_verified_and_lead_to_their_records(
             assert read_json(Refund, refunded.unified).payment == captured.key
             invoice = await told("objects/invoice", "invoice", **_asked())
             assert read_json(Invoice, invoice.unified).lines[0].amount == 500
+            disputed = await told("objects/dispute", "dispute", capture=captured.key)
+            assert read_json(Dispute, disputed.unified).payment == captured.key
+            paid = await told("objects/payout", "payout")
+            assert b"SUCCESS" in bytes(paid.raw)
             subscribed = await told("objects/subscription", "subscription")
             subscription = read_json(Subscription, subscribed.unified)
             assert subscription.status is SubscriptionStatus.ACTIVE

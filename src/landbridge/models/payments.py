@@ -91,6 +91,21 @@ class RefundStatus(StrEnum):
     CANCELED = "canceled"
 
 
+class DisputeStatus(StrEnum):
+    """Where a dispute stands."""
+
+    NEEDS_RESPONSE = "needs_response"
+    """The merchant has to say something, before `Dispute.respond_by`."""
+    UNDER_REVIEW = "under_review"
+    """Somebody else has to: the payer, the bank, the provider."""
+    WON = "won"
+    """It was decided for the merchant, or taken back."""
+    LOST = "lost"
+    """The payer got the money, as decided or as the merchant accepted."""
+    CLOSED = "closed"
+    """It is over, and the provider does not say for whom."""
+
+
 class CheckoutStatus(StrEnum):
     """Where a hosted payment page stands."""
 
@@ -401,6 +416,29 @@ class Refund(Model, frozen=True, kw_only=True):
     """Why it failed, in the provider's word."""
     created_at: datetime | None = None
     """When the provider made the record."""
+
+
+class Dispute(Model, frozen=True, kw_only=True):
+    """A payer, or the payer's bank, wants a payment back."""
+
+    kind: ClassVar[str] = "payments.dispute"
+
+    payment: str | None = None
+    """Id of the payment; None: the provider does not say it here."""
+    status: DisputeStatus
+    """Where it stands."""
+    currency: str
+    """ISO 4217 code."""
+    amount: int
+    """What is disputed, in minor units."""
+    reason: str | None = None
+    """Why, in the provider's word."""
+    respond_by: datetime | None = None
+    """Until when the merchant can say something."""
+    created_at: datetime | None = None
+    """When it was opened."""
+    updated_at: datetime | None = None
+    """When it last changed; None: the provider does not say."""
 
 
 class Checkout(Model, frozen=True, kw_only=True):

@@ -10,12 +10,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from landbridge.errors import Unreachable
 from landbridge.protocols._answers import pluck, records, text_at
-from landbridge.protocols._calls import call, completed
+from landbridge.protocols._calls import call, completed, fetch
 from landbridge.protocols._following import written
 from landbridge.protocols._listing import provider_time
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
@@ -36,7 +37,7 @@ def list_cursors(
     listing = str(cursor.get("listing") or int(now.timestamp() * 1000))
     began: int | None = cursor.get("began")
     shown = bool(cursor.get("shown"))
-    query = [*resource.query.items()]
+    query = [*{**_reached(resource, now), **resource.query}.items()]
     reading = yield from _begun(provider, resource, place, cursor, query, now)
     while True:
         response, found, unreadable = yield from reading.page()
@@ -44,7 +45,7 @@ def list_cursors(
             began = provider_time(response, now)
         shown = shown or bool(found or unreadable)
         for at, one in enumerate(found):
-            found[at] = yield from completed(provider, resource, place, one)
+            found[at] = yield from _whole(provider, resource, place, one)
         state = {"listing": listing, "began": began, "shown": shown, **reading.state}
         if reading.over:
             state = {"since": began} if resource.since and shown else {}
@@ -76,6 +77,9 @@ def follow_cursors(
         if until is None:
             until = provider_time(response, now)
         shown = shown or bool(found or unreadable)
+        if resource.summary:
+            for at, one in enumerate(found):
+                found[at] = yield from _whole(provider, resource, place, one)
         state = {"since": known, "until": until, "shown": shown, **reading.state}
         if reading.over:
             through = until if shown else until - int(_DOUBT.total_seconds())
@@ -83,6 +87,24 @@ def follow_cursors(
         yield Page(records=tuple(found), unreadable=tuple(unreadable), cursor=state)
         if reading.over:
             return state
+
+
+def _reached(resource: Resource, now: datetime) -> dict[str, str]:
+    """What asks for everything, as far back as the provider lets one ask."""
+    since = resource.since
+    if not isinstance(since, SinceParam) or since.reach is None:
+        return {}
+    return {since.param: written(int((now - since.reach).timestamp()), since.form)}
+
+
+def _whole(
+    provider: Provider, resource: Resource, place: Place, one: Fetched
+) -> Generator[Request | Page, Response | None, Fetched]:
+    """The record with all that the list leaves out; as listed, if it is gone by now."""
+    if not resource.summary:
+        found: Fetched = yield from completed(provider, resource, place, one)
+        return found
+    return (yield from fetch(provider, resource, place, one.key)) or one
 
 
 @dataclass(kw_only=True)
@@ -137,7 +159,10 @@ class _Reading:
 
     def _told(self, response: Response) -> str:
         assert isinstance(self.resource.page, NextCursor)
-        told = pluck(self.provider, response, self.resource.page.next, Any)
+        page = self.resource.page
+        told = pluck(self.provider, response, page.next, Any)
+        if page.rel:
+            told = _linked(told, page.rel, page.param)
         if not isinstance(told, str | None) or (told and told == self.token):
             raise Unreachable(
                 f"{self.provider.name} names no other page behind this one of"
@@ -170,6 +195,15 @@ class _Reading:
             headers={"Content-Type": "application/json"},
             body=msgspec.json.encode(body),
         ).having(reads=True)
+
+
+def _linked(links: Any, rel: str, param: str) -> str | None:
+    """The token in the address of the link of this `rel`; None: there is no such link."""
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("rel") == rel:
+            asked = dict(parse_qsl(urlsplit(str(link.get("href", ""))).query))
+            return asked.get(param)
+    return None
 
 
 def _begun(

@@ -128,6 +128,9 @@ class SinceParam:
     overlap: timedelta = timedelta(minutes=1)
     """How late a change may show, and how coarse the provider's time is."""
     also: Sequence[Mapping[str, str]] = ()
+    reach: timedelta | None = None
+    """How far back it may be asked. Then everything is asked for by it too, from there on, as the
+    list shows less without it; None: it shows everything."""
     unsure: bool = False
     """Whether the provider may refuse the parameter here: then all is listed instead."""
 

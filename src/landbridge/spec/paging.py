@@ -85,7 +85,10 @@ class NextCursor:
 
     param: str = "cursor"
     next: Path = "cursor"
-    """Path to the token in an answer."""
+    """Path to the token in an answer; with `rel`, to its list of links."""
+    rel: str = ""
+    """The `rel` of the link to the next page, whose address has the token in the parameter `param`;
+    empty: the token stands by itself."""
     size_param: str = ""
     size: int = 100
     posts: bool = False

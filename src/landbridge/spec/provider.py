@@ -211,6 +211,8 @@ class Resource:
     page: Paging = OnePage()
     across: Across | None = None
     """What there is a list for each of; None: there is one list."""
+    summary: bool = False
+    """Whether the list shows less of a record than `one` does: then each is read by itself too."""
     since: Incremental | None = None
     between: Between | None = None
     """How a listing is narrowed to a range of time; None: the provider cannot."""
@@ -324,6 +326,8 @@ class Resource:
                 yield f"{name}: {path!r} needs {wanted}"
             if isinstance(value, Write) and value.version_at and not self.version:
                 yield f"{name}: version_at: there is no `version` to be sent"
+        if self.summary and not (self.one and isinstance(self.page, NextCursor)):
+            yield "summary: it needs `one`, and a list by tokens (NextCursor)"
         if self.create and (self.create.key_at or self.create.version_at):
             yield "create: a new record has no key and no version yet"
         if isinstance(self.since, ChangedSince) and not self.deleted:

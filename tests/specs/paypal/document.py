@@ -16,6 +16,8 @@ SCHEMAS = {
     "subscription": "billing_subscriptions.subscription",
     "capture": "payments_payment.capture-2",
     "refund": "payments_payment.refund",
+    "dispute": "customer_disputes.dispute",
+    "payout": "payments_payouts_batch.payout_batch",
 }
 """The schema of each resource's records; of a product as the list shows it."""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from landbridge.models.payments import (
     Collection,
+    Dispute,
+    DisputeStatus,
     Interval,
     Invoice,
     InvoiceLine,
@@ -287,4 +289,41 @@ subscription = map_from(
     collection=constant(Collection.AUTOMATIC),
     started_at=instant("start_time"),
     created_at=created,
+)
+
+
+def dispute_status(record: dict[str, Any]) -> DisputeStatus:
+    """Where a dispute stands; one that is resolved, for whom."""
+    words = {
+        "OPEN": DisputeStatus.UNDER_REVIEW,
+        "WAITING_FOR_BUYER_RESPONSE": DisputeStatus.UNDER_REVIEW,
+        "WAITING_FOR_SELLER_RESPONSE": DisputeStatus.NEEDS_RESPONSE,
+        "UNDER_REVIEW": DisputeStatus.UNDER_REVIEW,
+        "OTHER": DisputeStatus.UNDER_REVIEW,
+        "RESOLVED": DisputeStatus.CLOSED,
+    }
+    outcomes = {
+        "RESOLVED_BUYER_FAVOUR": DisputeStatus.LOST,
+        "ACCEPTED": DisputeStatus.LOST,
+        "RESOLVED_SELLER_FAVOUR": DisputeStatus.WON,
+        "CANCELED_BY_BUYER": DisputeStatus.WON,
+        "DENIED": DisputeStatus.WON,
+    }
+    status = words[record["status"]]
+    if status is not DisputeStatus.CLOSED:
+        return status
+    return outcomes.get((record.get("dispute_outcome") or {}).get("outcome_code", ""), status)
+
+
+dispute = map_from(
+    Dispute,
+    id=text("dispute_id"),
+    payment=picked("disputed_transactions", {}, text("seller_transaction_id")),
+    status=via(read=dispute_status, paths=["status", "dispute_outcome.outcome_code"]),
+    currency=currency("dispute_amount.currency_code"),
+    amount=money("dispute_amount"),
+    reason=text("reason"),
+    respond_by=instant("seller_response_due_date"),
+    created_at=created,
+    updated_at=instant("update_time"),
 )

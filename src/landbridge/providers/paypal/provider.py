@@ -16,9 +16,11 @@ from landbridge.spec import (
     Field,
     Marked,
     Means,
+    NextCursor,
     PageNumber,
     Provider,
     Resource,
+    SinceParam,
     Step,
     Webhook,
     Write,
@@ -188,6 +190,33 @@ refund = Resource(
     maps=mapping.refund,
 )
 
+# The list is a summary: each is read by itself, which tells of the payment too.
+dispute = Resource(
+    name="dispute",
+    path="/v1/customer/disputes",
+    records="items",
+    key="dispute_id",
+    page=NextCursor(
+        param="next_page_token", next="links", rel="next", size_param="page_size", size=50
+    ),
+    summary=True,
+    since=SinceParam(
+        param="update_time_after", overlap=timedelta(hours=1), reach=timedelta(days=179)
+    ),
+    one="/v1/customer/disputes/{id}",
+    topics=topics_of("CUSTOMER.DISPUTE", "CREATED UPDATED RESOLVED"),
+    maps=mapping.dispute,
+)
+
+# Money sent to many at once: kept raw, with the first thousand of its items.
+payout = Resource(
+    name="payout",
+    path="",
+    key="batch_header.payout_batch_id",
+    one="/v1/payments/payouts/{id}",
+    topics=topics_of("PAYMENT.PAYOUTSBATCH", "PROCESSING SUCCESS DENIED"),
+)
+
 paypal = Provider(
     slug="paypal",
     name="PayPal",
@@ -209,7 +238,11 @@ paypal = Provider(
         id="id",
         topic="event_type",
         object_key="resource.id",
-        other_keys=["resource.invoice.id"],  # unsure: an invoice is told so, or as the others
+        other_keys=[
+            "resource.invoice.id",  # unsure: an invoice is told so, or as the others
+            "resource.dispute_id",
+            "resource.batch_header.payout_batch_id",
+        ],
         object="resource",
         kinds=KINDS,
         stamp="create_time",
@@ -224,5 +257,5 @@ paypal = Provider(
         throttled=["RATE_LIMIT_REACHED", "RESOURCE_CONFLICT"],
     ),
     currency_exponents=mapping.EXPONENTS,
-    resources=[invoice, product, plan, subscription, capture, refund],
+    resources=[invoice, product, plan, subscription, capture, refund, dispute, payout],
 )

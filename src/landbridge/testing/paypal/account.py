@@ -15,6 +15,8 @@ KINDS = {
     "subscription": "id",
     "capture": "id",
     "refund": "id",
+    "dispute": "dispute_id",
+    "payout": "id",
 }
 """Every kind of record, and where its id is."""
 _TYPES = {
@@ -24,6 +26,8 @@ _TYPES = {
     "subscription": ("subscription", "2.0"),
     "capture": ("capture", "2.0"),
     "refund": ("refund", "2.0"),
+    "dispute": ("dispute", "1.0"),
+    "payout": ("payouts", "1.0"),
 }
 
 

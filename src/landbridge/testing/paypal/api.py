@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from landbridge.testing.asgi import Answer, Call, Router, as_json
-from landbridge.testing.paypal import billing, invoices, payments
+from landbridge.testing.paypal import billing, disputes, invoices, payments
 from landbridge.testing.paypal.account import Account
 from landbridge.testing.paypal.webhooks import Dispatcher
 from landbridge.testing.paypal.wire import Obj, empty, link, malformed, missing
@@ -45,6 +45,9 @@ class Api:
             ("GET", "/v1/billing/plans/{id}", self._one("plan")),
             ("GET", "/v1/billing/subscriptions/{id}", self._one("subscription")),
             ("POST", "/v1/billing/subscriptions/{id}/{how}", self._move),
+            ("GET", disputes.PATH, self._disputes),
+            ("GET", f"{disputes.PATH}/{{id}}", self._one("dispute")),
+            ("GET", "/v1/payments/payouts/{id}", self._one("payout")),
             ("POST", "/v1/notifications/webhooks", self._register),
             ("GET", "/v1/notifications/webhooks", self._hooks),
         ):
@@ -149,6 +152,9 @@ class Api:
             raise missing("path")
         billing.move(self._account, call.place["id"], how, call.json())
         return empty()
+
+    def _disputes(self, call: Call) -> Answer:
+        return as_json(disputes.listed(self._account, call.args()))
 
     def _register(self, call: Call) -> Answer:
         asked = call.json()

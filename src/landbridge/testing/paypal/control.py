@@ -3,9 +3,10 @@
 | call | does |
 |---|---|
 | `GET /_sim/objects/{kind}` | all records of a kind |
-| `POST /_sim/objects/{kind} {..}` | makes one by the other side: an invoice, a capture |
+| `POST /_sim/objects/{kind} {..}` | makes one: invoice, capture, subscription, dispute, payout |
 | `POST /_sim/invoices/{id}/pay {"amount": "1.00"}` | the customer pays it, or a part |
 | `POST /_sim/captures/{id}/refund {..}` | the merchant refunds it on PayPal's pages |
+| `POST /_sim/disputes/{id}/resolve {"outcome": ".."}` | PayPal decides it |
 | `POST /_sim/churn {"count": 20, "seed": 1}` | ordinary changes; which |
 | `POST /_sim/tokens/expire` | all access tokens are over |
 | `GET /_sim/webhooks` | the webhooks, the mode, tries still waiting |
@@ -22,10 +23,10 @@ from decimal import Decimal, InvalidOperation
 from random import Random
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
-from landbridge.testing.paypal import billing, invoices, payments
+from landbridge.testing.paypal import billing, disputes, invoices, payments
 from landbridge.testing.paypal.account import KINDS, Account
 from landbridge.testing.paypal.webhooks import Dispatcher
-from landbridge.testing.paypal.wire import Obj, Problem
+from landbridge.testing.paypal.wire import Obj, Problem, money
 from landbridge.testing.stage import Stage, whole
 
 
@@ -43,6 +44,7 @@ class ControlPlane:
             ("POST", "/_sim/objects/{kind}", self._create),
             ("POST", "/_sim/invoices/{id}/pay", self._pay),
             ("POST", "/_sim/captures/{id}/refund", self._refund),
+            ("POST", "/_sim/disputes/{id}/resolve", self._resolve),
             ("POST", "/_sim/churn", self._churn),
             ("POST", "/_sim/tokens/expire", self._expire),
             ("GET", "/_sim/webhooks", self._webhooks),
@@ -65,13 +67,20 @@ class ControlPlane:
         if kind == "invoice":
             return _tried(lambda: invoices.create(self._account, asked))
         if kind == "capture":
-            amount, code = _amount(asked, "10.00"), str(asked.get("currency", "USD"))
-            return _tried(lambda: payments.capture(self._account, amount, code))
+            paid, code = _amount(asked, "10.00"), str(asked.get("currency", "USD"))
+            return _tried(lambda: payments.capture(self._account, paid, code))
         if kind == "subscription":
             plan = asked.get("plan") or next(iter(self._account.kept["plan"]))
             email = str(asked.get("email", "new@example.com"))
             return _tried(lambda: billing.subscribe(self._account, plan, email))
-        raise BadCall(f"kind: {kind!r} is none of invoice, capture, subscription")
+        if kind == "dispute":
+            capture = asked.get("capture") or next(iter(self._account.kept["capture"]))
+            return _tried(lambda: disputes.open_one(self._account, capture))
+        if kind == "payout":
+            amount = money(_amount(asked, "10.00"), str(asked.get("currency", "USD")))
+            return _tried(lambda: disputes.pay_out(self._account, amount))
+        known = "invoice, capture, subscription, dispute, payout"
+        raise BadCall(f"kind: {kind!r} is none of {known}")
 
     def _pay(self, call: Call) -> Answer:
         """The customer pays an invoice."""
@@ -83,6 +92,11 @@ class ControlPlane:
         """The merchant refunds a capture."""
         asked = call.json()
         return _tried(lambda: payments.refund(self._account, call.place["id"], asked))
+
+    def _resolve(self, call: Call) -> Answer:
+        """PayPal decides a dispute."""
+        outcome = str(call.json().get("outcome", "RESOLVED_SELLER_FAVOUR"))
+        return _tried(lambda: disputes.resolve(self._account, call.place["id"], outcome))
 
     def _churn(self, call: Call) -> Answer:
         """Ordinary changes of invoices, captures and subscriptions."""

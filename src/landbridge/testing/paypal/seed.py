@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from landbridge.testing.paypal import billing, invoices, payments
+from landbridge.testing.paypal import billing, disputes, invoices, payments
 from landbridge.testing.paypal.account import Account
 from landbridge.testing.paypal.wire import Obj, money
 
@@ -23,6 +23,7 @@ class Amounts:
     subscriptions: int = 5
     captures: int = 10
     refunds: int = 3
+    disputes: int = 4
 
 
 def fill(account: Account, amounts: Amounts) -> None:
@@ -50,6 +51,8 @@ def fill(account: Account, amounts: Amounts) -> None:
         payments.capture(account, Decimal(20 + number), _CODES[number % 3], tell=False)
         for number in range(amounts.captures)
     ]
+    for each in made[: amounts.disputes]:
+        disputes.open_one(account, each["id"], tell=False)
     for number, each in enumerate(made[: amounts.refunds]):
         part = {"amount": money(Decimal(5), each["amount"]["currency_code"])}
         payments.refund(account, each["id"], part if number else {}, tell=False)
