@@ -82,6 +82,20 @@ KINDS = [
     Means(kind="checkout.completed", topics=["CHECKOUT.ORDER.COMPLETED"]),
     Means(kind="dispute.opened", topics=["CUSTOMER.DISPUTE.CREATED"]),
 ]
+HOOK = Webhook(
+    signature=SIGNATURE,
+    id="id",
+    topic="event_type",
+    object_key="resource.id",
+    other_keys=[
+        "resource.invoice.id",  # unsure: an invoice is told so, or as the others
+        "resource.dispute_id",
+        "resource.batch_header.payout_batch_id",
+    ],
+    object="resource",
+    kinds=KINDS,
+    stamp="create_time",
+)
 QUIET = {"send_to_recipient": "false", "send_to_invoicer": "false"}
 
 # The list tells of no change since a time: all of it is read, and webhooks are faster.
@@ -233,20 +247,7 @@ paypal = Provider(
     ),
     # What may be asked without a further feature of the app does not say whose it is.
     accounts=Accounts(field="client_id"),
-    webhook=Webhook(
-        signature=SIGNATURE,
-        id="id",
-        topic="event_type",
-        object_key="resource.id",
-        other_keys=[
-            "resource.invoice.id",  # unsure: an invoice is told so, or as the others
-            "resource.dispute_id",
-            "resource.batch_header.payout_batch_id",
-        ],
-        object="resource",
-        kinds=KINDS,
-        stamp="create_time",
-    ),
+    webhook=HOOK,
     errors=Errors(
         message="message",
         details="details[].description",
