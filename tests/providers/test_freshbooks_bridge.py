@@ -201,7 +201,7 @@ async def writes_have_one_effect(
     line = Line(item="Advice", quantity=Decimal(2), unit_price=Decimal("99.995"), tax="HST 13")
     ours = Invoice(
         contact=contact,
-        status=DocumentStatus.DRAFT,
+        status=DocumentStatus.OPEN,
         number="LB-1",
         currency="CAD",
         issued_on=date(2026, 11, 22),
@@ -215,6 +215,7 @@ async def writes_have_one_effect(
     assert len(remote(sim, "invoice", books.account)) == count + 1
     theirs = remote(sim, "invoice", books.account)[invoice]
     assert (theirs["amount"]["amount"], theirs["due_date"]) == ("225.99", "2026-12-22")
+    assert theirs["v3_status"] == "sent"
     posted = sim.control.journal(method="POST", path="*/invoices/invoices")
     assert [one["status"] for one in posted] == [503]
     paid = Payment(invoice=invoice, currency="CAD", amount=22_599, paid_on=date(2026, 11, 23))

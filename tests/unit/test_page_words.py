@@ -414,3 +414,26 @@ def test_quantities_stay_as_they_are() -> None:
     assert map_to(Line, quantity=decimal("qty", as_text=True)).write(Line(quantity=Decimal(2))) == {
         "qty": "2"
     }
+
+
+def test_a_state_may_be_set_elsewhere_than_it_is_shown() -> None:
+    open_, draft = DocumentStatus.OPEN, DocumentStatus.DRAFT
+    words = {"draft": draft, "sent": open_, "late": open_, "paid": DocumentStatus.PAID}
+    row = one_of(
+        "state",
+        words,
+        never=[DocumentStatus.VOID],
+        sent_at="status",
+        sent_as={draft: 1, open_: 2},
+    )
+    rows = {"contact": text("c"), "currency": currency("code"), "issued_on": date("on")}
+    mapped = map_to(Invoice, status=row, **rows)
+    value = {"state": "late", "status": 9, "c": "1", "code": "CAD", "on": "2026-03-01"}
+    model = mapped.read(value)
+    assert (model.status, mapped.write(model, base=model)) == (open_, {})
+    changes = mapped.write(changed(model, status=draft), base=model)
+    assert changes == {"status": 1}
+    assert mapped.apply(value, changes)["state"] == "draft"
+    assert mapped.apply(value, {"c": "2"})["state"] == "late"
+    with pytest.raises(RecordError, match="no word for 'paid' at status"):
+        mapped.write(changed(model, status=DocumentStatus.PAID), base=model)

@@ -93,6 +93,8 @@ class Mapped(Generic[M]):
         merged: dict[str, Any] = patched(value, changes)
         for tie in self._ties:
             row, change = tie.row, find(changes, tie.row.path)
+            for path, shown in row.echo(changes).items() if row.echo else ():
+                put(merged, path, shown)
             if row.part is None or change is None or not row.path:
                 continue
             before = find(value, row.path)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -87,6 +88,8 @@ class Row:
     """Enum values that nothing leads to."""
     shown: Mapping[str, Any] = field(default_factory=dict)
     """The pairs of a `one_of`, for documentation."""
+    echo: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    """What the provider shows elsewhere once it has taken some changes."""
 
 
 def text(path: str, *, blank: bool = False, number: bool = False) -> Row:
@@ -179,8 +182,18 @@ def instant(
     return scalar("instant", path, (dt.datetime,), read, _iso)
 
 
-def one_of(path: str, pairs: Mapping[Any, Any], *, never: Sequence[Any] = ()) -> Row:
+def one_of(
+    path: str,
+    pairs: Mapping[Any, Any],
+    *,
+    never: Sequence[Any] = (),
+    sent_at: str = "",
+    sent_as: Mapping[Any, Any] = MappingProxyType({}),
+) -> Row:
     """One of the provider's words (or whole numbers), each standing for a value of ours.
+
+    Where it is shown at one path and set at another, `sent_at` is that path, and `sent_as` is what
+    goes there for each value of ours that can be set; the others are a `RecordError`.
 
     Several words may stand for one value: the first of them is written back. Every value of our
     enum must be reached, or be named in `never`: the provider does not know it, and writing it is
@@ -210,7 +223,26 @@ def one_of(path: str, pairs: Mapping[Any, Any], *, never: Sequence[Any] = ()) ->
         return back[ours]
 
     row = scalar("one_of", path, (kind,), read, write)
-    return replace(row, unreached=unreached, shown={str(word): pairs[word] for word in pairs})
+    row = replace(row, unreached=unreached, shown={str(word): pairs[word] for word in pairs})
+    return _sent_elsewhere(row, sent_at, sent_as, back) if sent_at else row
+
+
+def _sent_elsewhere(row: Row, at: str, sent: Mapping[Any, Any], back: Mapping[Any, Any]) -> Row:
+    """The row, written at another path; what it shows then is what is read."""
+    _demand(at)
+    there = getter(at)
+    shown = {each: back[ours] for ours, each in sent.items()}
+
+    def write(ours: Any, _code: Any, _scope: Scope) -> Any:
+        if ours not in sent:
+            raise Fault(f"the provider has no word for {str(ours)!r} at {at}")
+        return {at: sent[ours]}
+
+    def echo(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        told = there(changes)
+        return {row.path: shown[told]} if told in shown else {}
+
+    return replace(row, path="", paths=(row.path, at), write=write, echo=echo)
 
 
 def first_of(*rows: Row) -> Row:

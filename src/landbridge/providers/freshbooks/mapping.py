@@ -165,6 +165,9 @@ STANDS = {
     ),
 }
 
+# A new one is a draft until it is marked as sent; FreshBooks alone makes it paid.
+MADE = {DocumentStatus.DRAFT: 1, DocumentStatus.OPEN: 2, DocumentStatus.PAID: 4}
+
 invoice = map_to(
     Invoice,
     id=key,
@@ -172,7 +175,7 @@ invoice = map_to(
     number=text("invoice_number", blank=True),
     reference=text("po_number", blank=True),
     contact=ref("customerid", to="client", number=True),
-    status=read_only(one_of("v3_status", STANDS, never=[DocumentStatus.VOID])),
+    status=one_of("v3_status", STANDS, never=[DocumentStatus.VOID], sent_at="status", sent_as=MADE),
     currency=on_create(money),
     issued_on=date("create_date"),
     due_on=date("due_date"),

@@ -187,8 +187,12 @@ class Books:
             same = other["invoice_number"] == made["invoice_number"]
             if same and other["id"] != made["id"]:
                 raise Invalid(1029, "invoice_number", "That invoice number is already used.")
+        marked = made.pop("action_mark_as_sent", False) or sent.get("status") == 2
+        if sent.get("status") not in (None, 1, 2):
+            raise Invalid(1004, "status", "an invoice is paid by a payment")
         if not obj:
-            made.update(status=1, v3_status="draft", display_status="draft")
+            made.update(v3_status="draft", display_status="draft")
+            made["status"] = 2 if marked else 1
             made.update(payment_status="unpaid", accountid=self.account, organization="")
             made["paid"] = money(0, code)
         made["lines"] = [self._line(line, code, place) for place, line in enumerate(made["lines"])]
