@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from landbridge import Landbridge
 from landbridge.engine.receive import set_app_secrets
-from landbridge.errors import ReconnectRequired
-from landbridge.models.payments import Customer, Refund
+from landbridge.errors import Conflict, ReconnectRequired, Refused
+from landbridge.models.payments import Customer, Invoice, InvoiceStatus, Refund
 from landbridge.store import apps, arrivals
 from landbridge.store.connections import Connection
 from landbridge.testing import square
@@ -128,7 +128,7 @@ async def alike(
 async def test_everything_through_the_bridge(database_url: str, sim: SquareSimulator) -> None:
     async with serving(database_url, None) as (bridge, url):
         await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("square", writes=["customer", "refund"])
+        await bridge.enable("square", writes=["customer", "invoice", "refund"])
         connection = await consented(bridge, sim)
         merchant = sim.control.get("merchant")
         assert (connection.account, connection.account_name) == (merchant["id"], "Apple A Day")
@@ -155,6 +155,7 @@ async def test_everything_through_the_bridge(database_url: str, sim: SquareSimul
 
         await webhooks_are_told(bridge, sim, connection, url)
         await writes_come_back(bridge, sim, connection)
+        await an_invoice_goes_its_way(bridge, sim, connection)
         await what_ends_is_said(bridge, sim, connection)
 
 
@@ -267,6 +268,37 @@ async def writes_come_back(
     changed = await api.update(replace(stored, phone="+13475550100"))
     assert changed.phone == "+13475550100"
     assert control.objects("customer")[made]["version"] == 2
+
+
+async def an_invoice_goes_its_way(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    """A draft is changed and published in one write; then it is called off; another one goes."""
+    drafts = [
+        key for key, one in sim.control.objects("invoice").items() if one["status"] == "DRAFT"
+    ]
+    api = bridge.api(connection)
+
+    async def invoice(key: str) -> Invoice:
+        (found,) = [one async for one in api.records(Invoice) if one.id == key]
+        return found
+
+    draft = await invoice(drafts[0])
+    sent = await api.update(replace(draft, description="Thank you", status=InvoiceStatus.OPEN))
+    assert (sent.status, sent.description) == (InvoiceStatus.OPEN, "Thank you")
+    theirs = sim.control.objects("invoice")[drafts[0]]
+    assert (theirs["status"], theirs["description"]) == ("UNPAID", "Thank you")
+    void = await api.update(replace(sent, status=InvoiceStatus.VOID))
+    assert (void.status, void.amount_remaining) == (InvoiceStatus.VOID, 0)
+    await api.delete(await invoice(drafts[1]))
+    assert drafts[1] not in sim.control.objects("invoice")
+    with pytest.raises(Refused, match="Only drafts can be deleted"):
+        await api.delete(void)
+    stale = await invoice(drafts[2])
+    sim.control.patch(f"objects/invoice/{drafts[2]}", set={"title": "Another"})
+    with pytest.raises(Conflict):
+        await api.update(replace(stale, description="Late"))
+    assert sim.control.objects("invoice")[drafts[2]].get("description") != "Late"
 
 
 async def what_ends_is_said(

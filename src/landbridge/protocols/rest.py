@@ -179,7 +179,7 @@ def write(
     if replaces and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
         body = {name: whole.get(name) for name in body} if step.partial else whole
-    if in_body and step.method == "POST":
+    if in_body and step.keyed and step.method == "POST":
         body = {**body, resource.idempotency: intent}
     content_type, content = _content(provider, step, body, base_raw)
     asking = partial(call, provider, place, step.method, path, key=key, query=query)
@@ -209,6 +209,8 @@ def take(
     if str(getattr(resource.maps.read(found.value), step.field)) == step.to:
         return Written(key=key, raw=found.raw, version=found.version)
     once = {resource.idempotency: f"{intent}.{step.to}"} if resource.idempotency else {}
+    if not step.write.keyed:
+        once = {}
     places = {"header": {}, "query": {}, "body": {}, resource.idempotency_in: once}
     body = {**_around(resource, step.write, key, found.raw), **places["body"]}
     content_type, content = _content(provider, step.write, body, None)

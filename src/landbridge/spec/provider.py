@@ -126,6 +126,8 @@ class Write:
     """Path to the list in which the record is sent; empty: it stands alone."""
     listed: bool = True
     """Whether what is at `envelope` is a list of records; else it is the record itself."""
+    keyed: bool = True
+    """Whether it takes the idempotency key, where the resource has one."""
     partial: bool = False
     """Whether a change takes a part of a record and puts objects and lists in the place of what is
     there: then the fields that differ are sent, each whole, with what no row owns."""

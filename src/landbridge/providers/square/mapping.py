@@ -174,27 +174,29 @@ def last_day(record: Mapping[str, Any]) -> Any:
     return max(map(date.fromisoformat, requests(record, "due_date")), default=None)
 
 
-invoice = map_from(
+invoice = map_to(
     Invoice,
-    id=text("id"),
+    id=read_only(text("id")),
     number=text("invoice_number"),
-    customer=ref("primary_recipient.customer_id", to="customer"),
-    subscription=ref("subscription_id", to="subscription"),
-    status=one_of(
-        "status",
-        {
-            "DRAFT": InvoiceStatus.DRAFT,
-            "UNPAID": InvoiceStatus.OPEN,
-            "SCHEDULED": InvoiceStatus.OPEN,
-            "PAYMENT_PENDING": InvoiceStatus.OPEN,
-            "PARTIALLY_PAID": InvoiceStatus.OPEN,
-            "PAID": InvoiceStatus.PAID,
-            "PARTIALLY_REFUNDED": InvoiceStatus.PAID,
-            "REFUNDED": InvoiceStatus.PAID,
-            "CANCELED": InvoiceStatus.VOID,
-            "FAILED": InvoiceStatus.VOID,  # Square called it off (unsure)
-        },
-        never=[InvoiceStatus.UNCOLLECTIBLE],
+    customer=read_only(ref("primary_recipient.customer_id", to="customer")),
+    subscription=read_only(ref("subscription_id", to="subscription")),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "DRAFT": InvoiceStatus.DRAFT,
+                "UNPAID": InvoiceStatus.OPEN,
+                "SCHEDULED": InvoiceStatus.OPEN,
+                "PAYMENT_PENDING": InvoiceStatus.OPEN,
+                "PARTIALLY_PAID": InvoiceStatus.OPEN,
+                "PAID": InvoiceStatus.PAID,
+                "PARTIALLY_REFUNDED": InvoiceStatus.PAID,
+                "REFUNDED": InvoiceStatus.PAID,
+                "CANCELED": InvoiceStatus.VOID,
+                "FAILED": InvoiceStatus.VOID,  # Square called it off (unsure)
+            },
+            never=[InvoiceStatus.UNCOLLECTIBLE],
+        )
     ),
     currency=via(read=invoiced_in, paths=[ASKED, "next_payment_amount_money"]),
     collection=via(read=collected, paths=[ASKED]),
@@ -203,7 +205,7 @@ invoice = map_from(
     total=via(read=partial(summed, "computed_amount_money"), paths=[ASKED]),
     amount_paid=via(read=partial(summed, "total_completed_amount_money"), paths=[ASKED]),
     amount_remaining=via(read=still_due, paths=[ASKED, "status"]),
-    url=text("public_url"),
+    url=read_only(text("public_url")),
     created_at=created,
 )
 

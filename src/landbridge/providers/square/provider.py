@@ -18,6 +18,7 @@ from landbridge.spec import (
     Provider,
     Resource,
     SinceParam,
+    Step,
     Sweep,
     Webhook,
     Write,
@@ -42,6 +43,8 @@ SCOPES = {
     "ITEMS_READ": "the catalogue, to read",
     "SUBSCRIPTIONS_READ": "subscriptions, to read",
     "INVOICES_READ": "invoices, to read",
+    "INVOICES_WRITE": "invoices, to change, send and cancel",
+    "ORDERS_WRITE": "what invoices are made of, to write",
     "PAYMENTS_READ": "payments and refunds, to read",
     "PAYMENTS_WRITE": "refunds, to write",
     "DISPUTES_READ": "disputes, to read",
@@ -172,6 +175,9 @@ subscription = read(
     maps=mapping.subscription,
 )
 
+BILLING = frozenset({"INVOICES_WRITE", "ORDERS_WRITE"})
+billing = partial(Write, partial=True, version_at="version", needs=BILLING)
+
 invoice = read(
     name="invoice",
     path="/v2/invoices",
@@ -188,6 +194,17 @@ invoice = read(
     ),
     deletes=["invoice.deleted"],
     needs=READS["INVOICES_READ"],
+    # A new one is made of an order, which is no resource here.
+    update=billing(path="/v2/invoices/{id}", method="PUT", envelope="invoice", listed=False),
+    delete=Write(path="/v2/invoices/{id}", method="DELETE", needs=BILLING),  # drafts only
+    steps=[
+        Step(field="status", to="open", write=billing(path="/v2/invoices/{id}/publish")),
+        Step(
+            field="status", to="void", write=billing(path="/v2/invoices/{id}/cancel", keyed=False)
+        ),
+    ],
+    idempotency=KEY,
+    idempotency_in="body",
     maps=mapping.invoice,
 )
 

@@ -78,7 +78,8 @@ class Simulator:
         fill(self.shop, settings.amounts)
         self.dispatcher = Dispatcher(stage=self.stage)
         self.shop.on_event = self.dispatcher.tell
-        scopes = {f"{one}_{word}" for one in _FAMILIES.values() for word in ("READ", "WRITE")}
+        families = {*_FAMILIES.values(), "ORDERS"}
+        scopes = {f"{one}_{word}" for one in families for word in ("READ", "WRITE")}
         self.identity = Identity(
             rng=rng,
             now=self.stage.clock.now,
@@ -146,6 +147,12 @@ class Simulator:
             return as_json(listed(self.shop, call.path, asked))
         if call.method == "GET" and key:
             return as_json(self._shown(name, key))
+        if name == "invoices":
+            return self._invoice(call, *key.split("/"))
+        return self._write(call, name, key)
+
+    def _write(self, call: Call, name: str, key: str) -> Response:
+        """A customer or a refund as it was written."""
         match call.method, name, key:
             case "POST", "customers", "":
                 return self._once(
@@ -158,6 +165,22 @@ class Simulator:
                 return as_json({})
             case "POST", "refunds", "":
                 return self._once(call, "refund", self._refund)
+        raise Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
+
+    def _invoice(self, call: Call, key: str, step: str = "") -> Response:
+        """An invoice as it was changed, published or canceled; a draft may also be deleted."""
+        match call.method, step:
+            case "PUT", "":
+                return as_json({"invoice": self.shop.write_invoice(key, call.json())})
+            case "DELETE", "":
+                self.shop.delete_invoice(key)
+                return as_json({})
+            case "POST", "publish":
+                return self._once(call, "invoice", lambda sent: self.shop.publish(key, sent))
+            case "POST", "cancel":
+                if set(call.json()) - {"version"}:
+                    raise Refused(400, "BAD_REQUEST", "Only the version is taken.")
+                return as_json({"invoice": self.shop.cancel(key, call.json())})
         raise Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
 
     def _shown(self, name: str, key: str) -> Obj:

@@ -28,6 +28,7 @@ _WRITTEN = frozenset(
     "given_name family_name company_name nickname email_address address phone_number reference_id"
     " note birthday tax_ids".split()
 )
+_EDITED = ("invoice_number", "title", "description")
 _NAMED = ("given_name", "family_name", "company_name", "email_address", "phone_number")
 _LETTERS = string.ascii_uppercase + string.digits
 
@@ -175,6 +176,45 @@ class Shop:
         for each in invoice["payment_requests"]:
             each["total_completed_amount_money"] = dict(each["computed_amount_money"])
         return self.put("invoice", {**invoice, "status": "PAID"}, event="invoice.payment_made")
+
+    def write_invoice(self, key: str, sent: Obj) -> Obj:
+        """Changes fields of an invoice; null takes one away."""
+        told = sent.get("invoice") or {}
+        invoice = self._in_version(key, told.get("version"))
+        fixed = sorted(set(told) - {"version", *_EDITED})
+        if fixed:
+            raise Refused(
+                400, "BAD_REQUEST", f"{fixed[0]} cannot be changed", f"invoice.{fixed[0]}"
+            )
+        made = {**invoice, **{name: told[name] for name in _EDITED if name in told}}
+        return self.put("invoice", {name: each for name, each in made.items() if each is not None})
+
+    def publish(self, key: str, sent: Obj) -> Obj:
+        """Makes a draft a document, which its customer gets."""
+        invoice = self._in_version(key, sent.get("version"))
+        if invoice["status"] != "DRAFT":
+            raise Refused(400, "BAD_REQUEST", "The invoice was published already.")
+        made = {**invoice, "status": "UNPAID", "public_url": f"https://squareup.com/pay/{key}"}
+        return self.put("invoice", made, event="invoice.published")
+
+    def cancel(self, key: str, sent: Obj) -> Obj:
+        """Calls off an invoice that was published and not paid."""
+        invoice = self._in_version(key, sent.get("version"))
+        if invoice["status"] not in ("UNPAID", "SCHEDULED", "PARTIALLY_PAID"):
+            raise Refused(400, "BAD_REQUEST", f"It cannot be canceled: {invoice['status']}.")
+        return self.put("invoice", {**invoice, "status": "CANCELED"}, event="invoice.canceled")
+
+    def delete_invoice(self, key: str) -> None:
+        """Takes a draft away."""
+        if self.one("invoice", key)["status"] != "DRAFT":
+            raise Refused(400, "BAD_REQUEST", "Only drafts can be deleted; cancel it.")
+        self.delete("invoice", key)
+
+    def _in_version(self, key: str, version: object) -> Obj:
+        invoice = self.one("invoice", key)
+        if version != invoice["version"]:
+            raise Refused(409, "CONFLICT", "The invoice has another version by now.", "version")
+        return copy.deepcopy(invoice)
 
     def new_id(self, length: int) -> str:
         """An id as Square's look."""
