@@ -453,6 +453,8 @@ BINDS: dict[str, Any] = {
     "conflicts.list.after": "",
     "intents.add.link": None,
     "intents.add.seen": None,
+    "intents.wake.id": ID,
+    "parked.pushes.after": "",
     "links.list.after": "",
     "conflicts.close.fields": ["another"],
     "conflicts.take.take": "theirs",

@@ -43,6 +43,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"id": "any_unmade", "key": None, "local": "8"},
         {"id": "any_reviewed", "key": "r", "local": None, "state": "review", "candidates": ["7"]},
     ],
+    "parked": [{"id": "any_push", "what": "push", "key": ID}],
     "overlay": [{"resource": "", "connection": "any_other"}],
     "record": [{"key": "deleted", "deleted_at": THEN}, {"key": "unseen"}],
 }

@@ -176,7 +176,9 @@ class Landbridge(Linking, Consenting):
         session stand above them. InvalidInput for a text that there is not.
         """
         self._serves = True
-        desk = Connecting(parts=lambda: self._open).desk(self.settings.public_url, self.offered)
+        desk = Connecting(parts=lambda: self._open, codes=lambda: self._codes).desk(
+            self.settings.public_url, self.offered
+        )
         return connect_app(desk, texts=checked_texts(texts or {}))
 
     async def work(self, stop: asyncio.Event, *, lanes: Sequence[str] = ()) -> None:

@@ -61,6 +61,16 @@ class Lack:
     documents: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """What a person is asked about one table: a suggestion for each of our codes without a line,
+    and the provider's codes to choose from. These are none before they were pulled."""
+
+    table: str
+    suggestions: Sequence[Suggestion]
+    theirs: Sequence[Code]
+
+
 def declared_codes(given: Tables, table: str, codes: Sequence[Code]) -> dict[str, Sequence[Code]]:
     """The tables with one more. SpecError for a table that is there already, an empty one, and a
     code that is in it twice."""
@@ -161,6 +171,30 @@ async def suggested(
         },
         least=least,
     )
+
+
+async def matchings(
+    db: Database, page: Provider, connection: Connection, declared: Tables
+) -> list[Matching]:
+    """What is to be matched at a connection, by table; a table whose codes all have lines is left
+    out."""
+    lines, found = lines_of(connection), []
+    for table in sorted(matched_tables(page, declared)):
+        there = lines.get(table, {})
+        if {one.code for one in declared[table]} <= set(there.values()):
+            continue
+        free = [one for one in await theirs(db, page, connection, table) if one.code not in there]
+        asked: Sequence[Suggestion] = ()
+        if free:
+            asked = await suggested(db, page, connection, table, declared[table])
+        found.append(Matching(table=table, suggestions=asked, theirs=free))
+    return found
+
+
+def matched_tables(page: Provider, declared: Tables) -> frozenset[str]:
+    """The declared tables that a page has, and of which it says where the provider's codes are."""
+    listed = {table for resource in page.resources for table in resource.codes}
+    return frozenset(listed & declared.keys())
 
 
 async def lacking(

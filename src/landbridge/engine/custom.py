@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from landbridge.engine.codes import NO_TABLES, Lack, Tables, lacking, suggested
+from landbridge.engine.codes import NO_TABLES, Lack, Matching, Tables, lacking, matchings, suggested
 from landbridge.engine.orders import pull_job, remap_job
 from landbridge.engine.overlay import lay, page_of
 from landbridge.engine.pull import stream_of
@@ -215,6 +215,12 @@ class Custom:
         page = self._provider(fresh.provider)
         ours = self._codes.get(table, ())
         return await suggested(self._db, page, fresh, table, ours, least=least)
+
+    async def match_codes(self, connection: Connection) -> Sequence[Matching]:
+        """What a person is to be asked about a connection's code tables, as the connect page asks
+        it: for a page of your own."""
+        fresh = await self._fresh(connection)
+        return await matchings(self._db, self._provider(fresh.provider), fresh, self._codes)
 
     async def check_codes(self, connection: Connection) -> Sequence[Lack]:
         """Every code without a line: ours, as the bridge declares them, and the provider's for

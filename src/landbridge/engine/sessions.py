@@ -26,7 +26,8 @@ _MOST_TEXT = 500
 class ConnectSession:
     """What a browser is given: `url` is the page to open, `token` the part that counts in it.
 
-    Whoever has the token may connect accounts to this tenant until `expires_at`, and nothing else.
+    Whoever has the token may connect accounts to this tenant until `expires_at` and match the codes
+    of those, and nothing else.
     """
 
     token: str = field(repr=False)

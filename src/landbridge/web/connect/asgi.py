@@ -116,6 +116,8 @@ async def _got(visit: Visit, call: _Call, rest: list[str]) -> Reply:
             return visit.accounts()
         case ["done"]:
             return visit.outcome(call.query.get("why", ""))
+        case ["codes", connection]:
+            return await visit.codes(connection, kept="kept" in call.query)
     return visit.unknown(deep=len(rest) > 1)
 
 
@@ -128,6 +130,8 @@ async def _posted(
         case ["accounts"]:
             wanted = [value for name, value in form if name == "account"]
             return await visit.chosen(wanted, call.headers.get("cookie", ""))
+        case ["codes", connection]:
+            return await visit.matched(connection, dict(form))
     return _NO_METHOD
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from landbridge.engine.codes import Matching
 from landbridge.engine.connect import Connected
 from landbridge.engine.consent import Consents
 from landbridge.spec import Provider
@@ -25,3 +26,9 @@ class Desk:
     consents: Callable[[], Consents]
     asks: Callable[[Session, Provider], Awaitable[Sequence[str]]]
     """In words, what a consent at this provider asks for."""
+    matches: Callable[[Provider], bool]
+    """Whether there are codes of this provider to be matched with ours."""
+    matchings: Callable[[Session, str], Awaitable[Sequence[Matching]]]
+    """What is to be matched at a connection of the session's tenant."""
+    confirm: Callable[[Session, str, str, Mapping[str, str]], Awaitable[None]]
+    """Sets lines of a table at a connection, theirs to ours."""

@@ -176,16 +176,26 @@ def accounts(
 
 
 def done(
-    scene: Scene, provider: str, connected: Sequence[Mapping[str, Any]], *, more: bool
+    scene: Scene,
+    provider: str,
+    connected: Sequence[Mapping[str, Any]],
+    *,
+    more: bool,
+    match: bool = False,
 ) -> Markup:
-    """What was connected. `more`: the session allows others."""
+    """What was connected. `more`: the session allows others; `match`: there are codes to match."""
     names = [str(each["account_name"]) for each in connected]
     return page(
         scene,
         scene.say("done_title", provider=provider),
         tag("ul", *[tag("li", each) for each in names], class_="names"),
         None if scene.return_to else tag("p", scene.say("done_lead"), class_="lead"),
-        _way_back(scene),
+        *[
+            tag("a", _match(scene, each, connected), href=f"codes/{each['id']}", class_="quiet")
+            for each in connected
+            if match
+        ],
+        way_back(scene),
         tag("a", scene.say("another"), href=scene.here, class_="quiet") if more else None,
         mark="good",
         tells={"type": "landbridge:connected", "connections": list(connected)},
@@ -203,7 +213,7 @@ def ended(scene: Scene, kind: str, *, lead: str = "", again: str = "", **holes: 
         scene.say(f"{kind}_title", **holes),
         tag("p", text, class_="lead", role="alert"),
         tag("a", scene.say("again_button"), href=again, class_="button main") if again else None,
-        _way_back(scene, quiet=bool(again)),
+        way_back(scene, quiet=bool(again)),
         mark="bad",
         tells={"type": f"landbridge:{kind}", "message": text},
     )
@@ -253,7 +263,14 @@ def page(
     return joined(Markup("<!doctype html>"), html)
 
 
-def _way_back(scene: Scene, *, quiet: bool = False) -> Markup:
+def _match(scene: Scene, each: Mapping[str, Any], connected: Sequence[Mapping[str, Any]]) -> str:
+    """The words of the way to an account's codes; with its name where there are several."""
+    words = scene.say("codes_link")
+    return f"{words}: {each['account_name']}" if len(connected) > 1 else words
+
+
+def way_back(scene: Scene, *, quiet: bool = False) -> Markup:
+    """The way to where the person came from."""
     style = "quiet" if quiet else "button main"
     if scene.return_to:
         words = "return_button" if scene.name else "return_button_unnamed"

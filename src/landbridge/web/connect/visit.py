@@ -25,7 +25,7 @@ from landbridge.oauth import addresses
 from landbridge.spec import Field, OAuth2, Provider
 from landbridge.store import connections, sessions
 from landbridge.store.sessions import Session
-from landbridge.web.connect import cookie, pages
+from landbridge.web.connect import codes, cookie, pages
 from landbridge.web.connect.answers import Reply, moved, shown, told
 from landbridge.web.connect.desk import Desk
 from landbridge.web.connect.markup import Markup
@@ -161,7 +161,43 @@ class Visit:
         same = [each for each in connected if each["provider"] == last]
         name = next((one.name for one in self._offered() if one.slug == last), last)
         more = self.session.connection is None and len(self._offered()) > 1
-        return self._shown(pages.done(scene, name, same, more=more))
+        provider = self._one(last)
+        match = provider is not None and self.desk.matches(provider)
+        return self._shown(pages.done(scene, name, same, more=more, match=match))
+
+    async def codes(
+        self,
+        connection: str,
+        *,
+        given: Mapping[str, str] | None = None,
+        problem: str = "",
+        kept: bool = False,
+    ) -> Reply:
+        """The codes of a connection that are to be matched, with what is suggested."""
+        provider = self._coded(connection)
+        if provider is None:
+            return self.unknown(deep=True)
+        open_ones = await self.desk.matchings(self.session, connection)
+        scene = self._scene(deep=True)
+        if not open_ones:
+            return self._shown(codes.matched(scene))
+        html = codes.match(scene, provider, open_ones, given=given, problem=problem, kept=kept)
+        return self._shown(html, status=422 if problem else 200)
+
+    async def matched(self, connection: str, form: Mapping[str, str]) -> Reply:
+        """Sets what was confirmed, of the codes that were offered."""
+        if self._coded(connection) is None:
+            return self.unknown(deep=True)
+        open_ones = await self.desk.matchings(self.session, connection)
+        chosen = {each.table: codes.chosen(each, form) for each in open_ones}
+        if any(len(set(pairs.values())) < len(pairs) for pairs in chosen.values()):
+            problem = self._scene(deep=True).say("codes_twice")
+            return await self.codes(connection, given=form, problem=problem)
+        for table, pairs in chosen.items():
+            if pairs:
+                lines = {theirs: ours for ours, theirs in pairs.items()}
+                await self.desk.confirm(self.session, connection, table, lines)
+        return moved(f"{connection}?kept")
 
     def state(self, asking: str) -> Reply:
         """How far the session came, for the script that opened it."""
@@ -216,6 +252,13 @@ class Visit:
         known = {one.slug: one for one in self.desk.offered()}
         wanted = self.session.providers or tuple(known)
         return [known[slug] for slug in wanted if slug in known]
+
+    def _coded(self, connection: str) -> Provider | None:
+        """The provider of a connection that this session made or reconnects."""
+        made = {each["id"]: each["provider"] for each in self.session.connected}
+        if self.session.connection is not None and self.session.providers:
+            made.setdefault(self.session.connection, self.session.providers[0])
+        return self._one(made.get(connection, ""))
 
     def _one(self, slug: str) -> Provider | None:
         return next((one for one in self._offered() if one.slug == slug), None)
