@@ -365,6 +365,10 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
         lambda: provider(resources=[resource(within="order")]),
     ),
     (
+        "resource 'refund', codes: no row looks anything up in 'acounts'.",
+        lambda: provider(resources=[resource(codes={"acounts": "code"})]),
+    ),
+    (
         "resource 'refund': a ref leads to 'refunds'. Did you mean 'refund'?",
         lambda: provider(
             resources=[resource(maps=map_from(Product, name=ref("name", to="refunds")))]

@@ -433,10 +433,9 @@ class Provider:
         for to in resource.maps.references if resource.maps else ():
             if to not in names:
                 yield f": a ref leads to {to!r}.{did_you_mean(to, names)}"
-        for table in resource.codes:
-            if table not in self.code_tables:
-                near = did_you_mean(table, self.code_tables)
-                yield f", codes: no row looks anything up in {table!r}.{near}"
+        for table in resource.codes.keys() - self.code_tables:
+            near = did_you_mean(table, self.code_tables)
+            yield f", codes: no row looks anything up in {table!r}.{near}"
 
     def _unclear_addresses(self) -> Iterator[str]:
         for name, address in (("docs", self.docs), ("base", self.base)):
