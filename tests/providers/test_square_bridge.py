@@ -118,7 +118,16 @@ async def alike(
     bridge: Landbridge, sim: SquareSimulator, connection: Connection, *left: str
 ) -> None:
     """What is held is what there is, but for customers who left without a webhook."""
-    for kind in ("customer", "item", "subscription", "invoice", "payment", "refund", "payout"):
+    for kind in (
+        "customer",
+        "item",
+        "subscription",
+        "invoice",
+        "payment",
+        "refund",
+        "dispute",
+        "payout",
+    ):
         theirs = {
             key for key, one in sim.control.objects(kind).items() if not one.get("is_deleted")
         }

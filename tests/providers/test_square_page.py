@@ -16,6 +16,7 @@ from landbridge.models.base import Address
 from landbridge.models.payments import (
     Collection,
     Customer,
+    DisputeStatus,
     InvoiceStatus,
     PaymentStatus,
     Refund,
@@ -38,6 +39,8 @@ SCHEMAS = {
     "invoice": "Invoice",
     "payment": "Payment",
     "refund": "PaymentRefund",
+    "dispute": "Dispute",
+    "payout": "Payout",
 }
 SHOWN = document().examples
 
@@ -161,6 +164,20 @@ def test_what_is_sold_and_ordered_is_read() -> None:
     assert [each.price for each in order.items] == ["6JHXF3B2CW3YKHDV4XEM674H"]
     assert read("subscription", status="DEACTIVATED").status is SubscriptionStatus.UNPAID
     assert read("refund", status="REJECTED").status is RefundStatus.FAILED
+
+
+def test_disputes_and_payouts_are_read() -> None:
+    found = read("dispute")
+    assert (found.payment, found.amount) == ("zhyh1ch64kRBrrlfVhwjCEjZWzNZY", 2500)
+    assert (found.status, found.respond_by) == (
+        DisputeStatus.LOST,
+        datetime(2022, 7, 13, tzinfo=UTC),
+    )
+    words = document().schema("DisputeState")["enum"]
+    assert {read("dispute", state=word).status for word in words} == set(DisputeStatus)
+    fee = [{"amount_money": {"amount": 25, "currency": "USD"}}]
+    out = read("payout", amount_money={"amount": 1000, "currency": "USD"}, payout_fee=fee)
+    assert (out.type, out.amount, out.fee, out.net) == ("payout", -1000, 25, -1025)
 
 
 def test_what_is_sent_is_what_the_document_takes() -> None:

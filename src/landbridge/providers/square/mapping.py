@@ -11,8 +11,11 @@ from typing import Any
 
 from landbridge.models.base import Address
 from landbridge.models.payments import (
+    BalanceEntry,
     Collection,
     Customer,
+    Dispute,
+    DisputeStatus,
     Invoice,
     InvoiceStatus,
     Payment,
@@ -26,6 +29,7 @@ from landbridge.models.payments import (
 )
 from landbridge.spec import (
     Row,
+    constant,
     currency,
     first_of,
     instant,
@@ -257,4 +261,55 @@ refund = map_to(
     amount=on_create(money("amount_money")),
     reason=on_create(text("reason")),
     created_at=created,
+)
+
+dispute = map_from(
+    Dispute,
+    id=text("id"),
+    payment=ref("disputed_payment.payment_id", to="payment"),
+    status=one_of(
+        "state",
+        {
+            "INQUIRY_EVIDENCE_REQUIRED": DisputeStatus.NEEDS_RESPONSE,
+            "EVIDENCE_REQUIRED": DisputeStatus.NEEDS_RESPONSE,
+            "INQUIRY_PROCESSING": DisputeStatus.UNDER_REVIEW,
+            "PROCESSING": DisputeStatus.UNDER_REVIEW,
+            "INQUIRY_CLOSED": DisputeStatus.CLOSED,
+            "WON": DisputeStatus.WON,
+            "LOST": DisputeStatus.LOST,
+            "ACCEPTED": DisputeStatus.LOST,
+        },
+    ),
+    currency=currency("amount_money.currency"),
+    amount=money("amount_money"),
+    reason=text("reason"),
+    respond_by=instant("due_at"),
+    created_at=instant("created_at"),
+    updated_at=instant("updated_at"),
+)
+
+
+def paid_out(record: Mapping[str, Any]) -> int:
+    """What left the balance for the bank, so below zero; above it when the bank paid in."""
+    return -int(record["amount_money"]["amount"])
+
+
+def fees(record: Mapping[str, Any]) -> int:
+    """What Square kept for sending it."""
+    each = [fee.get("amount_money") or {} for fee in record.get("payout_fee") or ()]
+    return sum(money.get("amount") or 0 for money in each)
+
+
+payout = map_from(
+    BalanceEntry,
+    id=text("id"),
+    type=constant("payout"),
+    currency=currency("amount_money.currency"),
+    amount=via(read=paid_out, paths=["amount_money.amount"]),
+    fee=via(read=fees, paths=["payout_fee"]),
+    net=via(
+        read=lambda record: paid_out(record) - fees(record),
+        paths=["amount_money.amount", "payout_fee"],
+    ),
+    created_at=instant("created_at"),
 )

@@ -251,6 +251,7 @@ dispute = read(
     version="version",
     topics=topics_of("dispute", "created state.updated evidence.created evidence.deleted"),
     needs=READS["DISPUTES_READ"],
+    maps=mapping.dispute,
 )
 
 payout = read(
@@ -265,6 +266,7 @@ payout = read(
     version="version",
     topics=topics_of("payout", "sent paid failed"),
     needs=READS["PAYOUTS_READ"],
+    maps=mapping.payout,
 )
 
 square = Provider(
