@@ -267,8 +267,12 @@ async def writes_come_back(
         return bool(status == "succeeded")
 
     await until(given_back)
-    filed = await arrivals.events(bridge.db, environment="test")
-    assert "payment.refunded" in {one.kind for one in filed if one.key == refund}
+
+    async def told() -> bool:
+        filed = await arrivals.events(bridge.db, environment="test")
+        return "payment.refunded" in {one.kind for one in filed if one.key == refund}
+
+    await until(told)
     stop.set()
     await work
 

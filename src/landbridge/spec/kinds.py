@@ -9,7 +9,7 @@ from landbridge.errors import SpecError
 from landbridge.spec._check import among, fact
 from landbridge.spec._paths import check_path, find
 
-__all__ = ["EVENT_KINDS", "Means", "kind_of", "topic_matches"]
+__all__ = ["EVENT_KINDS", "Means", "kind_of", "topic_matches", "topics_of"]
 
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -72,6 +72,11 @@ def topic_matches(pattern: str, topic: str) -> bool:
     return len(wanted) == len(words) and all(
         one in ("*", word) for one, word in zip(wanted, words, strict=True)
     )
+
+
+def topics_of(about: str, words: str) -> tuple[str, ...]:
+    """The topics that begin with `about`: `topics_of("price", "created updated")`."""
+    return tuple(f"{about}.{word}" for word in words.split())
 
 
 def shadowed(meanings: Sequence[Means]) -> Iterator[str]:

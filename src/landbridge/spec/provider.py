@@ -46,7 +46,6 @@ __all__ = [
     "can_pull",
     "holes",
     "listed_by",
-    "topics_of",
     "writable",
 ]
 
@@ -474,11 +473,6 @@ def listed_by(feed: EventFeed) -> EventList:
         keeps=feed.reach,
         overlap=feed.overlap,
     )
-
-
-def topics_of(about: str, words: str) -> tuple[str, ...]:
-    """The topics that begin with `about`: `topics_of("price", "created updated")`."""
-    return tuple(f"{about}.{word}" for word in words.split())
 
 
 def writable(resource: Resource, action: str) -> bool:
