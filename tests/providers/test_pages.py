@@ -34,6 +34,12 @@ def test_every_mapping_leads_to_a_registered_model(slug: str) -> None:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
+def test_a_page_says_where_the_codes_of_its_tables_are_listed(slug: str) -> None:
+    page = providers.get(slug)
+    assert {table for resource in page.resources for table in resource.codes} == page.code_tables
+
+
+@pytest.mark.parametrize("slug", SLUGS)
 def test_a_page_is_short(slug: str) -> None:
     """At most 40 lines about the provider, and 30 about each resource."""
     module = sys.modules[f"landbridge.providers.{slug}.provider"]

@@ -366,7 +366,11 @@ FACTS: list[tuple[str, Callable[[], object]]] = [
     ),
     (
         "resource 'refund', codes: no row looks anything up in 'acounts'.",
-        lambda: provider(resources=[resource(codes={"acounts": "code"})]),
+        lambda: provider(resources=[resource(maps=product(), codes={"acounts": "name"})]),
+    ),
+    (
+        "codes, accounts: the mapping has no field 'cod'",
+        lambda: resource(codes={"accounts": "cod"}),
     ),
     (
         "resource 'refund': a ref leads to 'refunds'. Did you mean 'refund'?",

@@ -26,7 +26,7 @@ from landbridge.errors import (
 )
 from landbridge.formats import codec
 from landbridge.models.accounting import Organisation
-from landbridge.spec import Context, Provider, Resource, find
+from landbridge.spec import Context, Provider, Resource
 from landbridge.store import overlays, parked, records, remaps
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -107,8 +107,8 @@ async def theirs(db: Database, page: Provider, connection: Connection, table: st
     country = await _country(db, page, connection)
     found: dict[str, Code] = {}
     for resource in listing:
-        async for unified, value in _stored(db, connection, resource):
-            code = find(value, resource.codes[table])
+        async for unified in _stored(db, connection, resource):
+            code = unified.get(resource.codes[table])
             if not code or not unified.get("active", True):
                 continue
             rate = unified.get("percentage")
@@ -289,14 +289,14 @@ async def held(db: Database, connection: Connection) -> AsyncIterator[Sequence[M
 
 async def _stored(
     db: Database, connection: Connection, resource: Resource
-) -> AsyncIterator[tuple[dict[str, Any], Any]]:
-    """The records of a resource that could be read: the unified form and the provider's."""
+) -> AsyncIterator[dict[str, Any]]:
+    """The unified records of a resource, of those that could be read."""
     after = ""
     while True:
         part = await records.read(db, stream_of(connection, resource.name), after=after, most=_PART)
         for record in part:
             if record.unified is not None:
-                yield record.unified, codec(resource.format).parse(record.raw)
+                yield record.unified
         if len(part) < _PART:
             return
         after = part[-1].key
@@ -320,7 +320,7 @@ async def _country(db: Database, page: Provider, connection: Connection) -> str:
     """The country whose taxes the books bear; empty: nobody told."""
     for resource in page.resources:
         if resource.maps is not None and resource.maps.model is Organisation:
-            async for unified, _ in _stored(db, connection, resource):
+            async for unified in _stored(db, connection, resource):
                 return _two_letters(unified.get("country"))
     return ""
 

@@ -263,9 +263,9 @@ class Resource:
     twice where there is no `idempotency`."""
     needs: frozenset[str] = frozenset()
     """Scopes that reading it takes."""
-    codes: Mapping[str, Path] = field(default_factory=dict)
-    """Code tables of which it lists the provider's codes, each with the path of the value that
-    lines name (`{"accounts": "Code"}`)."""
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """Code tables of which it lists the provider's codes, each with the field of our model that
+    holds what lines name (`{"accounts": "code"}`)."""
     blank: Mapping[str, Any] = field(default_factory=dict)
     """A new record before anything is written into it, valid by the vendor's spec: what a shadow
     answers a creation with. Its key shows how keys look. Empty: made from records that came."""
@@ -348,6 +348,9 @@ class Resource:
         for topic in (*self.topics, *self.deletes):
             if not _TOPIC.fullmatch(topic):
                 yield f"topics: {topic!r} is no topic like invoice.paid or invoice.*"
+        for table, name in self.codes.items():
+            if self.maps is None or name not in self.maps.rows:
+                yield f"codes, {table}: the mapping has no field {name!r}"
         if self.maps:
             codes = [row.path for row in self.maps.rows.values()]
             for path in self.maps.outer_currencies:

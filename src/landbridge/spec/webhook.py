@@ -18,6 +18,7 @@ __all__ = [
     "Handshake",
     "SignedPing",
     "Webhook",
+    "topics_of",
 ]
 
 
@@ -183,3 +184,8 @@ class Webhook:
             yield "listing: it needs `id` and `stamp`, by which events are told apart"
         for problem in shadowed(self.kinds):
             yield f"kinds: {problem}"
+
+
+def topics_of(about: str, words: str) -> tuple[str, ...]:
+    """The topics that begin with `about`: `topics_of("price", "created updated")`."""
+    return tuple(f"{about}.{word}" for word in words.split())

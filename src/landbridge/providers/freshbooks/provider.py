@@ -187,6 +187,7 @@ tax = few(
     one="/taxes/taxes/{id}",
     topics=topics_of("tax", VERBS),
     needs=frozenset({"user:taxes:read"}),
+    codes={"tax_rates": "code"},
     maps=mapping.tax,
 )
 
@@ -250,6 +251,7 @@ category = few(
     one="/expenses/categories/{id}",
     topics=topics_of("category", VERBS),
     needs=frozenset({"user:expenses:read"}),
+    codes={"accounts": "code"},
     maps=mapping.category,
 )
 

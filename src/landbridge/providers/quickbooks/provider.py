@@ -115,7 +115,7 @@ account = entity(
     since=changes("Account"),
     one="/account/{id}",
     topics=topics("Account", "*"),
-    codes={"accounts": "Id"},
+    codes={"accounts": "id"},
     create=Write(path="/account", needs=NEEDS),
     update=change(path="/account"),
     maps=mapping.account,
@@ -141,7 +141,7 @@ tax_code = Resource(
     envelope="TaxCode",
     page=OnePage(),
     one="/taxcode/{id}",
-    codes={"tax_rates": "Id"},
+    codes={"tax_rates": "id"},
     needs=NEEDS,
     maps=mapping.tax_code,
 )

@@ -84,7 +84,7 @@ accounts = Resource(
     envelope="Accounts",
     one="/Accounts/{id}",
     needs=SETTINGS,
-    codes={"accounts": "Code"},
+    codes={"accounts": "code"},
     maps=mapping.account,
 )
 
@@ -98,7 +98,7 @@ tax_rates = Resource(
     deleted="Status",
     deleted_words=MARKED,
     needs=SETTINGS,
-    codes={"tax_rates": "TaxType"},
+    codes={"tax_rates": "code"},
     maps=mapping.tax_rate,
 )
 
