@@ -20,7 +20,7 @@ from landbridge import Landbridge
 from landbridge.engine.receive import set_app_secrets
 from landbridge.errors import ReconnectRequired, Unreachable
 from landbridge.models import read_json
-from landbridge.models.accounting import Contact, DocumentStatus, Invoice, Line
+from landbridge.models.accounting import Contact, DocumentStatus, Invoice, Item, Line, Payment
 from landbridge.store import apps, intents
 from landbridge.store.connections import Connection
 from landbridge.testing import quickbooks as simulated
@@ -28,7 +28,7 @@ from landbridge.testing.pytest_plugin import QuickBooksSimulator
 from tests.specs.quickbooks.document import ENTITIES, quickbooks
 from tests.web.serving import serving
 
-WRITES = ["Customer", "Invoice"]
+WRITES = ["Customer", "Invoice", "Item", "Payment"]
 FOLLOWED = sorted(set(ENTITIES) - {"TaxCode", "TaxRate"})
 
 
@@ -258,6 +258,8 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         assert kinds == ["SalesItem", "SalesItem", "Discount", "SubTotal"]
         assert (now["DueDate"], now["TotalAmt"]) == ("2027-01-01", 478.76)
 
+        await a_payment_settles_it_and_goes(pushed, sim, books, key)
+
         # What somebody else changed meanwhile is not overwritten.
         stale = replace(await invoice(key), number="NEW-1")
         sim.control.patch(f"objects/Invoice/{key}", set={"DocNumber": "THEIRS"})
@@ -270,6 +272,36 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         twice = await pushed(Contact(name="Written by us"), "Customer")
         assert (twice.state, "Duplicate Name" in twice.reason) == ("refused", True)
         await bridge.pull(books, ["Invoice"])
+        void = replace(await invoice(key), status=DocumentStatus.VOID)
+        sim.control.post("faults/status", status=0)
+        assert (await pushed(void, "Invoice")).state == "done"
+        assert remote(sim, "Invoice", books.account)[key]["PrivateNote"] == "Voided"
+        assert (await invoice(key)).status is DocumentStatus.VOID
         assert (await pushed(await invoice(key), "Invoice", action="delete")).state == "done"
         assert key not in remote(sim, "Invoice", books.account)
         assert key not in await held(bridge, books, "Invoice")
+
+
+async def a_payment_settles_it_and_goes(
+    pushed: Callable[..., Awaitable[Any]], sim: QuickBooksSimulator, books: Connection, key: str
+) -> None:
+    there = remote(sim, "Invoice", books.account)[key]
+    paid = Payment(
+        invoice=key,
+        contact=there["CustomerRef"]["value"],
+        account="3",
+        currency="USD",
+        amount=int(there["TotalAmt"] * 100),
+        paid_on=date(2026, 11, 27),
+    )
+    done = await pushed(paid, "Payment")
+    assert done.state == "done", done
+    assert remote(sim, "Invoice", books.account)[key]["Balance"] == 0
+    assert remote(sim, "Payment", books.account)[done.key]["UnappliedAmt"] == 0
+    gone = replace(paid, id=done.key)
+    assert (await pushed(gone, "Payment", action="delete")).state == "done"
+    assert remote(sim, "Invoice", books.account)[key]["Balance"] == there["TotalAmt"]
+    item = Item(code="", name="Consulting", sale_price=Decimal("120.5"), sale_account="5")
+    written = await pushed(item, "Item")
+    made = remote(sim, "Item", books.account)[written.key]
+    assert (made["Type"], made["UnitPrice"]) == ("Service", 120.5)

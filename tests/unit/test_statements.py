@@ -7,6 +7,7 @@ import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from random import Random
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed_copy
 
 from landbridge.engine.connect import base_of
 from landbridge.errors import (
@@ -25,7 +27,7 @@ from landbridge.errors import (
     SpecError,
     Unreachable,
 )
-from landbridge.models.payments import Product
+from landbridge.models.payments import Product, Refund
 from landbridge.oauth import AppClient, revoke
 from landbridge.protocols import Page, Place, fetch, identify_all, pull, write
 from landbridge.resilience import classify
@@ -40,9 +42,13 @@ from landbridge.spec import (
     Resource,
     Statement,
     Write,
+    boxed,
+    currency,
+    major,
     map_to,
     read_only,
     text,
+    via,
 )
 from landbridge.wire import Headers, Request, Response
 
@@ -338,3 +344,38 @@ def test_words_that_would_read_nothing_are_refused() -> None:
             revoke_body="xml",
             access_lives=timedelta(hours=1),
         )
+
+
+def test_a_reference_is_cleared_with_the_object_around_it() -> None:
+    mapped = map_to(Product, name=text("Name"), description=boxed(text("Ref.value")))
+    value = {"Name": "x", "Ref": {"value": "7", "name": "seven"}}
+    ours = mapped.read(value)
+    cleared = mapped.write(changed_copy(ours, description=None), base=ours)
+    assert cleared == {"Ref": None}
+    assert mapped.apply(value, cleared) == {"Name": "x"}
+    changed = mapped.write(changed_copy(ours, description="8"), base=ours)
+    assert mapped.apply(value, changed)["Ref"] == {"value": "8", "name": "seven"}
+    with pytest.raises(SpecError, match="no object around 'Name'"):
+        boxed(text("Name"))
+
+
+def test_a_last_resort_gets_what_other_fields_are_at_the_provider() -> None:
+    def write(ours: str, price: Any) -> dict[str, Any]:
+        return {"Lines": [{"of": ours, "at": price}]}
+
+    row = via(
+        read=lambda record: record["Lines"][0]["of"],
+        write=write,
+        paths=["Lines"],
+        beside={"amount": major("Price", currency="Code")},
+    )
+    mapped = map_to(
+        Refund,
+        payment=row,
+        amount=major("Price", currency="Code"),
+        currency=currency("Code"),
+    )
+    new = Refund(payment="c", amount=1250, currency="EUR")
+    sent = mapped.write(new)
+    assert sent["Lines"] == [{"of": "c", "at": Decimal("12.50")}]
+    assert mapped.read(mapped.apply({}, sent)) == new

@@ -16,7 +16,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.errors import RecordError
-from landbridge.spec import Provider, Resource, Webhook, find, kind_of, topic_matches
+from landbridge.spec import Body, Provider, Resource, Webhook, find, kind_of, topic_matches
 from landbridge.store import apps, arrivals, connections, due, parked
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
@@ -72,11 +72,37 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
         raise RecordError(f"the body is not JSON ({error})") from None
     except RecursionError:
         raise RecordError("the body is nested too deeply to be read") from None
+    for other in webhook.others:
+        inside = _inside(content, other.events.split("."), {})
+        if inside:
+            shaped = replace(webhook, others=(), events="", listing=None, **_paths(other))
+            return [_notice(shaped, event) for event in inside]
     alone = content if isinstance(content, list) else [content]
     listed = find(content, webhook.events) if webhook.events else alone
     if not isinstance(listed, list):
         raise RecordError(f"no list of events at {webhook.events}", field=webhook.events)
     return [_notice(webhook, event) for event in listed]
+
+
+def _inside(value: Any, steps: Sequence[str], around: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objects at the end of a path through lists, each with what those around it say."""
+    if not isinstance(value, dict):
+        return []
+    if not steps:
+        return [{**around, **value}]
+    said = {name: each for name, each in value.items() if not isinstance(each, list | dict)}
+    name = steps[0].removesuffix("[]")
+    items = value.get(name) if name != steps[0] else [value.get(name)]
+    return [
+        event
+        for item in (items if isinstance(items, list) else ())
+        for event in _inside(item, steps[1:], {**around, **said})
+    ]
+
+
+def _paths(body: Body) -> dict[str, Any]:
+    names = ("id", "topic", "object_key", "account", "stamp")
+    return {name: getattr(body, name) for name in names}
 
 
 def _fields(body: bytes) -> dict[str, str]:

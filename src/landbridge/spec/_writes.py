@@ -22,7 +22,7 @@ def unclear_step(field: str, to: str, wanted: set[str], maps: Mapped[Any] | None
     rows = maps.rows if maps else {}
     if field not in rows:
         yield f"steps: no row of the mapping reads {field!r}"
-    elif to not in [str(each) for each in rows[field].shown.values()]:
+    elif rows[field].word != "via" and to not in [str(each) for each in rows[field].shown.values()]:
         yield f"steps: no word of {field!r} leads to {to!r}"
     if wanted != {"id"}:
         yield f"steps: the address of the step to {to!r} needs the hole {{id}} and no other"

@@ -270,11 +270,7 @@ class Mapped(Generic[M]):
             told = row.write(ours, self._code(row, model, scope), scope)
             if row.word == "entries":
                 told = _differing(told, before or {}, whole=whole)
-            if row.path:
-                blend(changes, row.path, told)
-            else:
-                for path, value in told.items():
-                    blend(changes, path, value)
+            _place(changes, row, told)
 
     @staticmethod
     def _emit_items(row: Row, ours: Any, before: Any, scope: Scope) -> list[dict[str, Any]]:
@@ -374,6 +370,17 @@ def _differing(
     """The entries that are new or changed, and null for those that are gone."""
     changed = {name: told[name] for name in told if whole or before.get(name) != told[name]}
     return changed | {name: None for name in before if name not in told}
+
+
+def _place(changes: dict[str, Any], row: Row, told: Any) -> None:
+    """Puts what a row writes where it belongs: at its path, or at the several that it names."""
+    if row.boxed and told is None:
+        blend(changes, row.paths[0], None)
+    elif row.path:
+        blend(changes, row.path, told)
+    else:
+        for path, value in told.items():
+            blend(changes, path, value)
 
 
 def blend(changes: dict[str, Any], path: str, value: Any) -> None:

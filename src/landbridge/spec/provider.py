@@ -293,7 +293,8 @@ class Resource:
         if (self.create or self.update) and (self.maps is None or not self.maps.written):
             yield "create and update: the mapping writes nothing; give it rows that write"
         for step in self.steps:
-            yield from unclear_step(step.field, step.to, holes(step.write.path), self.maps)
+            named = {"id"} if step.write.key_at else holes(step.write.path)
+            yield from unclear_step(step.field, step.to, named, self.maps)
         if self.steps and not self.one:
             yield "steps: what the provider shows is read by `one`, which is missing"
         if self.deleted_words and not self.deleted:

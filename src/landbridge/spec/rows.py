@@ -22,6 +22,7 @@ from landbridge.spec._scope import Fault, Scope, shape
 __all__ = [
     "Access",
     "Row",
+    "boxed",
     "constant",
     "date",
     "decimal",
@@ -68,6 +69,8 @@ class Row:
     access: Access = Access.BOTH
     lasting: bool = False
     """Whether it can be changed but not cleared."""
+    boxed: bool = False
+    """Whether it is cleared with the object around it."""
     part: Any = None
     """The mapping of what is inside (`nested`, `many`)."""
     key: str = ""
@@ -276,28 +279,48 @@ def constant(value: Any) -> Row:
     )
 
 
+_NOBODY: Mapping[str, Row] = {}
+
+
 def via(
     *,
     read: Callable[[Any], Any],
-    write: Callable[[Any], Mapping[str, Any]] | None = None,
+    write: Callable[..., Mapping[str, Any]] | None = None,
     paths: Sequence[str],
+    beside: Mapping[str, Row] = _NOBODY,
 ) -> Row:
     """A last resort: two functions, and the paths that they own.
 
     `read` gets the record and gives our value or None; `write` gets our value (None: cleared) and
     gives the provider's fields as nested objects. Whatever `read` raises parks the record.
+
+    `beside` names other fields of the outermost model, each with the row that writes it: `write`
+    gets them too, by their names, as the provider has them (an amount that stands in two places).
     """
     for path in paths:
         _demand(path)
+
+    def back(ours: Any, _code: Any, scope: Scope) -> Any:
+        assert write is not None
+        told = {name: _beside(row, name, scope) for name, row in beside.items()}
+        return write(ours, **told)
+
     return Row(
         word="via",
         path="",
         ours=(),
         read=lambda record, _scope: read(record),
-        write=None if write is None else lambda ours, _code, _scope: write(ours),
+        write=None if write is None else back,
         access=Access.READ if write is None else Access.BOTH,
         paths=tuple(paths),
     )
+
+
+def _beside(row: Row, name: str, scope: Scope) -> Any:
+    """What another row of the outermost model writes."""
+    assert row.write is not None
+    code = scope.codes.get(row.currency.removeprefix("^")) if row.currency else None
+    return row.write(getattr(scope.around, name), code, scope)
 
 
 def read_only(row: Row) -> Row:
@@ -313,6 +336,15 @@ def write_only(row: Row) -> Row:
 def on_create(row: Row) -> Row:
     """The row, written only when the record is made; changing it later is a `RecordError`."""
     return replace(row, access=Access.CREATE)
+
+
+def boxed(row: Row) -> Row:
+    """The row, cleared with the object around it: `boxed(text("TaxCodeRef.value"))` where a
+    reference without a value is none."""
+    around = row.path.rpartition(".")[0]
+    if not around:
+        raise SpecError(f"boxed: there is no object around {row.path!r}")
+    return replace(row, boxed=True, paths=(around,))
 
 
 def lasting(row: Row) -> Row:

@@ -11,6 +11,7 @@ from landbridge.spec.paging import Paging
 from landbridge.spec.signature import Signature
 
 __all__ = [
+    "Body",
     "CodeSentBack",
     "EchoBody",
     "EchoQuery",
@@ -132,6 +133,22 @@ class EventList:
 
 
 @fact
+class Body:
+    """Another form that the bodies of a provider's webhooks may have, with paths of its own.
+
+    `events` leads to the list of events; `[]` stands for each item of a list on the way. What the
+    items around an event say (whose account it is) counts as said by the event.
+    """
+
+    events: str
+    topic: str
+    object_key: Path
+    id: Path = ""
+    account: Path = ""
+    stamp: Path = ""
+
+
+@fact
 class Webhook:
     """What the provider posts to us. Paths lead into one event of the body."""
 
@@ -148,6 +165,8 @@ class Webhook:
     """Path to a whole copy of the object; empty: the webhook only names it."""
     events: Path = ""
     """Path to the list when a body holds many; empty: the body is one event, or a list of them."""
+    others: Sequence[Body] = ()
+    """Other forms of a body, such as one that is going out of use; the first with events counts."""
     account: Path = ""
     """Path to the remote account's id; empty: the address alone tells whose it is."""
     subject: Path = ""

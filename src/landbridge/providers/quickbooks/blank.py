@@ -27,8 +27,18 @@ _DOCUMENT: Final = {
 CUSTOMER: Final[dict[str, Any]] = {**_ALL, "DisplayName": "", "Active": True, "Balance": 0}
 VENDOR: Final[dict[str, Any]] = CUSTOMER
 ACCOUNT: Final[dict[str, Any]] = {**_ALL, "Name": "", "Active": True, "CurrentBalance": 0}
+ITEM: Final[dict[str, Any]] = {**_ALL, "Name": "", "Active": True, "Type": "Service"}
 INVOICE: Final[dict[str, Any]] = {**_DOCUMENT, "EmailStatus": "NotSet"}
 CREDIT_MEMO: Final[dict[str, Any]] = {**_DOCUMENT, "RemainingCredit": 0}
+PAYMENT: Final[dict[str, Any]] = {
+    **_ALL,
+    "TxnDate": "2026-01-01",
+    "CurrencyRef": {"value": "USD"},
+    "CustomerRef": {"value": "0"},
+    "Line": [],
+    "TotalAmt": 0,
+    "UnappliedAmt": 0,
+}
 JOURNAL_ENTRY: Final[dict[str, Any]] = {
     **_ALL,
     "TxnDate": "2026-01-01",

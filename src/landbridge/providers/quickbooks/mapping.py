@@ -28,6 +28,7 @@ from landbridge.models.accounting import (
 )
 from landbridge.models.base import Address
 from landbridge.spec import (
+    boxed,
     constant,
     currency,
     date,
@@ -91,6 +92,13 @@ def settled(kind: str) -> Any:
         return str(ids.pop()) if len(ids) == 1 else None
 
     return read
+
+
+def settling(invoice: str | None, amount: Decimal) -> dict[str, Any]:
+    """A line of a payment that settles one invoice with all of the payment's amount."""
+    if invoice is None:
+        return {"Line": None}
+    return {"Line": [{"Amount": amount, "LinkedTxn": [{"TxnId": invoice, "TxnType": "Invoice"}]}]}
 
 
 status = read_only(via(read=standing, paths=["Balance", "TotalAmt", "PrivateNote"]))
@@ -167,19 +175,20 @@ vendor = map_to(
     is_supplier=constant(True),
 )
 
-item = map_from(
+# Lines name an item by its id, whatever number the company gave it.
+item = map_to(
     Item,
     id=key,
-    code=text("Id"),
-    name=text("Name"),
+    code=read_only(text("Id")),
+    name=lasting(text("Name")),
     description=text("Description"),
     sale_price=decimal("UnitPrice"),
-    sale_account=text("IncomeAccountRef.value"),
-    sale_tax=text("SalesTaxCodeRef.value"),
+    sale_account=boxed(text("IncomeAccountRef.value")),
+    sale_tax=boxed(text("SalesTaxCodeRef.value")),
     purchase_price=decimal("PurchaseCost"),
-    purchase_account=text("ExpenseAccountRef.value"),
-    purchase_tax=text("PurchaseTaxCodeRef.value"),
-    quantity=decimal("QtyOnHand"),
+    purchase_account=boxed(text("ExpenseAccountRef.value")),
+    purchase_tax=boxed(text("PurchaseTaxCodeRef.value")),
+    quantity=read_only(decimal("QtyOnHand")),
     updated_at=updated,
 )
 
@@ -191,8 +200,8 @@ sale_line = map_to(
     quantity=decimal("SalesItemLineDetail.Qty"),
     unit_price=decimal("SalesItemLineDetail.UnitPrice"),
     amount=major("Amount", currency=f"^{CURRENCY}"),
-    tax=lookup("SalesItemLineDetail.TaxCodeRef.value", table="tax_rates"),
-    item=text("SalesItemLineDetail.ItemRef.value"),
+    tax=boxed(lookup("SalesItemLineDetail.TaxCodeRef.value", table="tax_rates")),
+    item=boxed(text("SalesItemLineDetail.ItemRef.value")),
 )
 cost_line = map_from(
     Line,
@@ -269,16 +278,19 @@ purchase = map_from(
     updated_at=updated,
 )
 # One that settles several invoices names none here; its raw record has them all.
-payment = map_from(
+paid = major("TotalAmt", currency=CURRENCY)
+payment = map_to(
     Payment,
     id=key,
-    invoice=via(read=settled("Invoice"), paths=["Line"]),
-    contact=ref("CustomerRef.value", to="Customer"),
-    account=ref("DepositToAccountRef.value", to="Account"),
-    currency=currency(CURRENCY),
-    amount=major("TotalAmt", currency=CURRENCY),
-    paid_on=date("TxnDate"),
-    reference=text("PaymentRefNum"),
+    invoice=on_create(
+        via(read=settled("Invoice"), write=settling, paths=["Line"], beside={"amount": paid})
+    ),
+    contact=on_create(ref("CustomerRef.value", to="Customer")),
+    account=on_create(ref("DepositToAccountRef.value", to="Account")),
+    currency=document_currency,
+    amount=on_create(paid),
+    paid_on=on_create(date("TxnDate")),
+    reference=on_create(text("PaymentRefNum")),
     updated_at=updated,
 )
 journal_line = map_to(
@@ -292,7 +304,7 @@ journal_line = map_to(
         minus="Credit",
     ),
     description=text("Description"),
-    tax=lookup("JournalEntryLineDetail.TaxCodeRef.value", table="tax_rates"),
+    tax=boxed(lookup("JournalEntryLineDetail.TaxCodeRef.value", table="tax_rates")),
     contact=read_only(text("JournalEntryLineDetail.Entity.EntityRef.value")),
 )
 journal_entry = map_to(

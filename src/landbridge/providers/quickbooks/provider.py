@@ -11,6 +11,7 @@ from functools import partial
 from landbridge.providers.quickbooks import blank, mapping
 from landbridge.spec import (
     Accounts,
+    Body,
     ChangedSince,
     Errors,
     OAuth2,
@@ -19,6 +20,7 @@ from landbridge.spec import (
     Quota,
     Resource,
     Statement,
+    Step,
     Webhook,
     Write,
     hmac_base64,
@@ -47,9 +49,14 @@ def changes(name: str) -> ChangedSince:
     )
 
 
-def topics(name: str, words: str) -> list[str]:
-    """Webhooks as CloudEvents, the only form since August 2026."""
-    return [f"qbo.{name.lower()}.{word}.v1" for word in words.split()]
+def told(name: str) -> list[str]:
+    """What webhooks call whatever happens to an entity: as CloudEvents, and in the older form."""
+    return [f"qbo.{name.lower()}.*.v1", f"{name}.*"]
+
+
+def gone(name: str) -> list[str]:
+    """What they call its deletion."""
+    return [f"qbo.{name.lower()}.deleted.v1", f"{name}.Delete"]
 
 
 entity = partial(
@@ -69,6 +76,17 @@ change = partial(
 )
 removal = partial(
     Write, key_at="Id", version_at="SyncToken", query={"operation": "delete"}, needs=NEEDS
+)
+voided = Step(
+    field="status",
+    to="void",
+    write=Write(
+        path="/invoice",
+        query={"operation": "void"},
+        key_at="Id",
+        version_at="SyncToken",
+        needs=NEEDS,
+    ),
 )
 QUOTAS = [Quota(limit=500, per="minute"), Quota(limit=10)]  # a realm and app
 ERRORS = Errors(
@@ -90,6 +108,16 @@ HOOK = Webhook(
     object_key="intuitentityid",
     account="intuitaccountid",
     stamp="time",
+    # Until July 2026 the only form; it may still come (unsure).
+    others=[
+        Body(
+            events="eventNotifications[].dataChangeEvent.entities[]",
+            topic="{name}.{operation}",
+            object_key="id",
+            account="realmId",
+            stamp="lastUpdated",
+        )
+    ],
     refused_status=401,
 )
 
@@ -101,7 +129,7 @@ customer = entity(
     since=changes("Customer"),
     one="/customer/{id}",
     subject="Id",
-    topics=topics("Customer", "*"),
+    topics=told("Customer"),
     create=Write(path="/customer", needs=NEEDS),
     update=change(path="/customer"),
     maps=mapping.customer,
@@ -114,7 +142,7 @@ account = entity(
     page=paged("Account", ALL),
     since=changes("Account"),
     one="/account/{id}",
-    topics=topics("Account", "*"),
+    topics=told("Account"),
     codes={"accounts": "id"},
     create=Write(path="/account", needs=NEEDS),
     update=change(path="/account"),
@@ -128,8 +156,12 @@ item = entity(
     page=paged("Item", ALL),
     since=changes("Item"),
     one="/item/{id}",
-    topics=topics("Item", "*"),
+    topics=told("Item"),
+    # Other types need accounts that the model does not name.
+    create=Write(path="/item", sends={"Type": "Service"}, needs=NEEDS),
+    update=change(path="/item"),
     maps=mapping.item,
+    blank=blank.ITEM,
 )
 # Neither changes nor webhooks tell of tax codes and rates; one answer holds them all.
 tax_code = Resource(
@@ -165,11 +197,12 @@ invoice = entity(
     since=changes("Invoice"),
     one="/invoice/{id}",
     subject="CustomerRef.value",
-    topics=topics("Invoice", "*"),
-    deletes=topics("Invoice", "deleted"),
+    topics=told("Invoice"),
+    deletes=gone("Invoice"),
     create=Write(path="/invoice", needs=NEEDS),
     update=change(path="/invoice"),
     delete=removal(path="/invoice"),
+    steps=[voided],
     maps=mapping.invoice,
     blank=blank.INVOICE,
 )
@@ -181,10 +214,12 @@ payment = entity(
     since=changes("Payment"),
     one="/payment/{id}",
     subject="CustomerRef.value",
-    topics=topics("Payment", "*"),
-    deletes=topics("Payment", "deleted"),
+    topics=told("Payment"),
+    deletes=gone("Payment"),
+    create=Write(path="/payment", needs=NEEDS),
     delete=removal(path="/payment"),
     maps=mapping.payment,
+    blank=blank.PAYMENT,
 )
 vendor = entity(
     name="Vendor",
@@ -194,7 +229,7 @@ vendor = entity(
     since=changes("Vendor"),
     one="/vendor/{id}",
     subject="Id",
-    topics=topics("Vendor", "*"),
+    topics=told("Vendor"),
     create=Write(path="/vendor", needs=NEEDS),
     update=change(path="/vendor"),
     maps=mapping.vendor,
@@ -208,8 +243,8 @@ credit_memo = entity(
     since=changes("CreditMemo"),
     one="/creditmemo/{id}",
     subject="CustomerRef.value",
-    topics=topics("CreditMemo", "*"),
-    deletes=topics("CreditMemo", "deleted"),
+    topics=told("CreditMemo"),
+    deletes=gone("CreditMemo"),
     create=Write(path="/creditmemo", needs=NEEDS),
     update=change(path="/creditmemo"),
     delete=removal(path="/creditmemo"),
@@ -224,8 +259,8 @@ bill = entity(
     since=changes("Bill"),
     one="/bill/{id}",
     subject="VendorRef.value",
-    topics=topics("Bill", "*"),
-    deletes=topics("Bill", "deleted"),
+    topics=told("Bill"),
+    deletes=gone("Bill"),
     delete=removal(path="/bill"),
     maps=mapping.bill,
 )
@@ -237,8 +272,8 @@ purchase = entity(
     since=changes("Purchase"),
     one="/purchase/{id}",
     subject="EntityRef.value",
-    topics=topics("Purchase", "*"),
-    deletes=topics("Purchase", "deleted"),
+    topics=told("Purchase"),
+    deletes=gone("Purchase"),
     delete=removal(path="/purchase"),
     maps=mapping.purchase,
 )
@@ -249,8 +284,8 @@ journal_entry = entity(
     page=paged("JournalEntry"),
     since=changes("JournalEntry"),
     one="/journalentry/{id}",
-    topics=topics("JournalEntry", "*"),
-    deletes=topics("JournalEntry", "deleted"),
+    topics=told("JournalEntry"),
+    deletes=gone("JournalEntry"),
     create=Write(path="/journalentry", needs=NEEDS),
     update=change(path="/journalentry"),
     delete=removal(path="/journalentry"),

@@ -165,6 +165,8 @@ class Books:
             return self._person(kind, made)
         if kind == "Account":
             return self._account(made)
+        if kind == "Item":
+            return self._item(made)
         if kind in ("Invoice", "CreditMemo", "Payment", "JournalEntry", "Bill", "Purchase"):
             return self._documents.ruled(kind, made, before)
         return made
@@ -184,6 +186,18 @@ class Books:
         if group is None:
             raise Invalid("2020", "Required param missing", "AccountType is missing or unknown")
         return {**made, "FullyQualifiedName": made["Name"], "Classification": group}
+
+    def _item(self, made: Obj) -> Obj:
+        made = {"Active": True, **made}
+        self._named("Item", made, "Name", ("Item",), 100)
+        if made.get("Type") == "Service" and "IncomeAccountRef" not in made:
+            raise Invalid(
+                "6000", "A business validation error has occurred", "an account is missing"
+            )
+        for name in ("IncomeAccountRef", "ExpenseAccountRef"):
+            if name in made:
+                made[name] = self.referred(made, name, "Account")
+        return {**made, "FullyQualifiedName": made["Name"]}
 
     def _named(
         self, kind: str, made: Obj, field_name: str, kinds: tuple[str, ...], most: int
