@@ -360,12 +360,12 @@ def test_a_reference_is_cleared_with_the_object_around_it() -> None:
 
 
 def test_a_last_resort_gets_what_other_fields_are_at_the_provider() -> None:
-    def write(ours: str, price: Any) -> dict[str, Any]:
-        return {"Lines": [{"of": ours, "at": price}]}
+    def told(ours: str, amount: Any) -> dict[str, Any]:
+        return {"Lines": [{"of": ours, "at": amount}]}
 
     row = via(
         read=lambda record: record["Lines"][0]["of"],
-        write=write,
+        write=told,
         paths=["Lines"],
         beside={"amount": major("Price", currency="Code")},
     )
