@@ -1,5 +1,6 @@
 """The checks on a resource's writes when its page is imported: the mapping has to tell enough."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,3 +27,8 @@ def unclear_step(field: str, to: str, wanted: set[str], maps: Mapped[Any] | None
         yield f"steps: no word of {field!r} leads to {to!r}"
     if wanted != {"id"}:
         yield f"steps: the address of the step to {to!r} needs the hole {{id}} and no other"
+
+
+def holes(template: str) -> set[str]:
+    """The names in braces of a path template."""
+    return set(re.findall(r"\{([a-z_]+)\}", template))

@@ -17,7 +17,7 @@ from typing import Any
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import find
-from landbridge.spec._writes import unclear_step, unfilled
+from landbridge.spec._writes import holes, unclear_step, unfilled
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
 from landbridge.spec.following import (
@@ -487,11 +487,6 @@ def writable(resource: Resource, action: str) -> bool:
 def can_pull(resource: Resource) -> bool:
     """Whether the resource can be listed: it has a path, or is found by discovery."""
     return bool(resource.path) or resource.format is not Format.JSON
-
-
-def holes(template: str) -> set[str]:
-    """The names in braces of a path template."""
-    return set(re.findall(r"\{([a-z_]+)\}", template))
 
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")

@@ -6,18 +6,17 @@ are in `amounts`, `links` and `parts`; all are reached through `landbridge.spec`
 """
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from landbridge.errors import SpecError
 from landbridge.spec._paths import check_path, getter, keys_of
 from landbridge.spec._scope import Fault, Scope, shape
+from landbridge.spec._times import as_date, as_dotnet, as_instant, as_unix, iso
 
 __all__ = [
     "Access",
@@ -146,15 +145,15 @@ def date(path: str, *, unix: bool = False, at_end: bool = False, dotnet: bool = 
             begin = dt.datetime(ours.year, ours.month, ours.day, tzinfo=dt.UTC)
             return int(begin.timestamp()) + last
 
-        return scalar("date", path, (dt.date,), lambda found: _unix(found).date(), write)
+        return scalar("date", path, (dt.date,), lambda found: as_unix(found).date(), write)
     if dotnet:
 
         def of_dotnet(found: Any) -> dt.date:
-            moment = _dotnet(found)
-            return _date(found) if moment is None else moment.date()
+            moment = as_dotnet(found)
+            return as_date(found) if moment is None else moment.date()
 
         return scalar("date", path, (dt.date,), of_dotnet, dt.date.isoformat)
-    return scalar("date", path, (dt.date,), _date, dt.date.isoformat)
+    return scalar("date", path, (dt.date,), as_date, dt.date.isoformat)
 
 
 def instant(
@@ -174,15 +173,15 @@ def instant(
     in UTC, whatever offset stands behind them.
     """
     if unix:
-        return scalar("instant", path, (dt.datetime,), _unix, lambda ours: int(ours.timestamp()))
+        return scalar("instant", path, (dt.datetime,), as_unix, lambda ours: int(ours.timestamp()))
 
     local = zone or ("UTC" if assume_utc else "")
 
     def read(found: Any) -> dt.datetime:
-        moment = _dotnet(found) if dotnet else None
-        return _instant(found, local) if moment is None else moment
+        moment = as_dotnet(found) if dotnet else None
+        return as_instant(found, local) if moment is None else moment
 
-    return scalar("instant", path, (dt.datetime,), read, _iso)
+    return scalar("instant", path, (dt.datetime,), read, iso)
 
 
 def one_of(
@@ -454,54 +453,3 @@ def as_decimal(found: Any) -> Decimal:
 def plain(number: Decimal) -> str:
     """The number in digits, without an exponent."""
     return format(number, "f")
-
-
-def _date(found: Any) -> dt.date:
-    if type(found) is str:
-        try:
-            return dt.date.fromisoformat(found[:10])
-        except ValueError:
-            pass
-    raise Fault(f"expected a date like 2026-11-22 at {{path}}, found {shape(found)}")
-
-
-def _unix(found: Any) -> dt.datetime:
-    if type(found) is int:
-        try:
-            return dt.datetime.fromtimestamp(found, dt.UTC)
-        except (OverflowError, ValueError, OSError):
-            raise Fault("the instant at {path} is out of range") from None
-    raise Fault(f"expected unix seconds at {{path}}, found {shape(found)}")
-
-
-def _dotnet(found: Any) -> dt.datetime | None:
-    """The instant that .NET's JSON writes as `/Date(ms+hhmm)/`; None: it is not in that form."""
-    form = _DOTNET.fullmatch(found) if type(found) is str else None
-    if form is None:
-        return None
-    try:
-        return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=int(form[1]))
-    except OverflowError:
-        raise Fault("the instant at {path} is out of range") from None
-
-
-_DOTNET = re.compile(r"/Date\((-?\d{1,17})([+-]\d{4})?\)/")
-
-
-def _instant(found: Any, local: str) -> dt.datetime:
-    if type(found) is str:
-        try:
-            moment = dt.datetime.fromisoformat(found)
-        except ValueError:
-            raise Fault("expected an ISO 8601 instant at {path}") from None
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC)
-        if local:
-            there = dt.UTC if local == "UTC" else ZoneInfo(local)
-            return moment.replace(tzinfo=there).astimezone(dt.UTC)
-        raise Fault("the instant at {path} has no offset from UTC")
-    raise Fault(f"expected an ISO 8601 instant at {{path}}, found {shape(found)}")
-
-
-def _iso(ours: dt.datetime) -> str:
-    return ours.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
