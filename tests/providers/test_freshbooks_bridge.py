@@ -13,8 +13,10 @@ import httpx2
 import pytest
 
 from landbridge import Landbridge
+from landbridge.engine.codes import theirs
 from landbridge.errors import ReconnectRequired
 from landbridge.models.accounting import Contact, DocumentStatus, Invoice, Line, Payment
+from landbridge.providers.freshbooks import freshbooks as page
 from landbridge.store.connections import Connection
 from landbridge.testing import freshbooks
 from landbridge.testing.freshbooks.webhooks import sign
@@ -86,6 +88,11 @@ async def test_everything_through_the_bridge(
             mine = await held(bridge, books, resource)
             assert set(mine) == set(remote(sim, resource, books.account)), resource
         assert "false" in str((await held(bridge, books, "client"))[archived].unified).lower()
+
+        taxes = await theirs(bridge.db, page, books, "tax_rates")
+        assert [one.code for one in taxes] == ["HST 13", "GST 5", "PST 7"]
+        rent = await theirs(bridge.db, page, books, "accounts")
+        assert "Rent" in [one.name for one in rent]
 
         # What changes is asked for by the day; an access token that is over is refreshed.
         sim.control.post("tokens/expire")

@@ -18,9 +18,15 @@ from landbridge.engine.receive import set_app_secrets
 from landbridge.errors import ReconnectRequired
 from landbridge.models.accounting import (
     Contact,
+    CreditNote,
     Direction,
     DocumentStatus,
+    EntryStatus,
     Invoice,
+    Item,
+    JournalEntry,
+    JournalLine,
+    LedgerAccount,
     Line,
     Organisation,
     Payment,
@@ -32,7 +38,7 @@ from landbridge.testing.pytest_plugin import XeroSimulator
 from tests.specs.xero import document
 from tests.web.serving import serving
 
-WRITES = ["Contacts", "Invoices", "Payments"]
+WRITES = ["Accounts", "Contacts", "CreditNotes", "Invoices", "Items", "ManualJournals", "Payments"]
 
 
 @pytest.fixture
@@ -202,8 +208,31 @@ async def writes_come_back(bridge: Landbridge, sim: XeroSimulator, demo: Connect
         return "paid" in str(unified)
 
     await until(settled)  # told by the invoice's own webhook
+    item = Item(code="LB-1", name="Advice", sale_price=Decimal("99.995"), sale_account="200")
+    made = await pushed(item, "Items")
+    assert remote(sim, "Items", demo.account)[made]["SalesDetails"]["UnitPrice"] == 99.995
+    account = LedgerAccount(code="LB1", name="Made by us", type="EXPENSE")
+    made = await pushed(account, "Accounts")
+    assert remote(sim, "Accounts", demo.account)[made]["Class"] == "EXPENSE"
+    credit = CreditNote(
+        contact=contact,
+        status=DocumentStatus.OPEN,
+        currency="NZD",
+        issued_on=date(2026, 11, 22),
+        lines=(msgspec.structs.replace(line, unit_price=Decimal("50.00")),),
+    )
+    made = await pushed(credit, "CreditNotes")
+    assert remote(sim, "CreditNotes", demo.account)[made]["RemainingCredit"] == 115.0
+    sides = tuple(
+        JournalLine(account=code, amount=amount) for code, amount in (("LB1", 1050), ("200", -1050))
+    )
+    entry = JournalEntry(
+        narration="Accrual", status=EntryStatus.POSTED, posted_on=date(2026, 11, 30), lines=sides
+    )
+    made = await pushed(entry, "ManualJournals")
+    assert remote(sim, "ManualJournals", demo.account)[made]["Status"] == "POSTED"
     written = [one for one in sim.control.journal(method="PUT") if one["tenant"] == demo.account]
-    assert [one["status"] for one in written] == [200, 200, 200]
+    assert [one["status"] for one in written] == [200] * 7
     assert all(one["idempotency_key"] for one in written)
     stop.set()
     await work

@@ -15,8 +15,8 @@ from landbridge.testing.pytest_plugin import XeroSimulator
 from tests.specs.xero.document import Document, xero
 
 SCOPES = (
-    "offline_access accounting.settings.read accounting.contacts accounting.invoices"
-    " accounting.payments accounting.banktransactions.read accounting.manualjournals.read"
+    "offline_access accounting.settings accounting.contacts accounting.invoices"
+    " accounting.payments accounting.banktransactions.read accounting.manualjournals"
 )
 VERIFIER = "v" * 50
 REDIRECT = "https://app.example/back"
@@ -261,6 +261,71 @@ def test_an_invoice_is_reckoned_paid_and_kept_from_wrong_changes(visitor: Visito
     assert gone["Status"] == "DELETED"
     voided = visitor.call("POST", path, sent=void).json()["Invoices"][0]
     assert (voided["Status"], voided["AmountDue"]) == ("VOIDED", 0)
+
+
+def problem(visitor: Visitor, method: str, path: str, sent: Any) -> str:
+    """Why a write is refused."""
+    answer = visitor.call(method, path, sent=sent)
+    assert answer.status_code == 400, answer.text
+    return str(answer.json()["Elements"][0]["ValidationErrors"][0]["Message"])
+
+
+def test_items_and_accounts_are_kept_by_their_rules(visitor: Visitor) -> None:
+    visitor.connect()
+    sold = {"UnitPrice": 9.5, "AccountCode": "200", "TaxType": "OUTPUT2"}
+    item = {"Code": "NEW", "Name": "New", "SalesDetails": sold}
+    (made,) = visitor.call("PUT", "/Items", sent={"Items": [item]}).json()["Items"]
+    assert (made["IsSold"], made["SalesDetails"]["UnitPrice"]) == (True, 9.5)
+    path = f"/Items/{made['ItemID']}"
+    dearer = {"Items": [{"Code": "NEW", "SalesDetails": {"UnitPrice": 10}}]}
+    (now,) = visitor.call("POST", path, sent=dearer).json()["Items"]
+    assert now["SalesDetails"] == {**sold, "UnitPrice": 10}
+    assert "already exists" in problem(visitor, "PUT", "/Items", {"Items": [item]})
+    account = {"Code": "477", "Name": "Salaries", "Type": "EXPENSE"}
+    (kept,) = visitor.call("PUT", "/Accounts", sent=account).json()["Accounts"]
+    assert (kept["Class"], kept["Status"]) == ("EXPENSE", "ACTIVE")
+    assert "already exists" in problem(visitor, "PUT", "/Accounts", account)
+    assert "Type must be" in problem(visitor, "PUT", "/Accounts", {"Code": "9", "Name": "x"})
+    path = f"/Accounts/{kept['AccountID']}"
+    archived = {"Accounts": [{"Status": "ARCHIVED"}]}
+    (left,) = visitor.call("POST", path, sent=archived).json()["Accounts"]
+    assert left["Status"] == "ARCHIVED"
+    other = {"Accounts": [{"Type": "BANK"}]}
+    assert "type of this account" in problem(visitor, "POST", path, other)
+
+
+def test_credit_notes_and_journals_are_kept_by_their_rules(visitor: Visitor) -> None:
+    visitor.connect()
+    contact = visitor.call("GET", "/Contacts").json()["Contacts"][0]["ContactID"]
+    line = {"Description": "x", "Quantity": 1, "UnitAmount": 20, "AccountCode": "200"}
+    note = {"Type": "ACCRECCREDIT", "Contact": {"ContactID": contact}, "Status": "AUTHORISED"}
+    whole = {**note, "LineItems": [{**line, "TaxType": "OUTPUT2"}], "Date": "2026-11-20"}
+    (made,) = visitor.call("PUT", "/CreditNotes", sent={"CreditNotes": [whole]}).json()[
+        "CreditNotes"
+    ]
+    assert [made[name] for name in ("SubTotal", "Total", "RemainingCredit")] == [20, 23, 23]
+    path = f"/CreditNotes/{made['CreditNoteID']}"
+    void = {"CreditNotes": [{"Status": "VOIDED"}]}
+    assert visitor.call("POST", path, sent=void).json()["CreditNotes"][0]["Status"] == "VOIDED"
+    assert "not of valid status" in problem(visitor, "POST", path, void)
+    untyped = {"CreditNotes": [{"Contact": {"ContactID": contact}}]}
+    assert "type must be" in problem(visitor, "PUT", "/CreditNotes", untyped)
+    sides = [{"LineAmount": 10, "AccountCode": "400"}, {"LineAmount": -10, "AccountCode": "200"}]
+    journal = {"Narration": "Accrual", "JournalLines": sides, "Date": "2026-11-20"}
+    sent = {"ManualJournals": [journal]}
+    (kept,) = visitor.call("PUT", "/ManualJournals", sent=sent).json()["ManualJournals"]
+    assert (kept["Status"], len(kept["JournalLines"])) == ("DRAFT", 2)
+    path = f"/ManualJournals/{kept['ManualJournalID']}"
+    lame = {"ManualJournals": [{"Narration": "x", "JournalLines": sides[:1]}]}
+    assert "debits must equal" in problem(visitor, "POST", path, lame)
+    wrong = [{**sides[0], "AccountCode": "nowhere"}]
+    lame = {"ManualJournals": [{"Narration": "x", "JournalLines": wrong}]}
+    assert "not a valid code" in problem(visitor, "POST", path, lame)
+    nameless = {"ManualJournals": [{"Narration": "", "JournalLines": sides}]}
+    assert "narration" in problem(visitor, "PUT", "/ManualJournals", nameless)
+    gone = {"ManualJournals": [{"Narration": "x", "Status": "VOIDED"}]}
+    assert visitor.call("POST", path, sent=gone).status_code == 200
+    assert "not of valid status" in problem(visitor, "POST", path, gone)
 
 
 def test_faults_are_committed_in_xeros_manner(visitor: Visitor) -> None:

@@ -347,6 +347,19 @@ def test_one_record_goes_and_comes_in_an_object() -> None:
     assert (request.method, json.loads(request.body)) == ("PUT", {"client": {"vis_state": 1}})
 
 
+def test_a_change_says_again_what_the_vendor_always_wants() -> None:
+    assert CLIENT.update is not None
+    saying = replace(CLIENT, update=replace(CLIENT.update, repeats=["currency_code"]))
+    base = json.dumps({"id": 5, "currency_code": "CAD", "own": 2}).encode()
+    one = {"result": {"client": {"id": 5}}}
+    conversation = write(BOOKS, saying, PLACE, "update", "5", {"fname": "A"}, base, "int_7")
+    (request,), _, _ = led(conversation, [reply(one)])
+    assert json.loads(request.body) == {"client": {"currency_code": "CAD", "fname": "A"}}
+    conversation = write(BOOKS, saying, PLACE, "update", "5", {"currency_code": "X"}, base, "int_7")
+    (request,), _, _ = led(conversation, [reply(one)])
+    assert json.loads(request.body) == {"client": {"currency_code": "X"}}
+
+
 def test_a_marker_is_looked_for_page_by_page_since_the_day_before() -> None:
     intent = ids.make("int", int(NOW.timestamp() * 1000), 7)
     mine = {"id": 9, "note": intent}

@@ -320,8 +320,10 @@ def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -
     around: dict[str, Any] = dict(step.sends)
     if step.key_at:
         around = patched(around, nested_at(step.key_at, key))
+    base = codec(resource.format).parse(base_raw) if base_raw is not None else None
+    for path in step.repeats:
+        around = patched(around, nested_at(path, find(base, path)))
     if step.version_at:
-        base = codec(resource.format).parse(base_raw) if base_raw is not None else None
         version = find(base, resource.version)
         if version is None:
             raise InvalidInput(

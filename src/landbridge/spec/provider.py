@@ -142,6 +142,8 @@ class Write:
     part is the key."""
     key_at: Path = ""
     """Path in the body at which the record's key goes, where the address does not name it."""
+    repeats: Sequence[Path] = ()
+    """Paths of the record that a change has to say again, changed or not."""
     version_at: Path = ""
     """Path in the body at which the version goes (`Resource.version`) that the change was made to:
     the provider refuses it (`Errors.stale`) if the record has another one by then."""

@@ -94,15 +94,15 @@ def rate(record: dict[str, Any]) -> Decimal | None:
 
 exchange_rate = via(read=rate, paths=["CurrencyRate"])
 
-account = map_from(
+account = map_to(
     LedgerAccount,
-    id=text("AccountID"),
-    code=text("Code"),
-    name=text("Name"),
-    category=one_of("Class", {category.name: category for category in AccountCategory}),
-    type=text("Type"),
+    id=read_only(text("AccountID")),
+    code=lasting(text("Code")),
+    name=lasting(text("Name")),
+    category=read_only(one_of("Class", {category.name: category for category in AccountCategory})),
+    type=on_create(text("Type")),
     description=text("Description"),
-    currency=currency("CurrencyCode"),
+    currency=on_create(currency("CurrencyCode")),
     tax_rate=text("TaxType"),
     active=one_of("Status", {"ACTIVE": True, "ARCHIVED": False, "DELETED": False}),
     updated_at=updated,
@@ -170,9 +170,9 @@ contact = map_to(
     updated_at=updated,
 )
 
-item = map_from(
+item = map_to(
     Item,
-    id=text("ItemID"),
+    id=read_only(text("ItemID")),
     code=text("Code"),
     name=text("Name"),
     description=text("Description"),
@@ -184,7 +184,7 @@ item = map_from(
     purchase_tax=text("PurchaseDetails.TaxType"),
     sold=flag("IsSold"),
     purchased=flag("IsPurchased"),
-    quantity=decimal("QuantityOnHand"),
+    quantity=read_only(decimal("QuantityOnHand")),
     updated_at=updated,
 )
 
@@ -230,23 +230,25 @@ invoice = map_to(
     updated_at=updated,
 )
 
-credit_note = map_from(
+credit_note = map_to(
     CreditNote,
-    id=text("CreditNoteID"),
-    direction=direction,
+    id=read_only(text("CreditNoteID")),
+    direction=on_create(
+        one_of("Type", {"ACCRECCREDIT": Direction.SALE, "ACCPAYCREDIT": Direction.PURCHASE})
+    ),
     number=text("CreditNoteNumber"),
     reference=text("Reference"),
     contact=ref("Contact.ContactID", to="Contacts"),
     status=document_status,
-    currency=currency("CurrencyCode"),
+    currency=on_create(currency("CurrencyCode")),
     exchange_rate=exchange_rate,
     issued_on=issued,
     tax_mode=tax_mode,
     lines=lines,
-    subtotal=subtotal,
-    tax=tax,
-    total=total,
-    remaining=major("RemainingCredit", currency="CurrencyCode"),
+    subtotal=read_only(subtotal),
+    tax=read_only(tax),
+    total=read_only(total),
+    remaining=read_only(major("RemainingCredit", currency="CurrencyCode")),
     updated_at=updated,
 )
 
@@ -305,10 +307,10 @@ bank_transaction = map_from(
     updated_at=updated,
 )
 
-manual_journal = map_from(
+manual_journal = map_to(
     JournalEntry,
-    id=text("ManualJournalID"),
-    narration=text("Narration"),
+    id=read_only(text("ManualJournalID")),
+    narration=lasting(text("Narration")),
     status=one_of(
         "Status",
         {
@@ -323,7 +325,7 @@ manual_journal = map_from(
     tax_mode=tax_mode,
     lines=many(
         "JournalLines",
-        map_from(
+        map_to(
             JournalLine,
             account=lookup("AccountCode", table="accounts"),
             amount=hundredths("LineAmount"),

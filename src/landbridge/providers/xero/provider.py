@@ -34,12 +34,14 @@ KEY = "Idempotency-Key"  # kept for some minutes (unsure)
 ALONE = {"summarizeErrors": "false"}
 PRICES = {"unitdp": "4"}
 SETTINGS = frozenset({"accounting.settings.read"})
+WRITES_SETTINGS = frozenset({"accounting.settings"})
 INVOICES = frozenset({"accounting.invoices.read"})
 
 # The granular ones, which apps made since March 2026 have (their set is unsure).
 SCOPES = {
     "offline_access": "staying connected when nobody is there",
     "accounting.settings.read": "accounts, tax rates, items and the organisation, to read",
+    "accounting.settings": "accounts and items, to read and write",
     "accounting.contacts.read": "contacts, to read",
     "accounting.contacts": "contacts, to read and write",
     "accounting.invoices.read": "invoices, bills and credit notes, to read",
@@ -48,6 +50,7 @@ SCOPES = {
     "accounting.payments": "payments, to read and write",
     "accounting.banktransactions.read": "bank transactions, to read",
     "accounting.manualjournals.read": "manual journals, to read",
+    "accounting.manualjournals": "manual journals, to read and write",
 }
 QUOTAS = [
     Quota(limit=60, per="minute", window="fixed", remaining="X-MinLimit-Remaining"),
@@ -83,6 +86,9 @@ accounts = Resource(
     key="AccountID",
     envelope="Accounts",
     one="/Accounts/{id}",
+    create=Write(path="/Accounts", method="PUT", needs=WRITES_SETTINGS),
+    update=Write(path="/Accounts/{id}", envelope="Accounts", needs=WRITES_SETTINGS),
+    idempotency=KEY,
     needs=SETTINGS,
     codes={"accounts": "code"},
     maps=mapping.account,
@@ -137,6 +143,21 @@ items = Resource(
     envelope="Items",
     query=PRICES,
     one="/Items/{id}",
+    create=Write(
+        path="/Items",
+        method="PUT",
+        envelope="Items",
+        query={**ALONE, **PRICES},
+        needs=WRITES_SETTINGS,
+    ),
+    update=Write(
+        path="/Items/{id}",
+        envelope="Items",
+        query=PRICES,
+        repeats=["Code"],
+        needs=WRITES_SETTINGS,
+    ),
+    idempotency=KEY,
     needs=SETTINGS,
     maps=mapping.item,
 )
@@ -184,6 +205,20 @@ credit_notes = listed(
     deleted="Status",
     deleted_words=MARKED,
     topics=topics_of("CREDITNOTE", "CREATE UPDATE"),
+    create=Write(
+        path="/CreditNotes",
+        method="PUT",
+        envelope="CreditNotes",
+        query={**ALONE, **PRICES},
+        needs=frozenset({"accounting.invoices"}),
+    ),
+    update=Write(
+        path="/CreditNotes/{id}",
+        envelope="CreditNotes",
+        query=PRICES,
+        needs=frozenset({"accounting.invoices"}),
+    ),
+    idempotency=KEY,
     needs=INVOICES,
     maps=mapping.credit_note,
 )
@@ -242,6 +277,20 @@ manual_journals = listed(
     one="/ManualJournals/{id}",
     deleted="Status",
     deleted_words=MARKED,
+    create=Write(
+        path="/ManualJournals",
+        method="PUT",
+        envelope="ManualJournals",
+        query=ALONE,
+        needs=frozenset({"accounting.manualjournals"}),
+    ),
+    update=Write(
+        path="/ManualJournals/{id}",
+        envelope="ManualJournals",
+        repeats=["Narration"],
+        needs=frozenset({"accounting.manualjournals"}),
+    ),
+    idempotency=KEY,
     needs=frozenset({"accounting.manualjournals.read"}),
     maps=mapping.manual_journal,
 )

@@ -18,7 +18,7 @@ from typing import Any
 from landbridge.testing.asgi import Answer, App, Call, Drop, application
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.stage import Stage
-from landbridge.testing.xero.books import IDS, Books
+from landbridge.testing.xero.books import IDS, WRITTEN, Books
 from landbridge.testing.xero.control import ControlPlane
 from landbridge.testing.xero.identity import Grant, Identity
 from landbridge.testing.xero.quotas import Limits, Quotas
@@ -231,7 +231,7 @@ class Simulator:
         return envelope(self.rng, books.now(), kind, shown, pagination=told_pages)
 
     def _write(self, call: Call, books: Books, kind: str, key: str | None) -> Response:
-        if kind not in ("Contacts", "Invoices", "Payments"):
+        if kind not in WRITTEN:
             return Response(status=501)
         try:
             body = json.loads(call.body)

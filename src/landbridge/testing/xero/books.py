@@ -23,8 +23,19 @@ IDS = {
     "ManualJournals": "ManualJournalID",
     "Organisations": "OrganisationID",
 }
+WRITTEN = frozenset("Contacts Invoices CreditNotes Payments Items Accounts ManualJournals".split())
+"""The collections that can be written here."""
+
 TOLD = {"Contacts": "CONTACT", "Invoices": "INVOICE", "CreditNotes": "CREDITNOTE"}
 """The collections that webhooks tell of, by the category of their events."""
+
+_CLASSES = {
+    **dict.fromkeys(("BANK", "CURRENT", "FIXED", "INVENTORY", "NONCURRENT", "PREPAYMENT"), "ASSET"),
+    **dict.fromkeys(("CURRLIAB", "LIABILITY", "TERMLIAB"), "LIABILITY"),
+    **dict.fromkeys(("REVENUE", "SALES", "OTHERINCOME"), "REVENUE"),
+    "EQUITY": "EQUITY",
+}
+"""The class of an account by its type; those of the others are expenses."""
 
 _NEXT = {
     "DRAFT": {"DRAFT", "SUBMITTED", "AUTHORISED", "DELETED"},
@@ -99,6 +110,10 @@ class Books:
         rules: dict[str, Callable[[Obj, Obj], Obj]] = {
             "Contacts": self._contact,
             "Invoices": self._invoice,
+            "CreditNotes": self._credit_note,
+            "Items": self._item,
+            "Accounts": self._account,
+            "ManualJournals": self._journal,
             "Payments": self._payment,
         }
         before: Obj = {}
@@ -172,6 +187,74 @@ class Books:
         mode = made["LineAmountTypes"]
         made["LineItems"] = [self._line(line, mode) for line in made["LineItems"]]
         return reckoned(made)
+
+    def _credit_note(self, obj: Obj, sent: Obj) -> Obj:
+        status = obj.get("Status")
+        wanted = sent.get("Status") or status or "DRAFT"
+        if status and wanted not in _NEXT.get(status, set()):
+            raise Invalid("Credit note not of valid status for modification")
+        plain = {"LineAmountTypes": "Exclusive", "CurrencyCode": self.base, "CurrencyRate": 1.0}
+        made = without_nulls({**plain, "LineItems": [], **obj, **sent, "Status": wanted})
+        if made.get("Type") not in ("ACCRECCREDIT", "ACCPAYCREDIT"):
+            raise Invalid("Credit note type must be specified")
+        made["Contact"] = self._named_contact(made)
+        made["Date"] = day(made.get("Date") or stamp(self.now() // 86_400 * 86_400))
+        if not made.get("CreditNoteNumber"):
+            self.numbers += 1
+            made["CreditNoteNumber"] = f"CN-{self.numbers:04}"
+        mode = made["LineAmountTypes"]
+        made["LineItems"] = [self._line(line, mode) for line in made["LineItems"]]
+        made = reckoned({**made, "AmountPaid": 0, "AmountCredited": 0})
+        made["RemainingCredit"] = made["AmountDue"]
+        for name in ("AmountPaid", "AmountCredited", "AmountDue"):
+            del made[name]
+        return made
+
+    def _item(self, obj: Obj, sent: Obj) -> Obj:
+        made = without_nulls({"IsSold": True, "IsPurchased": True, **obj, **sent})
+        for name in ("SalesDetails", "PurchaseDetails"):
+            if isinstance(sent.get(name), dict):
+                made[name] = without_nulls({**obj.get(name, {}), **sent[name]})
+        self._unique("Items", made, "Item code")
+        return made
+
+    def _account(self, obj: Obj, sent: Obj) -> Obj:
+        made = without_nulls({"Status": "ACTIVE", "TaxType": "NONE", **obj, **sent})
+        for name in ("Name", "Type"):
+            if not made.get(name):
+                raise Invalid(f"Account {name} must be specified")
+        if obj and made["Type"] != obj["Type"]:
+            raise Invalid("The type of this account cannot be changed here")
+        if made["Status"] == "ARCHIVED" and obj.get("SystemAccount"):
+            raise Invalid("A system account cannot be archived")
+        self._unique("Accounts", made, "Account code")
+        made["Class"] = _CLASSES.get(made["Type"], "EXPENSE")
+        return made
+
+    def _journal(self, obj: Obj, sent: Obj) -> Obj:
+        if obj.get("Status") in ("VOIDED", "DELETED"):
+            raise Invalid("Manual journal not of valid status for modification")
+        plain = {"Status": "DRAFT", "LineAmountTypes": "NoTax", "JournalLines": []}
+        made = without_nulls({**plain, **obj, **sent})
+        if not made.get("Narration"):
+            raise Invalid("A narration must be specified")
+        made["Date"] = day(made.get("Date") or stamp(self.now() // 86_400 * 86_400))
+        made["JournalLines"] = [without_nulls(line) for line in made["JournalLines"]]
+        codes = {one.get("Code") for one in self.kept["Accounts"].values()}
+        for line in made["JournalLines"]:
+            if line.get("AccountCode") not in codes:
+                raise Invalid(f"Account code '{line.get('AccountCode')}' is not a valid code")
+        if sum((exact(line["LineAmount"]) for line in made["JournalLines"]), Decimal(0)):
+            raise Invalid("The total debits must equal total credits")
+        return made
+
+    def _unique(self, kind: str, made: Obj, what: str) -> None:
+        key, code = IDS[kind], made.get("Code")
+        if not code and kind == "Items":
+            raise Invalid(f"{what} must be specified")
+        for other in self.kept[kind].values():
+            if code and other.get("Code") == code and other[key] != made.get(key):
+                raise Invalid(f"{what} '{code}' already exists")
 
     def _named_contact(self, made: Obj) -> Obj:
         named = (made.get("Contact") or {}).get("ContactID", "")
