@@ -64,3 +64,58 @@ PAYMENT: Final[dict[str, Any]] = {
     "Account": {"AccountID": _NONE},
     "Invoice": {"InvoiceID": _NONE},
 }
+
+ACCOUNT: Final[dict[str, Any]] = {
+    "AccountID": _NONE,
+    "Name": "",
+    "Status": "ACTIVE",
+    "Type": "EXPENSE",
+    "TaxType": "NONE",
+    "Class": "EXPENSE",
+    "EnablePaymentsToAccount": False,
+    "ShowInExpenseClaims": False,
+    "HasAttachments": False,
+    "UpdatedDateUTC": _BEGIN,
+}
+
+ITEM: Final[dict[str, Any]] = {
+    "ItemID": _NONE,
+    "Code": "",
+    "IsSold": True,
+    "IsPurchased": True,
+    "IsTrackedAsInventory": False,
+    "UpdatedDateUTC": _BEGIN,
+}
+
+CREDIT_NOTE: Final[dict[str, Any]] = {
+    "UpdatedDateUTC": _BEGIN,
+    "Type": "ACCRECCREDIT",
+    "CreditNoteID": _NONE,
+    "CreditNoteNumber": "",
+    "Contact": {"ContactID": _NONE},
+    "Status": "DRAFT",
+    "LineAmountTypes": "Exclusive",
+    "LineItems": [],
+    "Date": _BEGIN,
+    "SubTotal": 0,
+    "TotalTax": 0,
+    "Total": 0,
+    "RemainingCredit": 0,
+    "CurrencyRate": 1,
+    "Allocations": [],
+    "HasAttachments": False,
+    "HasErrors": False,
+    "SentToContact": False,
+}
+
+MANUAL_JOURNAL: Final[dict[str, Any]] = {
+    "ManualJournalID": _NONE,
+    "Narration": "",
+    "Status": "DRAFT",
+    "LineAmountTypes": "NoTax",
+    "JournalLines": [],
+    "Date": _BEGIN,
+    "ShowOnCashBasisReports": True,
+    "HasAttachments": False,
+    "UpdatedDateUTC": _BEGIN,
+}

@@ -92,6 +92,7 @@ accounts = Resource(
     needs=SETTINGS,
     codes={"accounts": "code"},
     maps=mapping.account,
+    blank=blank.ACCOUNT,
 )
 
 tax_rates = Resource(
@@ -160,6 +161,7 @@ items = Resource(
     idempotency=KEY,
     needs=SETTINGS,
     maps=mapping.item,
+    blank=blank.ITEM,
 )
 
 invoices = listed(
@@ -221,6 +223,7 @@ credit_notes = listed(
     idempotency=KEY,
     needs=INVOICES,
     maps=mapping.credit_note,
+    blank=blank.CREDIT_NOTE,
 )
 
 payments = listed(
@@ -293,6 +296,7 @@ manual_journals = listed(
     idempotency=KEY,
     needs=frozenset({"accounting.manualjournals.read"}),
     maps=mapping.manual_journal,
+    blank=blank.MANUAL_JOURNAL,
 )
 
 organisation = Resource(
