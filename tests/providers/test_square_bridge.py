@@ -277,6 +277,9 @@ async def writes_come_back(
     await work
 
     api = bridge.api(connection)
+    same = {"payment_id": payment, "amount_money": {"amount": 1, "currency": "USD"}}
+    by_hand = [await api.post("/v2/refunds", json=same, key="ours") for _ in range(2)]
+    assert by_hand[0].json() == by_hand[1].json()
     (stored,) = [one async for one in api.records(Customer) if one.id == made]
     changed = await api.update(replace(stored, phone="+13475550100"))
     assert changed.phone == "+13475550100"
