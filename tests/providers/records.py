@@ -177,7 +177,7 @@ def _paypal(resource: Resource, seed: int) -> Any:
         paypal.SCHEMAS[resource.name],
         seed,
         owned=resource.maps.owned_paths,
-        needed=[*resource.maps.needed_paths, resource.key, *PAYPAL_NEEDED.get(resource.name, ())],
+        needed=[*resource.maps.needed_paths, *PAYPAL_NEEDED.get(resource.name, [resource.key])],
     )
     if resource.name == "plan":  # a plan has a regular price, as PayPal's prose says
         unit = Random(seed).choice(["DAY", "WEEK", "MONTH", "YEAR"])
@@ -191,8 +191,9 @@ def _paypal(resource: Resource, seed: int) -> Any:
 
 
 PAYPAL_NEEDED = {
-    "subscription": ["plan_id"],
-    "invoice": ["items[].id"],
+    "subscription": ["id", "plan_id"],
+    "invoice": ["id", "items[].id"],
+    "transaction": ["transaction_info.transaction_id", "transaction_info.transaction_event_code"],
 }
 _PAYPAL_TIMES = ["2026-03-01T09:30:00Z", "2026-11-27T12:00:00.123Z", "2025-12-31T23:59:59-07:00"]
 PAYPAL_WORDS: Mapping[str, list[Any]] = {

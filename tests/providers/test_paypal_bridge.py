@@ -120,9 +120,12 @@ async def test_everything_through_the_bridge(
         assert connection.account == sim.client_id
 
         totals = await bridge.pull(connection)
-        assert set(totals) == {"invoice", "product", "plan", "dispute"}
+        assert set(totals) == {"invoice", "product", "plan", "dispute", "transaction"}
         assert {name: one.parked for name, one in totals.items() if one.parked} == {}
-        for kind in totals:
+        moves = await held(bridge, connection, "transaction")
+        assert len(moves) == len(sim.simulator.account.report) > 100
+        assert len({key.partition(".")[0] for key in moves}) < len(moves)
+        for kind in set(totals) - {"transaction"}:
             assert set(await held(bridge, connection, kind)) == set(remote(sim, kind)), kind
         assert totals["product"].pages >= 2
 
@@ -139,6 +142,9 @@ async def test_everything_through_the_bridge(
         assert sum(one.changed for one in again.values()) == 0
         sim.control.post("tokens/expire")
         sim.control.post("churn", count=30, seed=4)
+        await bridge.pull(connection, ["transaction"])
+        moves = await held(bridge, connection, "transaction")
+        assert len(moves) == len(sim.simulator.account.report)
         draft = next(key for key, one in remote(sim, "invoice").items() if one["status"] == "DRAFT")
         del sim.simulator.account.kept["invoice"][draft]
         await bridge.pull(connection, ["invoice"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,10 +25,10 @@ from landbridge.models.payments import (
     Refund,
 )
 from landbridge.oauth import addresses
-from landbridge.protocols import Page, Place, fetch, find_marked, pull, take, write
+from landbridge.protocols import Page, Place, fetch, find_marked, load, pull, take, write
 from landbridge.providers.paypal import paypal
 from landbridge.resilience import expect
-from landbridge.spec import Accounts, PageNumber, Resource, Step, Write, holes, kind_of
+from landbridge.spec import Accounts, InRanges, PageNumber, Resource, Step, Write, holes, kind_of
 from landbridge.wire import Headers, Request, Response
 from tests.specs.paypal import document as specs
 from tests.specs.xero.document import Document
@@ -36,7 +37,9 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PLACE = Place(base=paypal.base)
 RESOURCES = [pytest.param(resource, id=resource.name) for resource in paypal.resources]
 NUMBERED = [
-    pytest.param(one, id=one.name) for one in paypal.resources if isinstance(one.page, PageNumber)
+    pytest.param(one, id=one.name)
+    for one in paypal.resources
+    if isinstance(one.page, PageNumber) and one.one
 ]
 OURS = {"capture"}
 """What a mapping writes into an address, and PayPal's schemas do not have."""
@@ -94,7 +97,8 @@ def test_every_path_of_a_mapping_is_in_paypals_document(
 ) -> None:
     schema = document.schema(specs.SCHEMAS[resource.name])
     mapped = resource.maps.owned_paths if resource.maps else ()
-    paths = {resource.key, resource.subject, resource.marker, *mapped} - OURS
+    keys = re.findall(r"\{(.*?)\}", resource.key) or [resource.key]
+    paths = {*keys, resource.subject, resource.marker, *mapped} - OURS
     assert [path for path in paths if path and not document.has(schema, path)] == []
     assert not document.has(schema, "no_such_field")
 
@@ -103,10 +107,12 @@ def test_every_path_of_a_mapping_is_in_paypals_document(
 def test_every_address_is_in_paypals_document(document: Document, resource: Resource) -> None:
     if resource.path:
         listed = document.answer("GET", resource.path)
-        assert document.has(listed, f"{resource.records}[].{resource.key}")
+        for key in re.findall(r"\{(.*?)\}", resource.key) or [resource.key]:
+            assert document.has(listed, f"{resource.records}[].{key}")
         if isinstance(resource.page, PageNumber):
             assert document.has(listed, resource.page.count)
-    assert document.has(document.answer("GET", resource.one.replace("{id}", "x")), resource.key)
+    if resource.one:
+        assert document.has(document.answer("GET", resource.one.replace("{id}", "x")), resource.key)
     writes = [each for each in (resource.create, resource.update, resource.delete) if each]
     for told in (*writes, *(step.write for step in resource.steps)):
         path = told.path
@@ -157,6 +163,88 @@ def test_disputes_are_listed_from_half_a_year_ago_and_read_one_by_one(document: 
     )
     assert dict(made[0].query)["update_time_after"] == "2026-11-27T10:59:00Z"
     assert pages[0].records[0].value == one
+
+
+def moved(code: str, at: str) -> dict[str, Any]:
+    amount = {"currency_code": "USD", "value": "10.00"}
+    told = {"transaction_id": "T1", "transaction_event_code": code, "transaction_amount": amount}
+    more = {"fee_amount": {**amount, "value": "-0.64"}, "transaction_initiation_date": at}
+    return {"transaction_info": {**told, **more}}
+
+
+def report(*found: dict[str, Any]) -> dict[str, Any]:
+    return {"transaction_details": found, "total_pages": min(len(found), 1)}
+
+
+def test_movements_are_read_month_by_month_and_again_with_an_overlap(document: Document) -> None:
+    resource = paypal.resource("transaction")
+    day = moved("T0006", "2026-11-26T10:00:00+0000")
+    refunded = moved("T1107", "2026-11-26T11:00:00+0000")
+    answers = [report()] * 35 + [report(day, refunded)]
+    made, pages, _ = run(document, pull(paypal, resource, PLACE, None, NOW), answers)
+    asked = [(dict(one.query)["start_date"], dict(one.query)["end_date"]) for one in made]
+    assert (asked[0][0], asked[-1][1]) == ("2023-11-28T12:00:00Z", "2026-11-27T12:00:00Z")
+    assert [end for _, end in asked[:-1]] == [begin for begin, _ in asked[1:]]
+    found = [record for page in pages for record in page.records]
+    assert [record.key for record in found] == ["T1.T0006", "T1.T1107"]
+    assert all(page.listing is None and not page.listed_all for page in pages)
+    assert resource.maps is not None
+    entry = resource.maps.read(found[0].value)
+    assert (entry.id, entry.amount, entry.fee, entry.net) == ("T1.T0006", 1000, 64, 936)
+
+    cursor = pages[-1].cursor
+    assert cursor == {"since": int(NOW.timestamp())}
+    later = NOW + timedelta(hours=1)
+    made, pages, _ = run(document, pull(paypal, resource, PLACE, cursor, later), [report()])
+    assert dict(made[0].query)["start_date"] == "2026-11-27T06:00:00Z"
+    # Nothing at all: it may be a swallowed error, so a day is asked for again.
+    assert pages[-1].cursor == {"since": int((later - timedelta(days=1)).timestamp())}
+    # A pull that ended in the middle goes on there.
+    conversation = pull(paypal, resource, PLACE, None, NOW)
+    next(conversation)
+    page = conversation.send(answer(report()))
+    assert isinstance(page, Page)
+    made, pages, _ = run(document, pull(paypal, resource, PLACE, page.cursor, later), answers[1:])
+    assert dict(made[0].query)["start_date"] == asked[1][0]
+    assert dict(made[-1].query)["end_date"] == asked[-1][1]
+
+
+def test_a_range_with_too_many_movements_is_halved(document: Document) -> None:
+    resource = paypal.resource("transaction")
+    cursor = {"since": int((NOW - timedelta(days=16)).timestamp())}
+    conversation = pull(paypal, resource, PLACE, cursor, NOW)
+    request = next(conversation)
+    refusal = {"name": "RESULTSET_TOO_LARGE", "message": "Too many", "debug_id": "b"}
+    assert isinstance(request, Request)
+    ends = [dict(request.query)["end_date"]]
+    for _ in range(2):
+        request = conversation.send(
+            Response(status=400, headers=Headers({}), body=canonical(refusal))
+        )
+        assert isinstance(request, Request)
+        ends.append(dict(request.query)["end_date"])
+    assert ends == ["2026-11-27T12:00:00Z", "2026-11-19T09:00:00Z", "2026-11-15T07:30:00Z"]
+    page = conversation.send(answer(report(moved("T0006", "2026-11-12T00:00:00+0000"))))
+    assert isinstance(page, Page)
+    request = next(conversation)
+    assert isinstance(request, Request)
+    assert dict(request.query)["start_date"] == ends[-1]
+    assert dict(request.query)["end_date"] == ends[0]
+    with pytest.raises(Refused):
+        conversation.send(
+            Response(status=400, headers=Headers({}), body=canonical({**refusal, "name": "OTHER"}))
+        )
+
+
+def test_a_load_of_a_range_asks_for_that_range_alone(document: Document) -> None:
+    resource = paypal.resource("transaction")
+    begin, end = NOW - timedelta(days=40), NOW - timedelta(days=5)
+    loading = load(paypal, resource, PLACE, None, NOW, since=begin, until=end)
+    made, pages, _ = run(document, loading, [report(), report()])
+    assert dict(made[0].query)["start_date"] == "2026-10-18T12:00:00Z"
+    assert dict(made[1].query)["end_date"] == "2026-11-22T12:00:00Z"
+    again = load(paypal, resource, PLACE, pages[-1].cursor, NOW, since=begin, until=end)
+    assert run(document, again, [])[0] == []
 
 
 @pytest.mark.parametrize(
@@ -410,6 +498,15 @@ def test_facts_that_cannot_be_are_refused() -> None:
         replace(paypal, sandbox={"base": "http://x"})
     with pytest.raises(SpecError, match="summary: it needs `one`"):
         replace(invoice, summary=True)
+    with pytest.raises(SpecError, match="it is no key by which a record is read"):
+        replace(invoice, key="{id}.{status}")
+    with pytest.raises(SpecError, match="'i d' is no path"):
+        replace(paypal.resource("transaction"), key="{id}.{i d}")
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    with pytest.raises(SpecError, match="not longer than the overlap"):
+        InRanges(since="a", until="b", span=day, reach=hour, overlap=hour)
+    with pytest.raises(SpecError, match="ranges of an hour at least"):
+        InRanges(since="a", until="b", span=hour / 2, reach=day, overlap=hour)
     with pytest.raises(SpecError, match="nothing tells whose"):
         Accounts()
     with pytest.raises(SpecError, match="name both"):

@@ -1,5 +1,6 @@
 """Reading a provider's JSON answers without losing the bytes of the records in them."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,8 @@ from landbridge.formats import parse_json
 from landbridge.protocols.values import Fetched, Unreadable
 from landbridge.spec import Provider, Resource, find
 from landbridge.wire import Response
+
+_HOLE = re.compile(r"\{([^{}]+)\}")
 
 
 def records(
@@ -36,7 +39,7 @@ def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
         value = parse_json(raw)
     except RecordError as error:
         return Unreadable(key=None, raw=raw, reason=str(error), field=None)
-    key = text_at(value, resource.key)
+    key = _key(value, resource.key)
     if not key:
         reason = f"{resource.name}: no key at {resource.key}"
         return Unreadable(key=None, raw=raw, reason=reason, field=resource.key)
@@ -47,6 +50,14 @@ def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
         version=text_at(value, resource.version) if resource.version else None,
         deleted=_is_deleted(resource, value) if resource.deleted else False,
     )
+
+
+def _key(value: Any, path: str) -> str | None:
+    """The key at a path; or where it is a template, made of what is in all of its holes."""
+    if "{" not in path:
+        return text_at(value, path)
+    words = {hole: text_at(value, hole) for hole in _HOLE.findall(path)}
+    return _HOLE.sub(lambda hole: words[hole[1]] or "", path) if all(words.values()) else None
 
 
 def single(provider: Provider, resource: Resource, response: Response) -> Fetched | Unreadable:

@@ -26,6 +26,7 @@ from landbridge.protocols._following import (
     too_old,
 )
 from landbridge.protocols._listing import list_all
+from landbridge.protocols._ranges import list_ranges
 from landbridge.protocols._statements import list_statement
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
@@ -34,6 +35,7 @@ from landbridge.spec import (
     CreatedSince,
     EventFeed,
     Format,
+    InRanges,
     NextCursor,
     PageNumber,
     Provider,
@@ -70,6 +72,9 @@ def pull(
     Where the page names no way to follow changes, every pull is a full listing.
     """
     since = resource.since
+    if isinstance(since, InRanges):
+        yield from list_ranges(provider, resource, place, cursor or {}, now)
+        return
     state = cursor or {}
     follows = isinstance(state.get("since"), int)
     if follows and isinstance(since, EventFeed | ChangedSince) and too_old(state, since, now):
@@ -120,6 +125,10 @@ def load(
     """A full listing; or one of a range, which tells nothing of what it does not meet."""
     if cursor == _LOADED:
         return
+    if isinstance(resource.since, InRanges):
+        found = list_ranges(provider, resource, place, cursor or {}, now, begin=since, end=until)
+        yield from _loaded(found)
+        return
     ranged = since is not None or until is not None
     query = {**resource.query, **_range(resource, since, until)} if ranged else resource.query
     listing = _everything(provider, replace(resource, query=query), place, cursor or {}, now)
@@ -134,6 +143,21 @@ def load(
                 step = replace(step, cursor=_LOADED)
             if ranged:
                 step = replace(step, listing=None, listed_all=False)
+        reply = yield step
+
+
+def _loaded(
+    ranges: Generator[Request | Page, Response | None, None],
+) -> Generator[Request | Page, Response | None, None]:
+    """The ranges as a load: behind the last one nothing is to follow."""
+    reply: Response | None = None
+    while True:
+        try:
+            step = ranges.send(reply)
+        except StopIteration:
+            return
+        if isinstance(step, Page) and "since" in step.cursor:
+            step = replace(step, cursor=_LOADED)
         reply = yield step
 
 

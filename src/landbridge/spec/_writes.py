@@ -1,10 +1,22 @@
-"""The checks on a resource's writes when its page is imported: the mapping has to tell enough."""
+"""The checks on how a resource's records are named and written, when its page is imported."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from landbridge.spec._paths import check_path
 from landbridge.spec.mapping import Mapped
+
+
+def unclear_key(key: str, *, named: bool) -> Iterator[str]:
+    """A key is at one path, or made of what is at several; by those nothing is asked for."""
+    parts = re.findall(r"\{([^{}]*)\}", key)
+    for path in parts or [key]:
+        problem = check_path(path)
+        if problem:
+            yield f"key: {problem}"
+    if parts and named:
+        yield "key: made of several paths, it is no key by which a record is read or written"
 
 
 def unfilled(path: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:

@@ -19,12 +19,14 @@ from landbridge.spec._scope import Fault, Scope, shape
 from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar
 
 __all__ = [
+    "added",
     "currency",
     "hundredths",
     "major",
     "major_price",
     "minor",
     "minor_price",
+    "negated",
     "priced",
     "signed",
     "times",
@@ -123,6 +125,31 @@ def times(path: str, by: str, *, currency: str) -> Row:
         read=read,
         write=None,
         access=Access.READ,
+    )
+
+
+def negated(row: Row) -> Row:
+    """An amount whose sign is the other way round at the provider; read only."""
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = row.read(record, scope)
+        return None if found is None else -found
+
+    return replace(row, word="negated", read=read, write=None, access=Access.READ)
+
+
+def added(*rows: Row) -> Row:
+    """The sum of amounts of one currency; nothing where the first is nothing. Read only."""
+    if not rows:
+        raise SpecError("added(): name at least one amount")
+
+    def read(record: Any, scope: Scope) -> Any:
+        found = [row.read(record, scope) for row in rows]
+        return None if found[0] is None else sum(each or 0 for each in found)
+
+    paths = tuple(path for row in rows for path in row.paths or (row.path,))
+    return replace(
+        rows[0], word="added", path="", paths=paths, read=read, write=None, access=Access.READ
     )
 
 

@@ -7,6 +7,7 @@ from landbridge.spec.following import (
     ChangedSince,
     CreatedSince,
     EventFeed,
+    InRanges,
     SinceHeader,
     SinceParam,
     SyncToken,
@@ -99,6 +100,8 @@ def _incremental(resource: Resource) -> str:
             return "created"
         case SinceHeader() | SinceParam():
             return "since"
+        case InRanges():
+            return "ranges"
         case ChangedSince():
             return "changes"
         case SyncToken():
@@ -111,7 +114,7 @@ def _deletes(resource: Resource) -> str:
     if resource.sweep is not None:
         return "sweep"
     match resource.since:
-        case CreatedSince():
+        case CreatedSince() | InRanges():
             return "never"
         case SinceHeader() | SinceParam():
             told = "events" if resource.deletes else "never"

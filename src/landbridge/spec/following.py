@@ -13,6 +13,7 @@ __all__ = [
     "ChangedSince",
     "CreatedSince",
     "EventFeed",
+    "InRanges",
     "Incremental",
     "SinceHeader",
     "SinceParam",
@@ -141,7 +142,36 @@ class SinceParam:
             raise SpecError("SinceParam, overlap: a day somewhere else is up to a day behind ours")
 
 
-Incremental = EventFeed | CreatedSince | SinceHeader | SinceParam | ChangedSince | SyncToken
+@fact
+class InRanges:
+    """A list has to be asked for a range of time, `span` long at most: they are read in turn.
+
+    The first pull begins `reach` ago, later ones go on from where the last one ended, less
+    `overlap`. What such a list leaves out is only too old for it, so nothing in it is ever missing.
+    """
+
+    since: str
+    """The query parameter of a range's begin, in ISO 8601."""
+    until: str
+    """The query parameter of its end."""
+    span: timedelta
+    reach: timedelta
+    overlap: timedelta
+    """How late a record may show, or change."""
+    too_many: Sequence[str] = ()
+    """Codes (`Errors.code`) that mean that a range has more rows than it lists: it is halved."""
+
+    def __post_init__(self) -> None:
+        """Refuses times with which nothing is read."""
+        if self.span < timedelta(hours=1) or self.overlap < timedelta():
+            raise SpecError("InRanges, span and overlap: ranges of an hour at least, from now back")
+        if self.reach <= self.overlap:
+            raise SpecError("InRanges, reach: it is not longer than the overlap")
+
+
+Incremental = (
+    EventFeed | CreatedSince | SinceHeader | SinceParam | ChangedSince | InRanges | SyncToken
+)
 
 
 @fact

@@ -17,7 +17,7 @@ from typing import Any
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import find
-from landbridge.spec._writes import holes, unclear_step, unfilled
+from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
 from landbridge.spec.following import (
@@ -33,7 +33,7 @@ from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Paging
 from landbridge.spec.quota import Quota
 from landbridge.spec.refusals import Errors
-from landbridge.spec.webhook import EventList, Webhook
+from landbridge.spec.webhook import Webhook
 
 __all__ = [
     "Continued",
@@ -45,7 +45,6 @@ __all__ = [
     "Write",
     "can_pull",
     "holes",
-    "listed_by",
     "writable",
 ]
 
@@ -169,7 +168,8 @@ class Resource:
     name: str
     path: Template
     """Where it is listed; empty: where discovery leads (calendars)."""
-    key: Path
+    key: str
+    """Path to its id; or several in braces, where only together they tell records apart."""
     maps: Mapped[Any] | None = None
     """The mapping to a unified model; None: kept raw only."""
     records: Path = ""
@@ -286,6 +286,8 @@ class Resource:
 
     def _unclear_keys(self) -> Iterator[str]:
         """How a record is named, where it is read, changed and known to be gone."""
+        named = any((self.one, self.create, self.update, self.delete))
+        yield from unclear_key(self.key, named=named)
         for name in ("one", "update", "delete"):
             value = getattr(self, name)
             path = value.path if isinstance(value, Write) else value
@@ -432,18 +434,6 @@ def _needed(resource: Resource) -> frozenset[str]:
     writes = (*(step.write for step in resource.steps), resource.create, resource.update)
     writes = (*writes, resource.delete)
     return resource.needs.union(*(write.needs for write in writes if write))
-
-
-def listed_by(feed: EventFeed) -> EventList:
-    """The list that an event feed reads, as what webhooks are compared with."""
-    return EventList(
-        path=feed.path,
-        records=feed.records,
-        page=feed.page,
-        since_param=feed.since_param,
-        keeps=feed.reach,
-        overlap=feed.overlap,
-    )
 
 
 def writable(resource: Resource, action: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from landbridge.errors import SpecError
 from landbridge.spec._check import Path, Template, among, fact
+from landbridge.spec.following import EventFeed
 from landbridge.spec.kinds import Means, shadowed
 from landbridge.spec.paging import Paging
 from landbridge.spec.signature import Signature
@@ -19,6 +20,7 @@ __all__ = [
     "Handshake",
     "SignedPing",
     "Webhook",
+    "listed_by",
     "topics_of",
 ]
 
@@ -203,6 +205,18 @@ class Webhook:
             yield "listing: it needs `id` and `stamp`, by which events are told apart"
         for problem in shadowed(self.kinds):
             yield f"kinds: {problem}"
+
+
+def listed_by(feed: EventFeed) -> EventList:
+    """The list that an event feed reads, as what webhooks are compared with."""
+    return EventList(
+        path=feed.path,
+        records=feed.records,
+        page=feed.page,
+        since_param=feed.since_param,
+        keeps=feed.reach,
+        overlap=feed.overlap,
+    )
 
 
 def topics_of(about: str, words: str) -> tuple[str, ...]:

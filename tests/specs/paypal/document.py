@@ -17,6 +17,7 @@ SCHEMAS = {
     "capture": "payments_payment.capture-2",
     "refund": "payments_payment.refund",
     "dispute": "customer_disputes.dispute",
+    "transaction": "reporting_transactions.transaction_detail",
     "payout": "payments_payouts_batch.payout_batch",
 }
 """The schema of each resource's records; of a product as the list shows it."""

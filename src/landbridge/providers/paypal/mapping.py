@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from landbridge.models.payments import (
+    BalanceEntry,
     Collection,
     Dispute,
     DisputeStatus,
@@ -30,6 +31,7 @@ from landbridge.models.payments import (
 )
 from landbridge.spec import (
     Row,
+    added,
     constant,
     currency,
     date,
@@ -45,6 +47,7 @@ from landbridge.spec import (
     many,
     map_from,
     map_to,
+    negated,
     on_create,
     one_of,
     picked,
@@ -326,4 +329,27 @@ dispute = map_from(
     respond_by=instant("seller_response_due_date"),
     created_at=created,
     updated_at=instant("update_time"),
+)
+
+
+def key_of_transaction(record: dict[str, Any]) -> str:
+    """What tells a movement apart: the id of its transaction comes back with other codes."""
+    told = record["transaction_info"]
+    return f"{told['transaction_id']}.{told['transaction_event_code']}"
+
+
+transaction = map_from(
+    BalanceEntry,
+    id=via(
+        read=key_of_transaction,
+        paths=["transaction_info.transaction_id", "transaction_info.transaction_event_code"],
+    ),
+    type=text("transaction_info.transaction_event_code"),
+    source=text("transaction_info.paypal_reference_id"),
+    currency=currency("transaction_info.transaction_amount.currency_code"),
+    amount=money("transaction_info.transaction_amount"),
+    fee=negated(money("transaction_info.fee_amount")),
+    net=added(money("transaction_info.transaction_amount"), money("transaction_info.fee_amount")),
+    description=text("transaction_info.transaction_subject"),
+    created_at=instant("transaction_info.transaction_initiation_date"),
 )

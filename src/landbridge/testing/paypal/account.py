@@ -43,6 +43,8 @@ class Account:
     url: str = "https://api.sandbox.paypal.com"
     wrapped: bool = True
     on_event: Callable[[Obj], None] = lambda _: None
+    report: list[Obj] = field(default_factory=list)
+    """Movements of the balance, as the report has them, in the order in which they show."""
     kept: dict[str, dict[str, Obj]] = field(default_factory=lambda: {name: {} for name in KINDS})
     events: list[Obj] = field(default_factory=list)
     _numbers: int = 0
@@ -58,6 +60,31 @@ class Account:
         if tell:
             self.tell(kind, topic, record)
         return record
+
+    def moved(
+        self,
+        code: str,
+        ident: str,
+        amount: Obj,
+        fee: Obj | None,
+        about: str = "",
+        at: float | None = None,
+    ) -> None:
+        """Writes a movement of the balance into the report; `at`: not now, but then."""
+        when = stamp(self.now() if at is None else at)
+        told: Obj = {
+            "transaction_id": ident,
+            "transaction_event_code": code,
+            "transaction_initiation_date": when,
+            "transaction_updated_date": when,
+            "transaction_amount": amount,
+            "transaction_status": "S",
+        }
+        if fee is not None:
+            told["fee_amount"] = fee
+        if about:
+            told |= {"paypal_reference_id": about, "paypal_reference_id_type": "TXN"}
+        self.report.append({"transaction_info": told, "payer_info": {"account_id": "QM5AJBWB9Q"}})
 
     def tell(self, kind: str, topic: str, record: Obj) -> Obj:
         """The event about a record, sent on its way."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from landbridge.testing.asgi import Answer, Call, Router, as_json
-from landbridge.testing.paypal import billing, disputes, invoices, payments
+from landbridge.testing.paypal import billing, disputes, invoices, payments, reporting
 from landbridge.testing.paypal.account import Account
 from landbridge.testing.paypal.webhooks import Dispatcher
 from landbridge.testing.paypal.wire import Obj, empty, link, malformed, missing
@@ -18,12 +18,14 @@ _SUMMARY = ("id", "name", "description", "create_time", "links")
 
 
 class Api:
-    """Answers calls that are signed in. `minimal`: new invoices are answered with their link."""
+    """Answers calls that are signed in. `minimal`: new invoices are answered with their link;
+    `rows`: how many a range of the report may have."""
 
-    def __init__(self, account: Account, dispatcher: Dispatcher, *, minimal: bool):
+    def __init__(self, account: Account, dispatcher: Dispatcher, *, minimal: bool, rows: int):
         self._account = account
         self._dispatcher = dispatcher
         self._minimal = minimal
+        self._rows = rows
         self._router = Router()
         for method, path, route in (
             ("GET", invoices.PATH, self._invoices),
@@ -47,6 +49,7 @@ class Api:
             ("POST", "/v1/billing/subscriptions/{id}/{how}", self._move),
             ("GET", disputes.PATH, self._disputes),
             ("GET", f"{disputes.PATH}/{{id}}", self._one("dispute")),
+            ("GET", reporting.PATH, self._report),
             ("GET", "/v1/payments/payouts/{id}", self._one("payout")),
             ("POST", "/v1/notifications/webhooks", self._register),
             ("GET", "/v1/notifications/webhooks", self._hooks),
@@ -155,6 +158,9 @@ class Api:
 
     def _disputes(self, call: Call) -> Answer:
         return as_json(disputes.listed(self._account, call.args()))
+
+    def _report(self, call: Call) -> Answer:
+        return as_json(reporting.listed(self._account, call.args(), self._rows))
 
     def _register(self, call: Call) -> Answer:
         asked = call.json()

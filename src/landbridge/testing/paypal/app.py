@@ -56,6 +56,8 @@ class Settings:
     """Whether an event of an invoice holds it as `resource.invoice`, not as `resource`."""
     minimal: bool = False
     """Whether a new invoice is answered with its link, whatever the call prefers."""
+    rows: int = 10_000
+    """How many rows a range of the report may have."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -85,7 +87,7 @@ class Simulator:
         )
         self.account.on_event = self.dispatcher.tell
         self.tokens: dict[str, float] = {}
-        self._api = Api(self.account, self.dispatcher, minimal=settings.minimal)
+        self._api = Api(self.account, self.dispatcher, minimal=settings.minimal, rows=settings.rows)
         self._kept: dict[tuple[str, str], Response] = {}
         self._spoiler = Spoiler(failure=self._failure, emptied=_emptied)
         ControlPlane(self.stage, self.account, self.dispatcher, self.tokens)

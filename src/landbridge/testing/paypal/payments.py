@@ -43,6 +43,7 @@ def capture(account: Account, amount: Decimal, code: str, *, tell: bool = True) 
             link(account.url, f"/v2/payments/captures/{ident}/refund", "refund", "POST"),
         ],
     }
+    account.moved("T0006", ident, gross, money(-fee, code))
     return account.put("capture", "PAYMENT.CAPTURE.COMPLETED", made, tell=tell)
 
 
@@ -78,6 +79,7 @@ def refund(account: Account, key: str, asked: Obj, *, tell: bool = True) -> Obj:
             link(account.url, f"/v2/payments/captures/{key}", "up"),
         ],
     }
+    account.moved("T1107", ident, money(-part, code), None, key)
     status = "REFUNDED" if part == left else "PARTIALLY_REFUNDED"
     account.kept["capture"][key] = {**held, "status": status, "update_time": at}
     return account.put("refund", "PAYMENT.CAPTURE.REFUNDED", made, tell=tell)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from landbridge.testing.paypal import billing, disputes, invoices, payments
 from landbridge.testing.paypal.account import Account
-from landbridge.testing.paypal.wire import Obj, money
+from landbridge.testing.paypal.wire import Obj, code_of, money
 
 _CODES = ("USD", "EUR", "JPY", "HUF")
 _UNITS = ("MONTH", "YEAR", "WEEK", "DAY")
@@ -24,6 +24,8 @@ class Amounts:
     captures: int = 10
     refunds: int = 3
     disputes: int = 4
+    movements: int = 90
+    """Movements of the balance in the past, two days apart; those of captures come to them."""
 
 
 def fill(account: Account, amounts: Amounts) -> None:
@@ -47,6 +49,13 @@ def fill(account: Account, amounts: Amounts) -> None:
         billing.subscribe(account, plan, f"sub{number}@example.com", tell=False)
     for number in range(amounts.invoices):
         _invoice(account, number)
+    for number in range(amounts.movements):
+        at = account.now() - 2 * 86_400 * (amounts.movements - number)
+        gross, fee = money(Decimal(100 + number), "USD"), money(Decimal("-3.20"), "USD")
+        ident = code_of(account.rng)
+        account.moved("T0006", ident, gross, fee, at=at)
+        if number % 10 == 0:  # another event of the same transaction
+            account.moved("T1107", ident, money(Decimal(-1), "USD"), None, ident, at=at)
     made = [
         payments.capture(account, Decimal(20 + number), _CODES[number % 3], tell=False)
         for number in range(amounts.captures)
