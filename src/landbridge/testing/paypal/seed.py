@@ -24,7 +24,7 @@ class Amounts:
     captures: int = 10
     refunds: int = 3
     disputes: int = 4
-    movements: int = 90
+    movements: int = 60
     """Movements of the balance in the past, two days apart; those of captures come to them."""
 
 
