@@ -22,7 +22,7 @@ from landbridge.engine.linker import Linker
 from landbridge.engine.links import Conflicts, Links
 from landbridge.engine.pull import Hold, Puller
 from landbridge.engine.push import Pusher
-from landbridge.errors import LandbridgeError
+from landbridge.errors import LandbridgeError, UnmappedCode
 from landbridge.merge import Policy
 from landbridge.models.payments import Customer
 from landbridge.spec import ApiKey, Field, Provider, Resource, Write, map_to, read_only, text
@@ -184,13 +184,13 @@ class Office:
         link: Link[Customer],
         *,
         linker: type[Linker] = Linker,
+        page: Provider = HALL,
     ):
         self.db = db
         self.hold: Hold = _free
         """What each transaction of a job asks first; what it raises undoes that."""
         self.connection = connection
         self.link = link
-        page = HALL
         self._puller = Puller(db, client, provider=lambda _: page, base=_base, clock=SystemClock())
         self._pusher = Pusher(db, client, provider=lambda _: page, base=_base)
         self.linker = linker(db, {link.name: link}, provider=lambda _: page, environment="test")
@@ -279,6 +279,8 @@ class Office:
             run = self.linker.run if claim.kind == "link" else self.linker.start
             came = await run(claim, self.hold)
             return came.later is None, 0 if came.later is None else 0.0
+        except UnmappedCode:
+            return False, 3600.0
         except LandbridgeError:
             return False, 0.0
 
@@ -308,6 +310,7 @@ async def office(
     policy: Policy | None = None,
     match: Sequence[str] = ("email",),
     linker: type[Linker] = Linker,
+    page: Provider = HALL,
 ) -> AsyncIterator[Office]:
     """An office with the table and a connection to the hall, whose link has not begun."""
     async with db.transaction() as tx:
@@ -346,7 +349,7 @@ async def office(
             settings={"base": at.url},
         )
         await syncs.add(tx, **OURS, connection=connection.id, resources=["member"])
-    made = Office(db, client, connection, link, linker=linker)
+    made = Office(db, client, connection, link, linker=linker, page=page)
     await made.links.install()
     yield made
 

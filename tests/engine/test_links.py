@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from landbridge.client import Client
+from landbridge.engine.custom import Custom
 from landbridge.errors import InvalidInput, NotFound
 from landbridge.merge import Policy, Take
+from landbridge.models.payments import Customer
+from landbridge.spec import lookup, map_to
+from landbridge.store import connections, parked
+from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
-from tests.engine.linkstage import Hall, Office, hall, office
+from tests.engine.linkstage import HALL, OURS, Hall, Office, hall, office
 
 ADA = {"name": "Ada", "email": "ada@acme.example"}
 
@@ -282,6 +288,55 @@ async def test_a_refusal_is_shown_and_the_next_edit_is_sent(here: Office, there:
     assert (there.members[key]["email"], there.members[key]["phone"]) == ("yes@acme.example", "1")
     assert await here.links.pairs(stuck=True) == []
     await quiet(here, there)
+
+
+async def test_a_row_whose_code_has_no_line_waits_for_it_or_for_another_code(
+    db: Database, client: Client, vault: Vault, there: Hall
+) -> None:
+    (member,) = HALL.resources
+    assert member.maps is not None
+    rows = {**member.maps.rows, "description": lookup("note", table="notes")}
+    page = replace(HALL, resources=[replace(member, maps=map_to(Customer, **rows))])
+    custom = Custom(db, provider=lambda _: page)
+    async with office(db, client, vault, there, page=page) as here:
+        await custom.set_codes(here.connection, "notes", {"1": "gold"})
+        here.connection = await anew(here)
+        local, key = await live(here, there)
+
+        async def held() -> list[str]:
+            return [one.key for one in await parked.every(db, environment="test", what="push")]
+
+        await here.update(local, description="silver", phone="1")
+        await here.rest()
+        first = await held()
+        await here.update(local, description="gold")
+        await here.rest()
+        assert (len(first), await held()) == (1, [])
+        assert (there.members[key]["note"], there.members[key]["phone"]) == ("1", "1")
+        assert there.counts["PATCH"] == 1
+
+        await here.update(local, description="tin")
+        await here.rest()
+        again = await held()
+        there.put(key, name="Lady Ada")
+        await here.pull()
+        await here.rest()
+        assert len(again) == len(await held()) == 1
+        await custom.set_codes(here.connection, "notes", {"2": "tin"})
+        here.connection = await anew(here)
+        await here.rest()
+        assert await held() == []
+        assert there.members[key]["note"] == "2"
+        assert (await here.rows())[local]["name"] == "Lady Ada"
+        assert there.counts["PATCH"] == 2
+        await quiet(here, there)
+
+
+async def anew(here: Office) -> Connection:
+    """Its connection with the code tables of now."""
+    found = await connections.one(here.db, **OURS, id=here.connection.id)
+    assert found is not None
+    return found
 
 
 async def test_a_refusal_is_sent_again_when_somebody_says_so(here: Office, there: Hall) -> None:

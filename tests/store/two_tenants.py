@@ -20,6 +20,7 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "due": [
         {"id": "any_pull", "kind": "pull", "lane": "pull", "owner": None, "due_at": LATER},
         {"id": "any_push", "kind": "push", "lane": "push"},
+        {"id": "any_held", "kind": "push", "lane": "push", "key": None, "owner": None},
         {"id": "any_waiting", "key": None, "owner": None, "due_at": LATER},
         {"id": "any_replayed", "key": f"{ID}/event", "owner": None, "lane": "replay", "attempt": 0},
     ],

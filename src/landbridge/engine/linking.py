@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from landbridge import ids
-from landbridge.engine import push
+from landbridge.engine import push, unmapped
 from landbridge.engine.agreed import dumped, loaded
 from landbridge.engine.link import SAME, Link, Ours
 from landbridge.engine.pull import stream_of
@@ -142,7 +142,9 @@ class Meeting:
                 tx, environment=pair.environment, tenant=pair.tenant, id=pair.intent
             )
             if intent is not None and intent.state == "waiting":
-                return Met(pair=pair)
+                if not await unmapped.supersede(tx, intent):
+                    return Met(pair=pair)
+                intent = None
             pair = absorbed(pair, intent)
             if pair.state == "review":
                 await links.save(tx, pair)

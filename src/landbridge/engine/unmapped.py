@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from landbridge.engine.codes import Missing
-from landbridge.errors import NotFound, UnmappedCode
+from landbridge.errors import InvalidInput, NotFound, UnmappedCode
 from landbridge.store import intents, parked
 from landbridge.store.database import Database, Tx
 from landbridge.store.intents import Intent
@@ -52,12 +52,23 @@ async def retry(db: Database, stopped: Parked) -> None:
 
 
 async def give_up(tx: Tx, stopped: Parked) -> Intent:
-    """Ends a held document as refused: it is never sent. NotFound if it went out meanwhile."""
+    """Ends a held document as refused: it is never sent. NotFound if it went out meanwhile,
+    InvalidInput while it is tried."""
     intent = await intents.one(
         tx, environment=stopped.environment, tenant=stopped.tenant, id=stopped.key
     )
     if intent is None or intent.state != "waiting":
         raise NotFound(f"{stopped.id}: its document is not held any more")
-    await intents.cancel(tx, intent)
+    if not await intents.cancel(tx, intent):
+        raise InvalidInput(f"{stopped.id}: a worker tries it just now; look again in a moment")
     await intents.settle(tx, intent, state="refused", reason="discarded while it was held")
     return intent
+
+
+async def supersede(tx: Tx, intent: Intent) -> bool:
+    """Ends a held document of a link, in favour of what there is now; False: it is not held, or it
+    is tried just now."""
+    if not await intents.cancel(tx, intent):
+        return False
+    await intents.settle(tx, intent, state="refused", reason="superseded while it was held")
+    return True

@@ -120,8 +120,11 @@ _WAKE = Sql(
 _CANCEL = Sql(
     "intents.cancel",
     """
-    DELETE FROM lb.due
-    WHERE environment = :environment AND tenant = :tenant AND kind = 'push' AND ref = :id
+    DELETE FROM lb.due AS d USING lb.parked AS k
+    WHERE d.environment = :environment AND d.tenant = :tenant AND d.kind = 'push' AND d.ref = :id
+      AND d.owner IS NULL
+      AND k.environment = :environment AND k.tenant = :tenant AND k.what = 'push'
+      AND k.place = :connection AND k.resource = :resource AND k.key = :id
     """,
 )
 
@@ -141,9 +144,18 @@ async def wake(
     )
 
 
-async def cancel(tx: Tx, intent: Intent) -> None:
-    """Takes away the work of carrying an intent out."""
-    await tx.run(_CANCEL, environment=intent.environment, tenant=intent.tenant, id=intent.id)
+async def cancel(tx: Tx, intent: Intent) -> bool:
+    """Takes away the work of carrying out an intent that is held; False: it is not held, or it is
+    tried just now."""
+    gone = await tx.run(
+        _CANCEL,
+        environment=intent.environment,
+        tenant=intent.tenant,
+        id=intent.id,
+        connection=intent.connection,
+        resource=intent.resource,
+    )
+    return gone > 0
 
 
 async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> Intent | None:
