@@ -89,10 +89,12 @@ def marked(text: str) -> list[str]:
 
 
 def wrapped(resource: Resource, value: Mapping[str, Any]) -> bytes:
-    """The body of an answer with a single record, in the page's envelope."""
-    return canonical.canonical(
-        nested_at(resource.envelope, [value]) if resource.envelope else value
-    )
+    """The body of an answer with a single record, in the page's envelope: a list if listings come
+    in the same one, else the record itself."""
+    if not resource.envelope:
+        return canonical.canonical(value)
+    inside = [value] if resource.envelope == resource.records else value
+    return canonical.canonical(nested_at(resource.envelope, inside))
 
 
 def unwrapped(resource: Resource, body: bytes) -> dict[str, Any] | None:

@@ -1,0 +1,52 @@
+"""A shadow of Square: nothing is written there, and what was kept can be sent later."""
+
+from __future__ import annotations
+
+from landbridge.models.payments import Customer, Refund
+from landbridge.store import shadow_calls
+from landbridge.testing.pytest_plugin import SquareSimulator
+from tests.engine.shading import Counted, Shop
+from tests.providers.test_square_bridge import consented, sim
+from tests.specs.square.document import square as document
+from tests.web.serving import serving
+
+__all__ = ["sim"]
+
+
+async def test_writes_to_square_are_answered_and_sent_later(
+    database_url: str,
+    sim: SquareSimulator,  # noqa: F811 - the fixture
+) -> None:
+    async with serving(database_url, None) as (bridge, _):
+        await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
+        await bridge.enable("square", writes=["customer", "refund"])
+        connection = await consented(bridge, sim)
+        await bridge.pull(connection, ["customer", "refund"])
+        shop = Shop(bridge=bridge, connection=connection, door=Counted(sim.simulator.app))
+        shadow = await bridge.shadow(connection)
+        there = set(sim.control.objects("customer"))
+        made, _ = await shop.push(Customer(name="Ada Lovelace", email="ada@example.com"))
+        assert made.state == "shadowed", made.reason
+        seen = await shop.call("GET", f"/v2/customers/{made.key}")
+        path = "/v2/customers/{customer_id}"
+        assert document().misanswered("GET", path, 200, seen.body) == []
+        assert seen.json()["customer"]["given_name"] == "Ada"
+        assert "idempotency_key" not in seen.json()["customer"]
+        payment = next(
+            key
+            for key, one in sim.control.objects("payment").items()
+            if one["status"] == "COMPLETED" and "refunded_money" not in one
+        )
+        back, _ = await shop.push(Refund(payment=payment, currency="USD", amount=7))
+        assert back.state == "shadowed", back.reason
+        assert set(sim.control.objects("customer")) == there
+        assert "refunded_money" not in sim.control.objects("payment")[payment]
+        kept = await shadow_calls.page(bridge.db, environment="test", shadow=shadow.id)
+        assert [each.resource for each in kept] == ["customer", "refund"]
+        await bridge.shadows.promote(shadow.id)
+        replayed = await bridge.shadows.replay(shadow.id)
+        assert (replayed.sent, replayed.refused, replayed.unknown) == (2, 0, 0)
+        (fresh,) = set(sim.control.objects("customer")) - there
+        assert sim.control.objects("customer")[fresh]["family_name"] == "Lovelace"
+        money = {"amount": 7, "currency": "USD"}
+        assert sim.control.objects("payment")[payment]["refunded_money"] == money
