@@ -30,6 +30,8 @@ from landbridge.models.accounting import (
     Line,
     Organisation,
     Payment,
+    TaxComponent,
+    TaxRate,
 )
 from landbridge.store import apps
 from landbridge.store.connections import Connection
@@ -38,7 +40,7 @@ from landbridge.testing.pytest_plugin import XeroSimulator
 from tests.specs.xero import document
 from tests.web.serving import serving
 
-WRITES = ["Accounts", "Contacts", "CreditNotes", "Invoices", "Items", "ManualJournals", "Payments"]
+WRITES = "Accounts Contacts CreditNotes Invoices Items ManualJournals Payments TaxRates".split()
 
 
 @pytest.fixture
@@ -231,8 +233,11 @@ async def writes_come_back(bridge: Landbridge, sim: XeroSimulator, demo: Connect
     )
     made = await pushed(entry, "ManualJournals")
     assert remote(sim, "ManualJournals", demo.account)[made]["Status"] == "POSTED"
+    rate = TaxRate(name="VAT 7", components=(TaxComponent(name="VAT", percentage=Decimal(7)),))
+    made = await pushed(rate, "TaxRates")
+    assert remote(sim, "TaxRates", demo.account)[made]["EffectiveRate"] == 7
     written = [one for one in sim.control.journal(method="PUT") if one["tenant"] == demo.account]
-    assert [one["status"] for one in written] == [200] * 7
+    assert [one["status"] for one in written] == [200] * 8
     assert all(one["idempotency_key"] for one in written)
     stop.set()
     await work

@@ -294,6 +294,23 @@ def test_items_and_accounts_are_kept_by_their_rules(visitor: Visitor) -> None:
     assert "type of this account" in problem(visitor, "POST", path, other)
 
 
+def test_a_tax_rate_is_reckoned_from_its_components(visitor: Visitor) -> None:
+    visitor.connect()
+    parts = [
+        {"Name": "GST", "Rate": 5, "IsCompound": False},
+        {"Name": "QST", "Rate": 10, "IsCompound": True},
+    ]
+    rate = {"Name": "Quebec", "TaxComponents": parts}
+    (made,) = visitor.call("PUT", "/TaxRates", sent={"TaxRates": [rate]}).json()["TaxRates"]
+    assert (made["TaxType"], made["EffectiveRate"]) == ("TAX001", 15.5)
+    assert "exists already" in problem(visitor, "PUT", "/TaxRates", {"TaxRates": [rate]})
+    less = {"TaxRates": [{"TaxType": "TAX001", "Name": "Quebec", "TaxComponents": parts[:1]}]}
+    (now,) = visitor.call("POST", "/TaxRates", sent=less).json()["TaxRates"]
+    assert (now["TaxType"], now["EffectiveRate"]) == ("TAX001", 5)
+    bare = {"TaxRates": [{"Name": "Nothing"}]}
+    assert "at least one" in problem(visitor, "PUT", "/TaxRates", bare)
+
+
 def test_credit_notes_and_journals_are_kept_by_their_rules(visitor: Visitor) -> None:
     visitor.connect()
     contact = visitor.call("GET", "/Contacts").json()["Contacts"][0]["ContactID"]

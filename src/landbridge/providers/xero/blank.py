@@ -119,3 +119,12 @@ MANUAL_JOURNAL: Final[dict[str, Any]] = {
     "HasAttachments": False,
     "UpdatedDateUTC": _BEGIN,
 }
+
+TAX_RATE: Final[dict[str, Any]] = {
+    "TaxType": "TAX001",
+    "Name": "",
+    "Status": "ACTIVE",
+    "TaxComponents": [],
+    "DisplayTaxRate": 0,
+    "EffectiveRate": 0,
+}

@@ -108,15 +108,15 @@ account = map_to(
     updated_at=updated,
 )
 
-tax_rate = map_from(
+tax_rate = map_to(
     TaxRate,
-    id=text("TaxType"),
-    name=text("Name"),
-    code=text("TaxType"),
-    percentage=decimal("EffectiveRate"),
+    id=read_only(text("TaxType")),
+    name=lasting(text("Name")),
+    code=read_only(text("TaxType")),
+    percentage=read_only(decimal("EffectiveRate")),
     components=many(
         "TaxComponents",
-        map_from(
+        map_to(
             TaxComponent,
             name=text("Name"),
             percentage=decimal("Rate"),

@@ -41,7 +41,7 @@ INVOICES = frozenset({"accounting.invoices.read"})
 SCOPES = {
     "offline_access": "staying connected when nobody is there",
     "accounting.settings.read": "accounts, tax rates, items and the organisation, to read",
-    "accounting.settings": "accounts and items, to read and write",
+    "accounting.settings": "accounts, tax rates and items, to read and write",
     "accounting.contacts.read": "contacts, to read",
     "accounting.contacts": "contacts, to read and write",
     "accounting.invoices.read": "invoices, bills and credit notes, to read",
@@ -104,9 +104,19 @@ tax_rates = Resource(
     one="/TaxRates/{id}",
     deleted="Status",
     deleted_words=MARKED,
+    create=Write(path="/TaxRates", method="PUT", envelope="TaxRates", needs=WRITES_SETTINGS),
+    update=Write(
+        path="/TaxRates",
+        envelope="TaxRates",
+        key_at="TaxType",
+        repeats=["Name"],
+        needs=WRITES_SETTINGS,
+    ),
+    idempotency=KEY,
     needs=SETTINGS,
     codes={"tax_rates": "code"},
     maps=mapping.tax_rate,
+    blank=blank.TAX_RATE,
 )
 
 contacts = listed(

@@ -23,7 +23,9 @@ IDS = {
     "ManualJournals": "ManualJournalID",
     "Organisations": "OrganisationID",
 }
-WRITTEN = frozenset("Contacts Invoices CreditNotes Payments Items Accounts ManualJournals".split())
+WRITTEN = frozenset(
+    "Contacts Invoices CreditNotes Payments Items Accounts ManualJournals TaxRates".split()
+)
 """The collections that can be written here."""
 
 TOLD = {"Contacts": "CONTACT", "Invoices": "INVOICE", "CreditNotes": "CREDITNOTE"}
@@ -114,6 +116,7 @@ class Books:
             "Items": self._item,
             "Accounts": self._account,
             "ManualJournals": self._journal,
+            "TaxRates": self._tax_rate,
             "Payments": self._payment,
         }
         before: Obj = {}
@@ -247,6 +250,26 @@ class Books:
         if sum((exact(line["LineAmount"]) for line in made["JournalLines"]), Decimal(0)):
             raise Invalid("The total debits must equal total credits")
         return made
+
+    def _tax_rate(self, obj: Obj, sent: Obj) -> Obj:
+        made = without_nulls({"Status": "ACTIVE", "TaxComponents": [], **obj, **sent})
+        if not made.get("Name"):
+            raise Invalid("A tax rate name must be specified")
+        for other in self.kept["TaxRates"].values():
+            if other["Name"] == made["Name"] and other["TaxType"] != made.get("TaxType"):
+                raise Invalid(f"A tax rate named '{made['Name']}' exists already")
+        if not made["TaxComponents"]:
+            raise Invalid("A tax rate needs at least one component")
+        parts = [{"IsCompound": False, **part} for part in made["TaxComponents"]]
+        plain = sum((exact(part["Rate"]) for part in parts if not part["IsCompound"]), Decimal(0))
+        whole = plain
+        for part in parts:
+            if part["IsCompound"]:
+                whole += (100 + plain) * exact(part["Rate"]) / 100
+        count = sum(1 for key in self.kept["TaxRates"] if key.startswith("TAX"))
+        made.setdefault("TaxType", f"TAX{count + 1:03}")
+        rates = {"EffectiveRate": float(whole), "DisplayTaxRate": float(whole)}
+        return {**made, **rates, "TaxComponents": parts}
 
     def _unique(self, kind: str, made: Obj, what: str) -> None:
         key, code = IDS[kind], made.get("Code")
