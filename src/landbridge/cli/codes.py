@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.fields import Id, Whole, pair
-from landbridge.cli.session import App, AsJson, Environment, noun
+from landbridge.cli.fields import Whole, pair
+from landbridge.cli.session import App, AsJson, ConnectionId, Environment, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
     from landbridge.engine.suggest import Suggestion
+    from landbridge.store.connections import Connection
 
 codes = noun("Set our words for a tenant's ledger accounts, tax rates and the like.")
 
@@ -28,18 +29,15 @@ OneTable = Annotated[
 
 @codes.command("list")
 def list_(
-    connection: Id,
+    connection: ConnectionId,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """List the lines of the code tables that hold for a connection."""
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         return [
             {
                 "table": row.field,
@@ -52,14 +50,14 @@ def list_(
             for theirs, ours in row.facts.items()
         ]
 
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     none = "no code table is set: codes are the provider's own"
     print_rows("codes", rows, _COLUMNS, as_json=as_json, none=none)
 
 
 @codes.command("set")
 def set_(
-    connection: Id,
+    connection: ConnectionId,
     table: Table,
     lines: Annotated[list[str], typer.Argument(help="THEIRS=OURS, ...", metavar="LINE")],
     whole: Whole = False,
@@ -74,23 +72,20 @@ def set_(
     Records with a code that has no line are parked.
     """
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
     given = dict(pair(each, "LINE") for each in lines)
 
-    async def work(bridge: Landbridge) -> int:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> int:
         return await bridge.custom.set_codes(found, table, given, whole=whole, anyway=anyway)
 
-    count = on_bridge(work, environment=environment)
+    count = on_connection(connection, work, environment=environment)
     print_facts({"table": table, "lines": count}, as_json=as_json)
 
 
 @codes.command("remove")
 def remove(
-    connection: Id,
+    connection: ConnectionId,
     table: Table,
     theirs: Annotated[
         list[str] | None,
@@ -102,21 +97,18 @@ def remove(
 ) -> None:
     """Take lines out of a code table; without it the provider's own codes stand."""
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> int:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> int:
         return await bridge.custom.remove_codes(found, table, theirs or (), whole=whole)
 
-    count = on_bridge(work, environment=environment)
+    count = on_connection(connection, work, environment=environment)
     print_facts({"table": table, "lines": count}, as_json=as_json)
 
 
 @codes.command("suggest")
 def suggest(
-    connection: Id,
+    connection: ConnectionId,
     table: OneTable = None,
     confirm: Annotated[
         float | None,
@@ -181,7 +173,7 @@ def suggest(
 
 @codes.command("check")
 def check(
-    connection: Id, app: App = None, environment: Environment = None, as_json: AsJson = False
+    connection: ConnectionId, app: App = None, environment: Environment = None, as_json: AsJson = False
 ) -> None:
     """List codes without a line: ours that nothing stands for yet, or that documents wait for, and
     the provider's for which records are parked.

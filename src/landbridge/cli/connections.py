@@ -11,7 +11,7 @@ import typer
 from landbridge.cli.connections_revoke import revoke
 from landbridge.cli.connections_scopes import audit, import_
 from landbridge.cli.connections_subscribe import subscribe
-from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
+from landbridge.cli.session import AsJson, ConnectionId, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
@@ -22,8 +22,6 @@ connections.command("audit")(audit)
 connections.command("import")(import_)
 connections.command("revoke")(revoke)
 connections.command("subscribe")(subscribe)
-
-Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 
 
 @connections.command("list")
@@ -48,7 +46,9 @@ def list_(
 
 
 @connections.command()
-def show(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+def show(
+    connection: ConnectionId, environment: Environment = None, as_json: AsJson = False
+) -> None:
     """Show one connection: its resources and records, its latest runs, its webhook address."""
     from landbridge.cli.output import print_facts, print_json, print_rows
     from landbridge.cli.session import on_bridge
@@ -68,7 +68,9 @@ def show(connection: Id, environment: Environment = None, as_json: AsJson = Fals
 
 
 @connections.command()
-def pause(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+def pause(
+    connection: ConnectionId, environment: Environment = None, as_json: AsJson = False
+) -> None:
     """Stop pulling and pushing until `resume`; webhooks are still taken in."""
 
     async def work(bridge: Landbridge, found: Connection) -> dict[str, Any]:
@@ -83,7 +85,9 @@ def pause(connection: Id, environment: Environment = None, as_json: AsJson = Fal
 
 
 @connections.command()
-def resume(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+def resume(
+    connection: ConnectionId, environment: Environment = None, as_json: AsJson = False
+) -> None:
     """Go on with a paused connection; what waited is done at once."""
 
     async def work(bridge: Landbridge, found: Connection) -> dict[str, Any]:
@@ -96,7 +100,9 @@ def resume(connection: Id, environment: Environment = None, as_json: AsJson = Fa
 
 
 @connections.command()
-def disconnect(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+def disconnect(
+    connection: ConnectionId, environment: Environment = None, as_json: AsJson = False
+) -> None:
     """End a connection: have the provider take its tokens back, forget its credentials and cancel
     what waits for it. Its records stay."""
 
@@ -118,7 +124,7 @@ def disconnect(connection: Id, environment: Environment = None, as_json: AsJson 
 
 @connections.command()
 def secret(
-    connection: Id,
+    connection: ConnectionId,
     also: Annotated[
         bool, typer.Option("--two", help="Two secrets, a line each, while one replaces the other.")
     ] = False,

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.session import AsJson, Environment, noun
+from landbridge.cli.session import AsJson, ConnectionId, Environment, noun
 from landbridge.cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
     from landbridge.engine.custom import FieldSet
+    from landbridge.store.connections import Connection
 
 fields = noun("Set what a tenant added to a resource at its provider.")
 
-Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 Resource = Annotated[str, typer.Argument(help="The vendor's name, such as invoice.")]
 Name = Annotated[str, typer.Argument(help="Its name in `extra`, such as tier.")]
 Whole = Annotated[
@@ -27,18 +27,15 @@ COLUMNS = ["resource", "field", "path", "word", "access", "holds_for"]
 
 @fields.command("list")
 def list_(
-    connection: Id,
+    connection: ConnectionId,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """List the custom fields that hold for a connection."""
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         return [
             {
                 "resource": row.resource,
@@ -52,13 +49,13 @@ def list_(
             if row.resource and row.field
         ]
 
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     print_rows("fields", rows, COLUMNS, as_json=as_json, none="no custom field is set")
 
 
 @fields.command("set")
 def set_(
-    connection: Id,
+    connection: ConnectionId,
     resource: Resource,
     name: Name,
     path: Annotated[
@@ -99,7 +96,7 @@ def set_(
     What is stored is read again by a worker, without a call; landbridge remap does it at once.
     """
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
     facts: dict[str, Any] = {"path": path, "word": word, "access": access}
     if words:
@@ -109,15 +106,12 @@ def set_(
     if value:
         facts["value"] = value
 
-    async def work(bridge: Landbridge) -> FieldSet:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> FieldSet:
         return await bridge.custom.set_field(
             found, resource, name, whole=whole, anyway=anyway, **facts
         )
 
-    done = on_bridge(work, environment=environment)
+    done = on_connection(connection, work, environment=environment)
     told = {"resource": resource, "field": name, **facts}
     counts = {"tried": done.tried, "seen": done.seen, "parked": done.parked}
     print_facts({**told, **counts}, as_json=as_json)
@@ -125,7 +119,7 @@ def set_(
 
 @fields.command("remove")
 def remove(
-    connection: Id,
+    connection: ConnectionId,
     resource: Resource,
     name: Name,
     whole: Whole = False,
@@ -134,15 +128,12 @@ def remove(
 ) -> None:
     """Take a custom field away; at the provider it stays as it is."""
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> None:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> None:
         await bridge.custom.remove_field(found, resource, name, whole=whole)
 
-    on_bridge(work, environment=environment)
+    on_connection(connection, work, environment=environment)
     print_facts({"resource": resource, "removed": name}, as_json=as_json)
 
 

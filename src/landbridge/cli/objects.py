@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.fields import Id, Whole
-from landbridge.cli.session import AsJson, Environment, noun
+from landbridge.cli.fields import Whole
+from landbridge.cli.session import AsJson, ConnectionId, Environment, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.store.connections import Connection
 
 objects = noun("Pull objects that a tenant made at its provider.")
 
@@ -21,18 +22,15 @@ _COLUMNS = ["object", "path", "like", "key", "holds_for"]
 
 @objects.command("list")
 def list_(
-    connection: Id,
+    connection: ConnectionId,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """List the custom objects that are pulled for a connection."""
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         return [
             {
                 "object": row.resource,
@@ -43,13 +41,13 @@ def list_(
             if not row.field
         ]
 
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     print_rows("objects", rows, _COLUMNS, as_json=as_json, none="no custom object is set")
 
 
 @objects.command("set")
 def set_(
-    connection: Id,
+    connection: ConnectionId,
     name: Name,
     path: Annotated[str, typer.Argument(help="Where the API lists it: /v1/cars, ...")],
     like: Annotated[
@@ -76,24 +74,21 @@ def set_(
     --free, and each field that `landbridge fields set` names.
     """
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
     facts = {"path": path, "like": like, "key": key, "records": records, "free": free}
     given = {fact: told for fact, told in facts.items() if told}
 
-    async def work(bridge: Landbridge) -> None:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> None:
         await bridge.custom.set_object(found, name, whole=whole, **given)
 
-    on_bridge(work, environment=environment)
+    on_connection(connection, work, environment=environment)
     print_facts({"object": name, **given}, as_json=as_json)
 
 
 @objects.command("remove")
 def remove(
-    connection: Id,
+    connection: ConnectionId,
     name: Name,
     whole: Whole = False,
     environment: Environment = None,
@@ -101,13 +96,10 @@ def remove(
 ) -> None:
     """End the pulls of a custom object and forget its fields; its records stay."""
     from landbridge.cli.output import print_facts
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> None:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> None:
         await bridge.custom.remove_object(found, name, whole=whole)
 
-    on_bridge(work, environment=environment)
+    on_connection(connection, work, environment=environment)
     print_facts({"removed": name}, as_json=as_json)

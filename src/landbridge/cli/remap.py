@@ -11,6 +11,7 @@ from landbridge.cli.session import App, AsJson, Environment
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.store.connections import Connection
 
 
 def remap(
@@ -30,16 +31,13 @@ def remap(
     mapping changed. What Ctrl-C leaves a worker goes on with.
     """
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         done = await bridge.remap(found, resources or [])
         return [{"resource": name, **asdict(each)} for name, each in done.items()]
 
-    rows = on_bridge(work, environment=environment, app=app)
+    rows = on_connection(connection, work, environment=environment, app=app)
     columns = ["resource", "read", "changed", "parked", "left", "asked"]
     none = "nothing of this connection is pulled"
     print_rows("resources", rows, columns, as_json=as_json, none=none)

@@ -13,6 +13,7 @@ from landbridge.cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.store.connections import Connection
 
 T = TypeVar("T")
 
@@ -27,6 +28,9 @@ Environment = Annotated[
 ]
 Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
 Limit = Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)]
+ConnectionId = Annotated[
+    str, typer.Argument(help="con_...; `landbridge connections list` has them.")
+]
 App = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +75,23 @@ def on_bridge(
             return await work(bridge)
 
     return run(opened())
+
+
+def on_connection(
+    wanted: str,
+    work: Callable[[Landbridge, Connection], Awaitable[T]],
+    *,
+    environment: str | None = None,
+    app: str | None = None,
+) -> T:
+    """What `work` gives, run on an open bridge with the connection of this id."""
+
+    async def found(bridge: Landbridge) -> T:
+        from landbridge.cli.connections import find
+
+        return await work(bridge, await find(bridge, wanted))
+
+    return on_bridge(found, environment=environment, app=app)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
-from landbridge.cli.syncs_backfill import Id, Resources, backfill, backfills, cancel
+from landbridge.cli.session import AsJson, ConnectionId, Environment, Limit, Tenant, noun
+from landbridge.cli.syncs_backfill import Resources, backfill, backfills, cancel, change
 from landbridge.cli.syncs_sweeps import sweeps
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def list_(
 
 @syncs.command()
 def every(
-    connection: Id,
+    connection: ConnectionId,
     span: Annotated[
         str,
         typer.Argument(
@@ -81,12 +80,14 @@ def every(
             return f"{found.id} is pulled by hand and by webhooks alone"
         return f"{found.id} is pulled every {span.strip()}"
 
-    _change(connection, work, resources or [], environment=environment, as_json=as_json)
+    change(
+        "syncs", connection, work, resources or [], _rows, environment=environment, as_json=as_json
+    )
 
 
 @syncs.command()
 def pause(
-    connection: Id,
+    connection: ConnectionId,
     resources: Resources = None,
     environment: Environment = None,
     as_json: AsJson = False,
@@ -101,12 +102,14 @@ def pause(
         again = " ".join([found.id, *(resources or [])])
         return f"paused: {', '.join(names)}; go on with: landbridge syncs resume {again}"
 
-    _change(connection, work, resources or [], environment=environment, as_json=as_json)
+    change(
+        "syncs", connection, work, resources or [], _rows, environment=environment, as_json=as_json
+    )
 
 
 @syncs.command()
 def resume(
-    connection: Id,
+    connection: ConnectionId,
     resources: Resources = None,
     environment: Environment = None,
     as_json: AsJson = False,
@@ -117,34 +120,17 @@ def resume(
         names = await bridge.syncs.resume(found, resources=resources or [])
         return f"resumed: {', '.join(names)}" if names else "none of them was paused"
 
-    _change(connection, work, resources or [], environment=environment, as_json=as_json)
+    change(
+        "syncs", connection, work, resources or [], _rows, environment=environment, as_json=as_json
+    )
 
 
-def _change(
-    wanted: str,
-    work: Callable[[Landbridge, Connection], Awaitable[str]],
-    resources: list[str],
-    *,
-    environment: str | None,
-    as_json: bool,
-) -> None:
-    from landbridge.cli.output import print_json
-    from landbridge.cli.session import on_bridge
-
-    async def changed(bridge: Landbridge) -> tuple[str, list[dict[str, Any]]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, wanted)
-        said = await work(bridge, found)
-        after = await bridge.syncs.list(connection=found.id)
-        rows = [each for each in after if not resources or each.resource in resources]
-        return said, [_row(each, as_json=as_json) for each in rows]
-
-    said, rows = on_bridge(changed, environment=environment)
-    if as_json:
-        print_json({"syncs": rows})
-    else:
-        typer.echo(said)
+async def _rows(
+    bridge: Landbridge, connection: Connection, resources: list[str]
+) -> list[dict[str, Any]]:
+    after = await bridge.syncs.list(connection=connection.id)
+    rows = [each for each in after if not resources or each.resource in resources]
+    return [_row(each, as_json=True) for each in rows]
 
 
 def _bounds(text: str) -> tuple[timedelta | None, timedelta | None]:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.session import AsJson, Environment
+from landbridge.cli.session import AsJson, ConnectionId, Environment
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
     from landbridge.store.connections import Connection
 
-Id = Annotated[str, typer.Argument(help="con_...; `landbridge connections list` has them.")]
 Resources = Annotated[
     list[str] | None,
     typer.Argument(
@@ -30,7 +29,7 @@ _COLUMNS = [
 
 
 def backfill(
-    connection: Id,
+    connection: ConnectionId,
     resources: Resources = None,
     since: Annotated[
         str | None, typer.Option(help="Only what was made since then: 90d, or a date.")
@@ -60,26 +59,34 @@ def backfill(
         )
         return f"loading {', '.join(names)}; see: landbridge syncs backfills {found.id}"
 
-    _change(connection, work, resources or [], environment=environment, as_json=as_json)
+    change(
+        "backfills",
+        connection,
+        work,
+        resources or [],
+        _rows,
+        environment=environment,
+        as_json=as_json,
+    )
 
 
-def backfills(connection: Id, environment: Environment = None, as_json: AsJson = False) -> None:
+def backfills(
+    connection: ConnectionId, environment: Environment = None, as_json: AsJson = False
+) -> None:
     """Show the last load of each resource that was ever loaded anew."""
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
+        return await _rows(bridge, found, [])
 
-        return await _rows(bridge, await find(bridge, connection), [])
-
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     none = "nothing was loaded anew; see: landbridge syncs backfill --help"
     print_rows("backfills", rows, _COLUMNS, as_json=as_json, none=none)
 
 
 def cancel(
-    connection: Id,
+    connection: ConnectionId,
     resources: Resources = None,
     environment: Environment = None,
     as_json: AsJson = False,
@@ -90,30 +97,38 @@ def cancel(
         names = await bridge.syncs.cancel(found, resources=resources or [])
         return f"cancelled: {', '.join(names)}" if names else "no load was under way"
 
-    _change(connection, work, resources or [], environment=environment, as_json=as_json)
+    change(
+        "backfills",
+        connection,
+        work,
+        resources or [],
+        _rows,
+        environment=environment,
+        as_json=as_json,
+    )
 
 
-def _change(
+def change(
+    noun: str,
     wanted: str,
     work: Callable[[Landbridge, Connection], Awaitable[str]],
     resources: list[str],
+    rows_of: Callable[[Landbridge, Connection, list[str]], Awaitable[list[dict[str, Any]]]],
     *,
     environment: str | None,
     as_json: bool,
 ) -> None:
+    """Changes something of a connection and says so, or as JSON how it is then."""
     from landbridge.cli.output import print_json
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def changed(bridge: Landbridge) -> tuple[str, list[dict[str, Any]]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, wanted)
+    async def changed(bridge: Landbridge, found: Connection) -> tuple[str, list[dict[str, Any]]]:
         said = await work(bridge, found)
-        return said, await _rows(bridge, found, resources)
+        return said, await rows_of(bridge, found, resources)
 
-    said, rows = on_bridge(changed, environment=environment)
+    said, rows = on_connection(wanted, changed, environment=environment)
     if as_json:
-        print_json({"backfills": rows})
+        print_json({noun: rows})
     else:
         typer.echo(said)
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from landbridge.cli.session import AsJson, Environment
+from landbridge.cli.session import AsJson, ConnectionId, Environment
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.store.connections import Connection
     from landbridge.store.sweeps import Sweeping
 
 _COLUMNS = ["resource", "state", "calls", "began_at", "turned_from", "turned_at", "missed"]
 
 
 def sweeps(
-    connection: Annotated[
-        str, typer.Argument(help="con_...; `landbridge connections list` has them.")
-    ],
+    connection: ConnectionId,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -28,15 +25,13 @@ def sweeps(
     provider says so, when the next turn does not meet them either.
     """
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
+        swept = await bridge.syncs.sweeps(found)
+        return [{"resource": name, **_row(each)} for name, each in swept.items()]
 
-        found = await bridge.syncs.sweeps(await find(bridge, connection))
-        return [{"resource": name, **_row(each)} for name, each in found.items()]
-
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     none = "nothing is swept: see `deletes` in landbridge provider show"
     print_rows("sweeps", rows, _COLUMNS, as_json=as_json, none=none)
 
