@@ -80,7 +80,6 @@ class Linking(Handling):
             side=made,
             policy=rules,
             match=tuple(match),
-            table=made.table if not isinstance(made, Functions) else None,
         )
         self._declared[called] = found
         return found

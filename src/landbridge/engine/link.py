@@ -74,8 +74,11 @@ class Link(Generic[M]):
     policy: Policy
     match: tuple[str, ...] = ()
     """The fields whose values say, where a link begins, that a row and a record are one thing."""
-    table: UserTable | None = None
-    """The table, if our side is one."""
+
+    @property
+    def table(self) -> UserTable | None:
+        """The table, if our side is one."""
+        return self.side.table if isinstance(self.side, TableSide) else None
 
 
 @dataclass(frozen=True, kw_only=True)

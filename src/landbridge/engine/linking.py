@@ -83,7 +83,7 @@ class Meeting:
             return Met()
         if await links.unmade(tx, **self._named, before=stored.changed_at):
             return Met(later=SOON)
-        return await self._meet(tx, await self._introduced(tx, stored))
+        return await self._meet(tx, await self._introduced(tx, stored), new=True, stored=stored)
 
     async def of_local(self, tx: Tx, local: str) -> Met:
         """Looks at a row of ours."""
@@ -92,7 +92,7 @@ class Meeting:
             return await self._meet(tx, pair)
         if self._loading or await links.reviewed(tx, **self._named, local=local):
             return Met()
-        return await self._meet(tx, self._new(local=local))
+        return await self._meet(tx, self._new(local=local), new=True)
 
     async def of_pair(self, tx: Tx, id: str) -> Met:
         """Looks at a pair again."""
@@ -133,10 +133,14 @@ class Meeting:
             reason=f"several have the same {same}; say which row it is, or that it is a new one",
         )
 
-    async def _meet(self, tx: Tx, pair: Pair) -> Met:
+    async def _meet(
+        self, tx: Tx, pair: Pair, *, new: bool = False, stored: Stored | None = None
+    ) -> Met:
+        """Merges a pair, unless something has to be waited for. `stored`: its remote record, where
+        that was read already."""
+        known = None if new else pair
         if pair.state == "review":
-            await links.save(tx, pair)
-            return Met(pair=pair)
+            return await self._kept(tx, pair, known)
         if pair.intent is not None:
             intent = await intents.one(
                 tx, environment=pair.environment, tenant=pair.tenant, id=pair.intent
@@ -147,19 +151,24 @@ class Meeting:
                 intent = None
             pair = absorbed(pair, intent)
             if pair.state == "review":
-                await links.save(tx, pair)
-                return Met(pair=pair)
+                return await self._kept(tx, pair, known)
         try:
-            return await self._merged(tx, pair)
+            return await self._merged(tx, pair, known, stored)
         except (RecordError, InvalidInput) as error:
-            # Nothing was written yet: each of them comes from what was read.
-            await links.save(tx, replace(pair, reason=str(error)))
-            return Met(pair=pair)
+            # What our side was given by then stays; both sides hold it when they meet again.
+            return await self._kept(tx, replace(pair, reason=str(error)), known)
 
-    async def _merged(self, tx: Tx, pair: Pair) -> Met:
+    async def _kept(self, tx: Tx, pair: Pair, known: Pair | None) -> Met:
+        """Writes the pair down where it is not as it is known."""
+        if pair != known:
+            await links.save(tx, pair)
+        return Met(pair=pair)
+
+    async def _merged(self, tx: Tx, pair: Pair, known: Pair | None, stored: Stored | None) -> Met:
         link, tenant = self._link, pair.tenant
         ours = await link.side.read(tx, tenant, pair.local) if pair.local else None
-        stored = await self._stored(tx, pair.key) if pair.key else None
+        if stored is None and pair.key:
+            stored = await self._stored(tx, pair.key)
         if stored is not None and stored.deleted_at is None and stored.unified is None:
             raise RecordError(f"{self._resource.name} {pair.key} is parked: it cannot be read")
         if pair.key and stored is None:
@@ -168,9 +177,10 @@ class Meeting:
         if stored is not None:
             pair = replace(pair, subject=stored.subject)
         sides = (ours.record if ours else None, theirs)
+        asked = [] if known is None else await conflicts.of(tx, pair)
         chosen = {
             each.field: Take(each.take)
-            for each in await conflicts.of(tx, pair)
+            for each in asked
             if each.take and _shown(each.field, sides, link.policy) == (each.ours, each.theirs)
         }
         merged = self.decide(
@@ -186,10 +196,11 @@ class Meeting:
         before, pair = pair, self._agreed(pair, merged, held)
         if merged.theirs_changed:
             pair = await self._promise(tx, before, pair, merged, held, theirs)
-        await links.save(tx, pair)
-        await conflicts.keep(tx, pair, [_kept(each) for each in merged.conflicts])
-        return Met(
-            pair=pair,
+        met = await self._kept(tx, pair, known)
+        if asked or merged.conflicts:
+            await conflicts.keep(tx, pair, [_told(each) for each in merged.conflicts])
+        return replace(
+            met,
             ours=merged.ours_changed,
             theirs=merged.theirs_changed if pair.intent else (),
             conflicts=len(merged.conflicts),
@@ -386,7 +397,7 @@ def _shown(field: str, sides: tuple[Any, Any], policy: Policy) -> tuple[Any, ...
     return tuple(msgspec.to_builtins(values.get(field)) for values in held)
 
 
-def _kept(conflict: Conflict) -> tuple[str, dict[str, Any]]:
+def _told(conflict: Conflict) -> tuple[str, dict[str, Any]]:
     sides = {"baseline": conflict.baseline, "ours": conflict.ours, "theirs": conflict.theirs}
     return conflict.field, {
         side: msgspec.to_builtins(value) for side, value in sides.items() if value is not UNSET
