@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from landbridge import ids
+from landbridge import Landbridge, ids
 from landbridge.client import Client
 from landbridge.client.guard import Guard
 from landbridge.clock import SystemClock
@@ -32,7 +33,7 @@ from landbridge.store import apps, connections
 from landbridge.store.apps import App
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
-from landbridge.vault import LocalKey, Vault, new_key
+from landbridge.vault import Kind, LocalKey, Vault, new_key
 from tests.engine.ailing import At
 
 SHOP = Provider(
@@ -72,6 +73,16 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
+    """An open bridge on a database of its own."""
+    made = Landbridge.from_env(
+        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
+    )
+    async with made:
+        yield made
 
 
 @pytest.fixture
@@ -158,3 +169,30 @@ def puller(db: Database, client: Client) -> Puller:
 
 async def free(_tx: Tx) -> None:
     """No lease to hold."""
+
+
+async def typed_in(db: Database, vault: Vault, provider: str, base: str) -> Connection:
+    """A connection of acme's at a server on this machine, by a key that was typed in."""
+    own: dict[str, Any] = {"environment": "test", "tenant": "acme"}
+    app = await apps.ensure(db, environment="test", provider=provider)
+    grant = ids.new("grt")
+    access = await vault.seal(
+        Kind.ACCESS, **own, place=f"grant/{grant}/access/1", secret=b'{"key": "sk"}'
+    )
+    async with db.transaction() as tx:
+        await connections.save_grant(tx, **own, id=grant, app=app.id, kind="typed", access=access)
+        connection, _ = await connections.save(
+            tx,
+            **own,
+            id=ids.new("con"),
+            app=app.id,
+            access_grant=grant,
+            provider=provider,
+            account="acme",
+            account_name="Acme",
+            token=apps.new_token(),
+            owner="",
+            label="",
+            settings={"base": base},
+        )
+    return connection

@@ -11,7 +11,6 @@ from typing import Any
 
 from aiohttp import web
 
-from landbridge import ids
 from landbridge.client import Client
 from landbridge.clock import SystemClock
 from landbridge.engine.connect import base_of
@@ -26,11 +25,12 @@ from landbridge.errors import LandbridgeError, UnmappedCode
 from landbridge.merge import Policy
 from landbridge.models.payments import Customer
 from landbridge.spec import ApiKey, Field, Provider, Resource, Write, map_to, read_only, text
-from landbridge.store import apps, connections, due, intents, syncs
+from landbridge.store import due, intents, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed
-from landbridge.vault import Kind, Vault
+from landbridge.vault import Vault
+from tests.engine.conftest import typed_in
 
 OURS: dict[str, Any] = {"environment": "test", "tenant": "acme"}
 FIELDS = ("name", "email", "phone", "description")
@@ -325,29 +325,9 @@ async def office(
         side=side,
         policy=rules,
         match=tuple(match),
-        table=side.table,
     )
-    app = await apps.ensure(db, environment="test", provider="hall")
-    grant = ids.new("grt")
-    access = await vault.seal(
-        Kind.ACCESS, **OURS, place=f"grant/{grant}/access/1", secret=b'{"key": "sk"}'
-    )
+    connection = await typed_in(db, vault, "hall", at.url)
     async with db.transaction() as tx:
-        await connections.save_grant(tx, **OURS, id=grant, app=app.id, kind="typed", access=access)
-        connection, _ = await connections.save(
-            tx,
-            **OURS,
-            id=ids.new("con"),
-            app=app.id,
-            access_grant=grant,
-            provider="hall",
-            account="acme",
-            account_name="Acme",
-            token=apps.new_token(),
-            owner="",
-            label="",
-            settings={"base": at.url},
-        )
         await syncs.add(tx, **OURS, connection=connection.id, resources=["member"])
     made = Office(db, client, connection, link, linker=linker, page=page)
     await made.links.install()

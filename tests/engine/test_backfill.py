@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,7 +22,6 @@ from landbridge.store.due import Claimed
 from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
-from landbridge.vault import new_key
 from tests.engine.test_pull import stripe, there
 
 __all__ = ["stripe"]
@@ -30,15 +29,6 @@ __all__ = ["stripe"]
 ALL = "A test looks at everything."
 FETCHES = Sql("tests.fetches", "SELECT key FROM lb.due WHERE kind = 'fetch'", across=ALL)
 NOTES = Sql("tests.notes", "SELECT count(*) FROM lb.seen", across=ALL)
-
-
-@pytest.fixture
-async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
-    made = Landbridge.from_env(
-        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
-    )
-    async with made:
-        yield made
 
 
 @pytest.fixture

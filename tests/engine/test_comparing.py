@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +17,6 @@ from landbridge.store.database import Database
 from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
-from landbridge.vault import new_key
 from tests.engine.test_reconcile import customers, now_of, placed, stripe
 
 __all__ = ["stripe"]
@@ -27,15 +26,6 @@ JOBS = Sql(
     "SELECT kind, error FROM lb.due ORDER BY kind",
     across="A test looks at everything.",
 )
-
-
-@pytest.fixture
-async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
-    made = Landbridge.from_env(
-        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
-    )
-    async with made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +23,6 @@ from landbridge.store.connections import Connection
 from landbridge.store.syncs import Stream
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
-from landbridge.vault import new_key
 from tests.engine.test_pull import stripe
 
 __all__ = ["stripe"]
@@ -38,15 +36,6 @@ def ages(measures: Measures, by: str) -> tuple[int, float]:
     """How many changes were stored, and how old they were together."""
     counts, total = measures.histograms(CHANGE_AGE_SECONDS).get((*SHOP, by), ([], 0.0))
     return sum(counts), total
-
-
-@pytest.fixture
-async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
-    made = Landbridge.from_env(
-        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
-    )
-    async with made:
-        yield made
 
 
 @pytest.fixture

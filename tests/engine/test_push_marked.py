@@ -27,13 +27,13 @@ from landbridge.spec import (
     read_only,
     text,
 )
-from landbridge.store import apps, connections, intents
+from landbridge.store import intents
 from landbridge.store.bind import bind
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.store.intents import Intent
-from landbridge.vault import Kind, Vault
-from tests.engine.conftest import free
+from landbridge.vault import Vault
+from tests.engine.conftest import free, typed_in
 
 NAMED = Resource(
     name="customer",
@@ -152,30 +152,7 @@ Opens = Callable[[Provider], Awaitable[Office]]
 @pytest.fixture
 def opens(db: Database, vault: Vault, client: Client, mill: Mill) -> Opens:
     async def opened(page: Provider) -> Office:
-        whose: dict[str, Any] = {"environment": "test", "tenant": "acme"}
-        app = await apps.ensure(db, environment="test", provider="mill")
-        grant = ids.new("grt")
-        access = await vault.seal(
-            Kind.ACCESS, **whose, place=f"grant/{grant}/access/1", secret=b'{"key": "sk"}'
-        )
-        async with db.transaction() as tx:
-            await connections.save_grant(
-                tx, **whose, id=grant, app=app.id, kind="typed", access=access
-            )
-            connection, _ = await connections.save(
-                tx,
-                **whose,
-                id=ids.new("con"),
-                app=app.id,
-                access_grant=grant,
-                provider="mill",
-                account="acme",
-                account_name="Acme",
-                token=apps.new_token(),
-                owner="",
-                label="",
-                settings={"base": mill.url},
-            )
+        connection = await typed_in(db, vault, "mill", mill.url)
         pusher = Pusher(db, client, provider=lambda _slug: page, base=_base)
         return Office(db=db, pusher=pusher, page=page, connection=connection)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
@@ -24,7 +24,6 @@ from landbridge.store.schedules import Schedule
 from landbridge.store.sql import Sql
 from landbridge.testing.control import Control
 from landbridge.testing.stripe import KEY
-from landbridge.vault import new_key
 from tests.engine.ailing import At
 from tests.engine.test_pull import stripe, there
 
@@ -39,15 +38,6 @@ WAITS = Sql(
     """,
     across="A test looks at everything.",
 )
-
-
-@pytest.fixture
-async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
-    made = Landbridge.from_env(
-        database_url=database_url, key=new_key(), allow_networks="127.0.0.0/8"
-    )
-    async with made:
-        yield made
 
 
 @pytest.fixture
