@@ -9,7 +9,7 @@ import structlog
 
 from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
-from landbridge.engine import reauth
+from landbridge.engine import awake, reauth
 from landbridge.engine.erase import Erasing
 from landbridge.engine.linker import Linker, Stepped
 from landbridge.engine.overlay import page_of
@@ -31,8 +31,6 @@ UPKEEP = due.Job(
     environment="", tenant="", lane="system", kind="upkeep", key="upkeep", repeat="every 3600s"
 )
 """The standing order that keeps partitions ahead and drops what is old."""
-
-_DORMANT = timedelta(hours=1)
 
 
 class Kinds:
@@ -85,18 +83,16 @@ class Kinds:
 
     async def pull(self, claim: Claimed, lease: Lease) -> Outcome:
         """Pulls a resource of a connection to its end."""
-        connection = await self._connection(claim, claim.target)
-        if connection is None or connection.state == "revoked":
-            return Cancel(reason="the connection is gone")
-        if connection.state != "active":
-            return _asleep(connection)
+        connection = await awake.target_of(self._parts.db, claim)
+        if not isinstance(connection, Connection):
+            return connection
         resource = claim.args["resource"]
         db, stream = self._parts.db, stream_of(connection, resource)
         pace: Pace | None = lease.loaded
         if pace is None:
             return Cancel(reason=f"the connection does not pull {resource}")
         if pace.paused_at is not None:
-            return _paused(resource)
+            return awake.paused(resource)
         page = page_of(self._parts.provider, connection)
         hold = unless_paused(stream, lease.hold)
         try:
@@ -105,9 +101,9 @@ class Kinds:
         except NotFound as error:
             return Cancel(reason=str(error))
         except ReconnectRequired as error:
-            return Snooze(after=_DORMANT, error=str(error))
+            return awake.dormant(str(error))
         except StreamPaused:
-            return _paused(resource)
+            return awake.paused(resource)
         except Throttled:
             await next_pull(db, page, stream, pace, None)
             raise
@@ -118,21 +114,18 @@ class Kinds:
 
     async def fetch(self, claim: Claimed, lease: Lease) -> Outcome:
         """Reads one record again."""
-        connection = await self._connection(claim, claim.target)
-        if connection is None or connection.state == "revoked":
-            return Cancel(reason="the connection is gone")
-        if connection.state != "active":
-            return _asleep(connection)
+        connection = await awake.target_of(self._parts.db, claim)
+        if not isinstance(connection, Connection):
+            return connection
         resource, key = claim.args["resource"], claim.args["key"]
         if await schedules.paused(self._parts.db, stream_of(connection, resource)):
-            return _paused(resource)
+            return awake.paused(resource)
         try:
             await self._parts.puller.one(
                 connection, resource, key, hold=lease.hold, told_at=_told_at(claim)
             )
         except ReconnectRequired as error:
-            await reauth.refused(self._parts.db, connection, str(error), error.reason)
-            return Snooze(after=_DORMANT, error=str(error))
+            return await awake.refused(self._parts.db, connection, error)
         return Done()
 
     async def receive(self, claim: Claimed, lease: Lease) -> Outcome:
@@ -176,11 +169,11 @@ class Kinds:
             return Cancel(reason="the intent is gone")
         connection = await self._connection(claim, intent.connection)
         if connection is not None and connection.state in ("pending", "paused", "needs_reauth"):
-            return _asleep(connection)
+            return awake.asleep(connection)
         try:
             await self._parts.pusher.run(intent, hold=lease.hold)
         except ReconnectRequired as error:
-            return Snooze(after=_DORMANT, error=str(error))
+            return awake.dormant(str(error))
         return Done()
 
     async def link(self, claim: Claimed, lease: Lease) -> Outcome:
@@ -231,20 +224,10 @@ class Kinds:
         )
 
 
-def _asleep(connection: Connection) -> Snooze:
-    """Waits, at no attempt's cost, until the connection may be active again."""
-    return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
-
-
 def _told_at(claim: Claimed) -> datetime | None:
     """When the record changed, by the webhook that ordered this; None: no webhook did."""
     told = claim.args.get("told_at")
     return datetime.fromisoformat(told) if told else None
-
-
-def _paused(resource: str) -> Snooze:
-    """Waits, at no attempt's cost, until the resource may be read again."""
-    return Snooze(after=_DORMANT, error=f"{resource} is paused")
 
 
 def _stepped(came: Stepped) -> Outcome:

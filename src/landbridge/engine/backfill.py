@@ -9,19 +9,19 @@ goes on from its last page when it is told to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
-from landbridge.engine import reauth
+from landbridge.engine import awake
 from landbridge.engine.consume import reason_of
 from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_page
+from landbridge.engine.page import Applied, apply_page, converse
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.engine.schedules import StreamPaused, unless_paused
 from landbridge.errors import (
@@ -30,18 +30,15 @@ from landbridge.errors import (
     ProviderError,
     ReconnectRequired,
 )
-from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
+from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
 from landbridge.protocols import Page, Place, load
 from landbridge.spec import Provider
-from landbridge.store import backfills, connections, due, moment, schedules, syncs
+from landbridge.store import backfills, due, moment, schedules, syncs
 from landbridge.store.backfills import Backfill
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed, LeaseLost
 from landbridge.store.syncs import Stream
-from landbridge.wire import Request, Response
-
-_DORMANT = timedelta(hours=1)
 
 
 class _Ended(LandbridgeError):
@@ -73,24 +70,19 @@ class Backfilling:
     async def work(self, claim: Claimed, lease: Lease) -> Outcome:
         """Loads one stream from where its last page ended; what is no fault of ours or of the
         provider's moment ends it as failed."""
-        connection = await connections.one(
-            self._db, environment=claim.environment, tenant=claim.tenant, id=claim.target or ""
-        )
-        if connection is None or connection.state == "revoked":
-            return Cancel(reason="the connection is gone")
-        if connection.state != "active":
-            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+        connection = await awake.target_of(self._db, claim)
+        if not isinstance(connection, Connection):
+            return connection
         resource = claim.args["resource"]
         stream = stream_of(connection, resource)
         if await schedules.paused(self._db, stream):
-            return Snooze(after=_DORMANT, error=f"{resource} is paused")
+            return awake.paused(resource)
         try:
             await self.run(connection, resource, hold=unless_paused(stream, lease.hold))
         except StreamPaused:
-            return Snooze(after=_DORMANT, error=f"{resource} is paused")
+            return awake.paused(resource)
         except ReconnectRequired as error:
-            await reauth.refused(self._db, connection, str(error), error.reason)
-            return Snooze(after=_DORMANT, error=str(error))
+            return await awake.refused(self._db, connection, error)
         except _Ended as error:
             return Cancel(reason=str(error))
         except Exception as error:
@@ -109,6 +101,7 @@ class Backfilling:
         if here is None or here.state != "running":
             raise _Ended(f"no load of {resource_name} is under way")
         began = await moment.now(self._db)
+        judge = partial(order_missing, listed_from=here.began_at)
 
         async def keep(tx: Tx, page: Page, applied: Applied) -> datetime:
             nonlocal here
@@ -133,27 +126,23 @@ class Backfilling:
             since=here.since,
             until=here.until,
         )
-        reply: Response | frozenset[str] | None = None
-        while True:
-            try:
-                step: Request | Page = conversation.send(reply)
-            except StopIteration:
-                break
-            if isinstance(step, Request):
-                reply = await signed.send(step)
-                continue
+
+        async def store(page: Page) -> frozenset[str] | None:
+            nonlocal began
             applied = await apply_page(
                 self._db,
                 stream,
                 resource,
-                step,
+                page,
                 keep=keep,
                 began=began,
                 hold=hold,
-                judge=partial(order_missing, listed_from=here.began_at),
+                judge=judge,
             )
             began = applied.at or began
-            reply = applied.wanted
+            return applied.wanted
+
+        await converse(conversation, signed.send, store)
         ended_at = await moment.now(self._db)
         done = msgspec.structs.replace(here, state="done", cursor=None, ended_at=ended_at)
         async with self._db.transaction() as tx:

@@ -6,7 +6,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import msgspec
 
 from landbridge.store import due
 from landbridge.store.connections import Connection
@@ -15,17 +17,18 @@ from landbridge.store.syncs import Stream
 _HOUR = 3600
 
 
-def fetch_job(stream: Stream, key: str, *, after: timedelta = timedelta()) -> due.Job:
-    """The work of reading one record again."""
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="fetch",
-        target=stream.connection,
-        key=f"{stream.connection}/{stream.resource}/{key}",
-        args={"resource": stream.resource, "key": key},
-        after=after,
+def fetch_job(
+    stream: Stream,
+    key: str,
+    *,
+    after: timedelta = timedelta(),
+    told_at: datetime | None = None,
+) -> due.Job:
+    """The work of reading one record again. `told_at` is when it changed, as a webhook has it."""
+    told = {"told_at": told_at.isoformat()} if told_at is not None else {}
+    job = _job(stream, "fetch", after=after)
+    return msgspec.structs.replace(
+        job, key=f"{job.key}/{key}", args={**(job.args or {}), "key": key, **told}
     )
 
 
@@ -33,60 +36,46 @@ def pull_job(
     stream: Stream, *, every: timedelta | None = None, after: timedelta = timedelta()
 ) -> due.Job:
     """The work of pulling a resource, now (or `after` a delay) and then `every` so often."""
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="pull",
-        target=stream.connection,
-        key=f"{stream.connection}/{stream.resource}",
-        args={"resource": stream.resource},
-        repeat=f"every {int(every.total_seconds())}s" if every else None,
-        after=after,
-    )
+    repeat = f"every {int(every.total_seconds())}s" if every else None
+    return _job(stream, "pull", after=after, repeat=repeat)
 
 
 def backfill_job(stream: Stream) -> due.Job:
     """The work of loading a resource beside its pulls."""
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="backfill",
-        target=stream.connection,
-        key=f"{stream.connection}/{stream.resource}",
-        args={"resource": stream.resource},
-    )
+    return _job(stream, "backfill")
 
 
 def sweep_job(stream: Stream) -> due.Job:
     """The work of looking for deleted records, some calls an hour; each stream at its own minute,
     so that a provider is not asked for all of them at once."""
-    key = f"{stream.connection}/{stream.resource}"
-    return due.Job(
-        environment=stream.environment,
-        tenant=stream.tenant,
-        lane="pull",
-        kind="sweep",
-        target=stream.connection,
-        key=key,
-        args={"resource": stream.resource},
-        after=timedelta(seconds=zlib.crc32(key.encode()) % _HOUR),
-        repeat=f"every {_HOUR}s",
-    )
+    job = _job(stream, "sweep", repeat=f"every {_HOUR}s")
+    minute = zlib.crc32((job.key or "").encode()) % _HOUR
+    return msgspec.structs.replace(job, after=timedelta(seconds=minute))
 
 
 def remap_job(stream: Stream, *, after: timedelta = timedelta()) -> due.Job:
     """The work of reading what is stored of a resource again, without a call."""
+    return _job(stream, "remap", lane="system", after=after)
+
+
+def _job(
+    stream: Stream,
+    kind: str,
+    *,
+    lane: str = "pull",
+    after: timedelta = timedelta(),
+    repeat: str | None = None,
+) -> due.Job:
     return due.Job(
         environment=stream.environment,
         tenant=stream.tenant,
-        lane="system",
-        kind="remap",
+        lane=lane,
+        kind=kind,
         target=stream.connection,
         key=f"{stream.connection}/{stream.resource}",
         args={"resource": stream.resource},
         after=after,
+        repeat=repeat,
     )
 
 

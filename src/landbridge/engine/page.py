@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
 from landbridge.store.syncs import Stream
+from landbridge.wire import Request, Response
 
 KEYLESS = "digest:"
 """How the keys of parked records begin that have none of their own."""
@@ -51,6 +52,24 @@ Keep = Callable[[Tx, Page, Applied], Awaitable[datetime]]
 
 Judge = Callable[[Tx, Stream, Page], Awaitable[tuple[str, ...]]]
 """Orders look-ups of what a listing did not meet, in the transaction of its last page."""
+
+
+async def converse(
+    conversation: Generator[Request | Page, Response | frozenset[str] | None, None],
+    send: Callable[[Request], Awaitable[Response]],
+    store: Callable[[Page], Awaitable[frozenset[str] | None]],
+) -> None:
+    """Sends what a conversation asks for and stores its pages, until it is over or closed.
+
+    `store` gives the keys that the conversation is to fetch, where it asks which.
+    """
+    reply: Response | frozenset[str] | None = None
+    while True:
+        try:
+            step = conversation.send(reply)
+        except StopIteration:
+            return
+        reply = await (send(step) if isinstance(step, Request) else store(step))
 
 
 async def apply_page(

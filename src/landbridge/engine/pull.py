@@ -15,7 +15,7 @@ from landbridge.engine.consume import reason_of
 from landbridge.engine.freshness import Freshness
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_one, apply_page
+from landbridge.engine.page import Applied, apply_one, apply_page, converse
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.measures import Measures
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
@@ -25,7 +25,6 @@ from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Parked
 from landbridge.store.syncs import Stream
-from landbridge.wire import Request, Response
 
 _STOPPED = "it was stopped; the next run goes on from its last page"
 
@@ -154,20 +153,14 @@ class Puller:
             provider, resource, self._place(provider, connection), cursor, self._clock.now()
         )
         keep = partial(_moved, reading, resource.reading)
-        reply: Response | frozenset[str] | None = None
-        while True:
-            try:
-                step: Request | Page = conversation.send(reply)
-            except StopIteration:
-                break
-            if isinstance(step, Request):
-                reply = await signed.send(step)
-                continue
+
+        async def store(page: Page) -> frozenset[str] | None:
+            nonlocal began, quiet, totals
             applied = await apply_page(
                 self._db,
                 stream,
                 resource,
-                step,
+                page,
                 keep=keep,
                 began=began,
                 hold=hold,
@@ -176,11 +169,13 @@ class Puller:
             began = applied.at or began
             quiet = not (applied.stored or applied.gone or applied.parked)
             if self._seen is not None:
-                await self._seen(connection, resource, step.records)
-            self._freshness.page(provider, resource, stream, step, applied)
-            reply = applied.wanted
+                await self._seen(connection, resource, page.records)
+            self._freshness.page(provider, resource, stream, page, applied)
             totals = totals.plus(applied)
             on_page(totals)
+            return applied.wanted
+
+        await converse(conversation, signed.send, store)
         async with self._db.transaction() as tx:
             mixed, after = await syncs.finished(tx, stream, reading=resource.reading)
             if mixed:

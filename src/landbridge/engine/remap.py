@@ -17,7 +17,7 @@ from landbridge.engine.now import turn
 from landbridge.engine.orders import fetch_job, remap_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import KEYLESS, read_record
-from landbridge.engine.pull import stream_of
+from landbridge.engine.pull import Hold, stream_of
 from landbridge.errors import NotFound, RecordError
 from landbridge.formats import canonical, codec
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
@@ -31,8 +31,6 @@ from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
 from landbridge.store.remaps import Raw, Waiting
 from landbridge.store.syncs import Stream
-
-Hold = Callable[[Tx], Awaitable[None]]
 
 PART = 200
 """How many records are read in one transaction."""

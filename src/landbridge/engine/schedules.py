@@ -6,7 +6,7 @@ between pulls within its bounds (`engine.pace`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -198,7 +198,7 @@ class Syncs:
         return [stream_of(connection, name) for name in dict.fromkeys(wanted or names)]
 
 
-def unless_paused(stream: Stream, hold: Hold) -> Callable[[Tx], Awaitable[None]]:
+def unless_paused(stream: Stream, hold: Hold) -> Hold:
     """`hold`, and `StreamPaused` once the stream is paused."""
 
     async def both(tx: Tx) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from landbridge import ids
+from landbridge.engine.orders import fetch_job
 from landbridge.errors import RecordError
 from landbridge.spec import Body, Provider, Resource, Webhook, find, kind_of, topic_matches
 from landbridge.store import apps, arrivals, connections, due, parked
@@ -23,6 +24,7 @@ from landbridge.store.arrivals import Arrival, InboxEvent
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
+from landbridge.store.syncs import Stream
 
 KEEP_KEYS = timedelta(days=30)
 """How long an event's id is remembered, so that the same event is not admitted again."""
@@ -404,15 +406,10 @@ def _latest(events: Sequence[InboxEvent]) -> list[InboxEvent]:
 
 
 def _order(event: InboxEvent) -> due.Job:
-    args = {"resource": event.resource, "key": event.key}
-    if event.occurred_at is not None:
-        args["told_at"] = event.occurred_at.isoformat()
-    return due.Job(
+    stream = Stream(
         environment=event.environment,
         tenant=event.tenant,
-        lane="pull",
-        kind="fetch",
-        target=event.connection,
-        key=f"{event.connection}/{event.resource}/{event.key}",
-        args=args,
+        connection=event.connection,
+        resource=event.resource,
     )
+    return fetch_job(stream, event.key, told_at=event.occurred_at)

@@ -16,17 +16,17 @@ import msgspec
 
 from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
-from landbridge.engine import reauth
+from landbridge.engine import awake
 from landbridge.engine.missing import believed
 from landbridge.engine.orders import fetch_job, remap_job, sweep_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_page
+from landbridge.engine.page import Applied, apply_page, converse
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.errors import NotFound, ReconnectRequired
-from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
+from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
 from landbridge.protocols import Page, Place, load
 from landbridge.spec import Provider, Resource
-from landbridge.store import connections, due, moment, records, schedules, sweeps, syncs
+from landbridge.store import due, moment, records, schedules, sweeps, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed
@@ -38,7 +38,6 @@ _STEPS = 24
 """Steps a day: one an hour, as `engine.orders.sweep_job` orders them."""
 _AGAIN = timedelta(minutes=30)
 """What comes sooner after a step goes on with it, and has no calls of its own."""
-_DORMANT = timedelta(hours=1)
 
 
 class Sweeper:
@@ -73,23 +72,18 @@ class Sweeper:
 
     async def work(self, claim: Claimed, lease: Lease) -> Outcome:
         """One step of one stream's sweep; the next is in an hour."""
-        connection = await connections.one(
-            self._db, environment=claim.environment, tenant=claim.tenant, id=claim.target or ""
-        )
-        if connection is None or connection.state == "revoked":
-            return Cancel(reason="the connection is gone")
-        if connection.state != "active":
-            return Snooze(after=_DORMANT, error=f"the connection is {connection.state}")
+        connection = await awake.target_of(self._db, claim)
+        if not isinstance(connection, Connection):
+            return connection
         resource = claim.args["resource"]
         if await schedules.paused(self._db, stream_of(connection, resource)):
-            return Snooze(after=_DORMANT, error=f"{resource} is paused")
+            return awake.paused(resource)
         try:
             await self.step(connection, resource, hold=lease.hold)
         except NotFound as error:
             return Cancel(reason=str(error))
         except ReconnectRequired as error:
-            await reauth.refused(self._db, connection, str(error), error.reason)
-            return Snooze(after=_DORMANT, error=str(error))
+            return await awake.refused(self._db, connection, error)
         return Done()
 
     async def step(self, connection: Connection, resource_name: str, *, hold: Hold) -> Sweeping:
@@ -129,32 +123,30 @@ class Sweeper:
         place = Place(base=self._base(provider, connection), settings=dict(connection.settings))
         signed = self._client.signed(provider, SignIn(connection=connection), lane=Lane.BACKFILL)
         conversation = load(provider, walk.resource, place, walk.here.cursor, self._clock.now())
-        reply: Response | frozenset[str] | None = None
-        while True:
-            try:
-                step: Request | Page = conversation.send(reply)
-            except StopIteration:
-                return
-            if isinstance(step, Request):
-                walk.made += 1
-                reply = await signed.send(step)
-                continue
+
+        async def send(request: Request) -> Response:
+            walk.made += 1
+            return await signed.send(request)
+
+        async def store(page: Page) -> frozenset[str] | None:
+            nonlocal began
             applied = await apply_page(
                 self._db,
                 walk.stream,
                 walk.resource,
-                step,
+                page,
                 keep=walk.keep,
                 began=began,
                 hold=hold,
                 judge=walk.judge,
             )
-            walk.turned(step, applied)
+            walk.turned(page, applied)
             began = applied.at or began
-            reply = applied.wanted
-            if step.listed_all or walk.here.credit <= 0:
+            if page.listed_all or walk.here.credit <= 0:
                 conversation.close()
-                return
+            return applied.wanted
+
+        await converse(conversation, send, store)
 
 
 class _Walk:
