@@ -24,6 +24,7 @@ async def change(db: Database, key: str, name: str | None) -> None:
         incoming = Incoming(
             key=key,
             raw=name.encode(),
+            sent=name.encode(),
             digest=name.encode(),
             kind="payments.customer",
             unified=f'{{"id": "{key}", "name": "{name}"}}',

@@ -90,9 +90,9 @@ def test_a_record_says_itself_when_it_changed_where_no_event_does() -> None:
     value = {"id": "prod_1", "name": "Tea", "active": True, "created": 1, "updated": 1_767_225_600}
     fetched = Fetched(key="prod_1", raw=b"{}", value=value, version=None)
     assert stamp_of(product, fetched) == THEN
-    by_event = replace(fetched, stamp=1_767_225_660)
+    by_event = msgspec.structs.replace(fetched, stamp=1_767_225_660)
     assert stamp_of(product, by_event) == THEN + timedelta(minutes=1)
-    assert stamp_of(product, replace(fetched, value={"id": "prod_1"})) is None
+    assert stamp_of(product, msgspec.structs.replace(fetched, value={"id": "prod_1"})) is None
     assert stamp_of(replace(product, maps=None), fetched) is None
 
 

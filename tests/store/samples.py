@@ -189,7 +189,7 @@ BINDS: dict[str, Any] = {
     "deleted": True,
     "description": "the till in the shop",
     "unifieds": ['{"total": 1}'],
-    "records.unchanged.digests": b"<<test:acme>>",
+    "records.unchanged.marks": b"<<test:acme>>",
     "records.unchanged.keys": '["unseen"]',
     "document": "{}",
     "due": "new_due",
@@ -228,6 +228,11 @@ BINDS: dict[str, Any] = {
     "rates": [10.0],
     "raws": [b"raw"],
     "records.apply.raws": b"raw",
+    "records.add.raws": b"raw",
+    "records.add.page": (
+        '[{"key": "added", "start": 1, "size": 3, "digest": "00", "kind": "payments.invoice",'
+        ' "unified": {"total": 1}, "change": "new"}]'
+    ),
     "records.apply.page": (
         f'[{{"key": "{KEY}", "start": 1, "size": 3, "digest": "00", "kind": "payments.invoice",'
         ' "unified": {"total": 1}, "change": "new"}]'

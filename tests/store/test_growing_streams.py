@@ -36,7 +36,7 @@ async def grown(db: Database) -> None:
             await records.apply(
                 tx,
                 STREAM,
-                [Incoming(key=key, raw=b"{}", digest=b"d") for key in page],
+                [Incoming(key=key, raw=b"{}", sent=b"s", digest=b"d") for key in page],
             )
             await syncs.see(tx, STREAM, listing="gen", keys=page)
 
@@ -80,7 +80,7 @@ async def test_a_page_is_looked_up_by_its_keys_alone(db: Database, name: str) ->
     await grown(db)
     more: dict[str, dict[str, Any]] = {
         "records.held": {},
-        "records.unchanged": {"keys": json.dumps(PAGE), "digests": b"d" * len(PAGE)},
+        "records.unchanged": {"keys": json.dumps(PAGE), "marks": b"d" * len(PAGE)},
         "records.touch": {"versions": ["2"] * len(PAGE)},
         "records.delete": {"changes": [f"chg_{key}" for key in PAGE]},
     }
@@ -95,5 +95,5 @@ async def test_what_a_listing_missed_is_found_in_one_pass(db: Database) -> None:
     nodes = await plan(db, "records.missing", **binds)
     assert most_rows(nodes) <= 3 * len(KEYS)
     async with db.transaction() as tx:
-        await records.apply(tx, STREAM, [Incoming(key="late", raw=b"{}", digest=b"d")])
+        await records.apply(tx, STREAM, [Incoming(key="late", raw=b"{}", sent=b"s", digest=b"d")])
         assert await records.missing(tx, STREAM, listing="gen") == ["late"]

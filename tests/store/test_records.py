@@ -37,10 +37,13 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-def incoming(key: str, total: int, *, digest: bytes | None = None) -> Incoming:
+def incoming(
+    key: str, total: int, *, digest: bytes | None = None, sent: bytes = b"sent"
+) -> Incoming:
     return Incoming(
         key=key,
         raw=f'{{"total": {total}}}'.encode(),
+        sent=sent,
         digest=digest or str(total).encode(),
         kind="payments.invoice",
         unified=f'{{"total": {total}}}',
@@ -59,6 +62,31 @@ async def test_a_new_record_makes_a_change_from_nothing(db: Database) -> None:
         ("in_1", None, '{"total": 10}'),
         ("in_2", None, '{"total": 20}'),
     ]
+    assert await db.value(WAITING) == 1
+
+
+async def test_records_that_nothing_is_stored_of_are_added_as_they_would_be_applied(
+    db: Database,
+) -> None:
+    async with db.transaction() as tx:
+        plain = Incoming(key="in_3", raw=b"{}", sent=b"s", digest=b"d")
+        added = [incoming("in_2", 20), incoming("in_1", 10), plain]
+        assert await records.add(tx, STREAM, added, scope="cal/1") == 2
+        assert await records.add(tx, STREAM, []) == 0
+    rows = await db.fetch(CHANGES)
+    assert [(row["key"], row["before"], row["after"]) for row in rows] == [
+        ("in_1", None, '{"total": 10}'),
+        ("in_2", None, '{"total": 20}'),
+    ]
+    stored = await records.read(db, STREAM)
+    told = [(one.key, one.raw, one.kind, one.unified, one.scope) for one in stored]
+    assert told == [
+        ("in_1", b'{"total": 10}', "payments.invoice", {"total": 10}, "cal/1"),
+        ("in_2", b'{"total": 20}', "payments.invoice", {"total": 20}, "cal/1"),
+        ("in_3", b"{}", None, None, "cal/1"),
+    ]
+    held = await records.held(db, STREAM, ["in_1"])
+    assert (held["in_1"].sent, held["in_1"].digest) == (b"sent", b"10")
     assert await db.value(WAITING) == 1
 
 
@@ -99,21 +127,21 @@ async def test_a_record_that_comes_back_is_new_again(db: Database) -> None:
 
 async def test_a_page_is_unchanged_when_each_record_is_there_as_it_was(db: Database) -> None:
     keys = ["Z", "a", "é", "\uffee", "😀"]  # in the order of UTF-8, which is not that of UTF-16
-    digests = {key: bytes([place] * 16) for place, key in enumerate(keys)}
-    await apply(db, *(incoming(key, 1, digest=digest) for key, digest in digests.items()))
+    sent = {key: bytes([place] * 16) for place, key in enumerate(keys)}
+    await apply(db, *(incoming(key, 1, sent=mark) for key, mark in sent.items()))
     other = bytes(16)
-    assert await records.unchanged(db, STREAM, dict(reversed(digests.items())))
-    assert await records.unchanged(db, STREAM, {"a": digests["a"]})
-    assert not await records.unchanged(db, STREAM, digests | {"a": other})
-    assert not await records.unchanged(db, STREAM, digests | {"new": other})
+    assert await records.unchanged(db, STREAM, dict(reversed(sent.items())))
+    assert await records.unchanged(db, STREAM, {"a": sent["a"]})
+    assert not await records.unchanged(db, STREAM, sent | {"a": other})
+    assert not await records.unchanged(db, STREAM, sent | {"new": other})
     async with db.transaction() as tx:
         await records.delete(tx, STREAM, ["a"])
     where = STREAM.binds() | {"what": "record", "place": "con_1"}
     del where["connection"]
     await parked.park(db, [Stop(key="Z", reason="odd")], **where)
-    assert not await records.unchanged(db, STREAM, {"a": digests["a"]})
-    assert not await records.unchanged(db, STREAM, {"Z": digests["Z"]})
-    assert await records.unchanged(db, STREAM, {"é": digests["é"]})
+    assert not await records.unchanged(db, STREAM, {"a": sent["a"]})
+    assert not await records.unchanged(db, STREAM, {"Z": sent["Z"]})
+    assert await records.unchanged(db, STREAM, {"é": sent["é"]})
 
 
 async def test_the_commit_of_a_page_alone_waits_for_no_disk(db: Database) -> None:

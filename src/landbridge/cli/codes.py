@@ -173,7 +173,10 @@ def suggest(
 
 @codes.command("check")
 def check(
-    connection: ConnectionId, app: App = None, environment: Environment = None, as_json: AsJson = False
+    connection: ConnectionId,
+    app: App = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
 ) -> None:
     """List codes without a line: ours that nothing stands for yet, or that documents wait for, and
     the provider's for which records are parked.

@@ -18,10 +18,11 @@ from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import awake
 from landbridge.engine.consume import reason_of
+from landbridge.engine.conversing import converse
 from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_page, converse
+from landbridge.engine.page import Applied, apply_page
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.engine.schedules import StreamPaused, unless_paused
 from landbridge.errors import (
@@ -100,7 +101,6 @@ class Backfilling:
         here = await backfills.one(self._db, stream)
         if here is None or here.state != "running":
             raise _Ended(f"no load of {resource_name} is under way")
-        began = await moment.now(self._db)
         judge = partial(order_missing, listed_from=here.began_at)
 
         async def keep(tx: Tx, page: Page, applied: Applied) -> datetime:
@@ -127,9 +127,8 @@ class Backfilling:
             until=here.until,
         )
 
-        async def store(page: Page) -> frozenset[str] | None:
-            nonlocal began
-            applied = await apply_page(
+        async def store(page: Page, began: datetime, news: float) -> Applied:
+            return await apply_page(
                 self._db,
                 stream,
                 resource,
@@ -137,12 +136,12 @@ class Backfilling:
                 keep=keep,
                 began=began,
                 hold=hold,
+                news=news,
                 judge=judge,
             )
-            began = applied.at or began
-            return applied.wanted
 
-        await converse(conversation, signed.send, store)
+        began = await moment.now(self._db)
+        await converse(conversation, signed.send, store, began=began)
         ended_at = await moment.now(self._db)
         done = msgspec.structs.replace(here, state="done", cursor=None, ended_at=ended_at)
         async with self._db.transaction() as tx:

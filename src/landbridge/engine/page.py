@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,21 +11,20 @@ import msgspec
 
 from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import fetch_job, remap_job
-from landbridge.errors import CursorTooLarge, RecordError, UnmappedCode
-from landbridge.formats import canonical
-from landbridge.protocols import Fetched, Page, Unreadable
-from landbridge.spec import Resource, find
+from landbridge.engine.reading import Ready, make_ready, stop_of
+from landbridge.errors import CursorTooLarge
+from landbridge.protocols import Fetched, Page
+from landbridge.spec import Resource
 from landbridge.store import due, parked, records, syncs
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Stop
 from landbridge.store.records import Incoming
 from landbridge.store.syncs import Stream
-from landbridge.wire import Request, Response
 
-KEYLESS = "digest:"
-"""How the keys of parked records begin that have none of their own."""
 CURSOR_LIMIT = 64 * 1024
 """Bytes that a cursor may take."""
+_MOST = 0.5
+"""Where a larger share of a page is expected to be news, all of it is read by the mapping ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,11 @@ class Applied:
     stored: tuple[str, ...] = ()
     """Keys whose records differ from what was here, as the provider sent them."""
 
+    @property
+    def news(self) -> float:
+        """The share of the page that was new."""
+        return (len(self.stored) + self.gone + self.parked) / max(self.seen, 1)
+
 
 Keep = Callable[[Tx, Page, Applied], Awaitable[datetime]]
 """Writes where a page ended and what it did, in its transaction; gives the present."""
@@ -52,24 +57,6 @@ Keep = Callable[[Tx, Page, Applied], Awaitable[datetime]]
 
 Judge = Callable[[Tx, Stream, Page], Awaitable[tuple[str, ...]]]
 """Orders look-ups of what a listing did not meet, in the transaction of its last page."""
-
-
-async def converse(
-    conversation: Generator[Request | Page, Response | frozenset[str] | None, None],
-    send: Callable[[Request], Awaitable[Response]],
-    store: Callable[[Page], Awaitable[frozenset[str] | None]],
-) -> None:
-    """Sends what a conversation asks for and stores its pages, until it is over or closed.
-
-    `store` gives the keys that the conversation is to fetch, where it asks which.
-    """
-    reply: Response | frozenset[str] | None = None
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration:
-            return
-        reply = await (send(step) if isinstance(step, Request) else store(step))
 
 
 async def apply_page(
@@ -81,21 +68,27 @@ async def apply_page(
     keep: Keep,
     began: datetime,
     hold: Callable[[Tx], Awaitable[None]],
+    news: float = 0.0,
     judge: Judge = order_missing,
-    quiet: bool = False,
 ) -> Applied:
     """Stores a page in one transaction; the same page twice changes nothing the second time.
 
     `began` is an instant before its first request, by the database's clock. Which of two answers
     is the newer one nobody can tell when the reads overlapped: a record that was stored or parked
     since then, and came otherwise now, is read again by itself. `judge` decides, at the
-    end of a listing, which of what it did not meet is looked up. `quiet`: nothing new is expected,
-    so it is looked first whether all is as it stands here, which costs less than to look at each.
+    end of a listing, which of what it did not meet is looked up. `news` is the share of the page
+    that is expected to be new. Where it is none, it is looked first whether all is as it stands
+    here, which costs less than to look at each.
     """
     _demand_small(stream, page)
-    async with db.transaction() as tx:
+    making = asyncio.create_task(make_ready(resource, page, news=news > _MOST))
+    async with db.transaction(planned=True) as tx:
         await hold(tx)
-        applied = await _records(tx, stream, resource, page, began, quiet=quiet)
+        ready = await making
+        if await _nothing_new(tx, stream, resource, ready, quiet=not news):
+            applied = Applied(seen=len(ready.latest))
+        else:
+            applied = await _records(tx, stream, resource, ready, began)
         await due.put(tx, [fetch_job(stream, key) for key in applied.missing])
         missing = applied.missing
         same: list[str] = []
@@ -131,7 +124,7 @@ async def apply_one(
     page; where nobody can tell which answer is the newer one, nothing is stored and the key is in
     `missing`.
     """
-    async with db.transaction() as tx:
+    async with db.transaction(planned=True) as tx:
         await hold(tx)
         scope = ""
         stored = await records.one(tx, stream, key)
@@ -143,7 +136,8 @@ async def apply_one(
             cursor={},
             scope=scope or (fetched.scope if fetched else ""),
         )
-        applied = await _records(tx, stream, resource, page, began)
+        ready = await make_ready(resource, page, news=False)
+        applied = await _records(tx, stream, resource, ready, began)
         if not applied.changed and not applied.missing:
             await records.confirm(tx, stream, key)
         if applied.changed and await syncs.mix(tx, stream, reading=resource.reading):
@@ -152,22 +146,13 @@ async def apply_one(
 
 
 async def _records(
-    tx: Tx,
-    stream: Stream,
-    resource: Resource,
-    page: Page,
-    began: datetime,
-    *,
-    quiet: bool = False,
+    tx: Tx, stream: Stream, resource: Resource, ready: Ready, began: datetime
 ) -> Applied:
-    latest = {fetched.key: fetched for fetched in page.records}
-    digests = _digests(latest.values())
-    if await _nothing_new(tx, stream, resource, page, digests, quiet=quiet):
-        return Applied(seen=len(latest))
+    page, latest = ready.page, ready.latest
     await records.turn(tx, stream)
     gone = [fetched.key for fetched in latest.values() if fetched.deleted]
     gone += [key for key in page.gone if key not in latest]
-    unreadable = [_stop(each) for each in page.unreadable]
+    unreadable = [stop_of(each) for each in page.unreadable]
     held = await records.held(tx, stream, [*latest, *gone, *(stop.key for stop in unreadable)])
     since = {key for key, one in held.items() if one.read_at > began}
     again = {key for key in gone if key in since and held[key].digest is not None}
@@ -180,9 +165,8 @@ async def _records(
     for fetched in latest.values():
         if fetched.deleted:
             continue
-        digest = digests[fetched.key]
         known = held.get(fetched.key)
-        if known is not None and known.digest == digest:
+        if known is not None and ready.says(fetched.key, known):
             same.append(fetched.key)
             if resource.version and fetched.version is not None:
                 touched[fetched.key] = fetched.version
@@ -190,14 +174,17 @@ async def _records(
         if fetched.key in since:
             again.add(fetched.key)
             continue
-        read = read_record(resource, fetched, digest)
+        read = ready.read(resource, fetched.key)
         if isinstance(read, Stop):
             stops.append(read)
         else:
             incoming.append(read)
     if touched:
         await records.touch(tx, stream, touched)
-    changed = await records.apply(tx, stream, incoming, scope=page.scope)
+    fresh = [record for record in incoming if record.key not in held]
+    known_before = [record for record in incoming if record.key in held]
+    changed = await records.add(tx, stream, fresh, scope=page.scope)
+    changed += await records.apply(tx, stream, known_before, scope=page.scope)
     deleted = await records.delete(tx, stream, gone)
     of_stream = {
         "environment": stream.environment,
@@ -233,61 +220,16 @@ def _demand_small(stream: Stream, page: Page) -> None:
         )
 
 
-def _digests(fetched: Iterable[Fetched]) -> dict[str, bytes]:
-    return {one.key: canonical.digest(one.value) for one in fetched if not one.deleted}
-
-
 async def _nothing_new(
-    tx: Tx,
-    stream: Stream,
-    resource: Resource,
-    page: Page,
-    digests: Mapping[str, bytes],
-    *,
-    quiet: bool,
+    tx: Tx, stream: Stream, resource: Resource, ready: Ready, *, quiet: bool
 ) -> bool:
     """Whether a page is empty or, where that is expected, whether all in it is as it stands here.
 
-    False also where that cannot be told by digests alone.
+    False also where that cannot be told by the bytes alone.
     """
+    page = ready.page
     if page.gone or page.unreadable or any(fetched.deleted for fetched in page.records):
         return False
-    if not digests:
+    if not ready.sent:
         return True
-    return quiet and not resource.version and await records.unchanged(tx, stream, digests)
-
-
-def _stop(unreadable: Unreadable) -> Stop:
-    return Stop(
-        key=unreadable.key or f"{KEYLESS}{canonical.digest(unreadable.raw).hex()}",
-        reason=unreadable.reason,
-        field=unreadable.field,
-        raw=unreadable.raw,
-    )
-
-
-def read_record(resource: Resource, fetched: Fetched, digest: bytes) -> Incoming | Stop:
-    """The record with its unified form, or the reason why it cannot be read."""
-    subject = find(fetched.value, resource.subject) if resource.subject else None
-    kind = unified = None
-    if resource.maps is not None:
-        try:
-            model = resource.maps.read(fetched.value)
-        except (RecordError, UnmappedCode) as error:
-            return Stop(
-                key=fetched.key,
-                reason=str(error),
-                field=getattr(error, "field", None),
-                raw=fetched.raw,
-            )
-        kind = model.kind
-        unified = msgspec.json.encode(model, order="sorted").decode()
-    return Incoming(
-        key=fetched.key,
-        raw=fetched.raw,
-        digest=digest,
-        version=fetched.version,
-        kind=kind,
-        unified=unified,
-        subject=str(subject) if subject is not None else None,
-    )
+    return quiet and not resource.version and await records.unchanged(tx, stream, ready.sent)

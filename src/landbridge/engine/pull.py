@@ -12,10 +12,11 @@ from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
+from landbridge.engine.conversing import converse
 from landbridge.engine.freshness import Freshness
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_one, apply_page, converse
+from landbridge.engine.page import Applied, apply_one, apply_page
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.measures import Measures
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
@@ -143,10 +144,9 @@ class Puller:
         hold: Hold,
         on_page: Callable[[Totals], None],
     ) -> Totals:
-        stream, began = reading.stream, reading.began
+        stream = reading.stream
         cursor = await syncs.cursor(self._db, stream)
         totals = Totals()
-        quiet = cursor is not None
         lane = Lane.BACKFILL if cursor is None or "listing" in cursor else Lane.INCREMENTAL
         signed = self._signed(provider, connection, lane)
         conversation = pull(
@@ -154,8 +154,8 @@ class Puller:
         )
         keep = partial(_moved, reading, resource.reading)
 
-        async def store(page: Page) -> frozenset[str] | None:
-            nonlocal began, quiet, totals
+        async def store(page: Page, began: datetime, news: float) -> Applied:
+            nonlocal totals
             applied = await apply_page(
                 self._db,
                 stream,
@@ -164,18 +164,23 @@ class Puller:
                 keep=keep,
                 began=began,
                 hold=hold,
-                quiet=quiet,
+                news=news,
             )
-            began = applied.at or began
-            quiet = not (applied.stored or applied.gone or applied.parked)
             if self._seen is not None:
                 await self._seen(connection, resource, page.records)
             self._freshness.page(provider, resource, stream, page, applied)
             totals = totals.plus(applied)
             on_page(totals)
-            return applied.wanted
+            return applied
 
-        await converse(conversation, signed.send, store)
+        await converse(
+            conversation,
+            signed.send,
+            store,
+            began=reading.began,
+            news=1.0 if cursor is None else 0.0,
+            ahead=True,
+        )
         async with self._db.transaction() as tx:
             mixed, after = await syncs.finished(tx, stream, reading=resource.reading)
             if mixed:

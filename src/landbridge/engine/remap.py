@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from landbridge.engine.now import turn
 from landbridge.engine.orders import fetch_job, remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import KEYLESS, read_record
 from landbridge.engine.pull import Hold, stream_of
+from landbridge.engine.reading import KEYLESS, read_record
 from landbridge.errors import NotFound, RecordError
-from landbridge.formats import canonical, codec
+from landbridge.formats import codec
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
 from landbridge.protocols import Fetched
 from landbridge.spec import Format, Provider, Resource, find
@@ -192,7 +194,7 @@ class Remapping:
             if waiting.key.startswith(KEYLESS):
                 continue
             if waiting.digest == read.digest:
-                read = replace(read, version=waiting.version)
+                read = msgspec.structs.replace(read, version=waiting.version)
             elif resource.format is not Format.JSON:
                 asked.append(waiting.key)  # its scope and its ETag are not in it
                 continue
@@ -222,7 +224,7 @@ def _read(resource: Resource, kept: Raw | Waiting) -> Incoming | Stop:
         value=value,
         version=None if version is None else str(version),
     )
-    return read_record(resource, fetched, canonical.digest(value))
+    return read_record(resource, fetched)
 
 
 def _of(stream: Stream) -> dict[str, str]:

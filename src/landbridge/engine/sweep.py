@@ -17,10 +17,11 @@ import msgspec
 from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import awake
+from landbridge.engine.conversing import converse
 from landbridge.engine.missing import believed
 from landbridge.engine.orders import fetch_job, remap_job, sweep_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_page, converse
+from landbridge.engine.page import Applied, apply_page
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.errors import NotFound, ReconnectRequired
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
@@ -128,8 +129,7 @@ class Sweeper:
             walk.made += 1
             return await signed.send(request)
 
-        async def store(page: Page) -> frozenset[str] | None:
-            nonlocal began
+        async def store(page: Page, began: datetime, news: float) -> Applied:
             applied = await apply_page(
                 self._db,
                 walk.stream,
@@ -138,15 +138,15 @@ class Sweeper:
                 keep=walk.keep,
                 began=began,
                 hold=hold,
+                news=news,
                 judge=walk.judge,
             )
             walk.turned(page, applied)
-            began = applied.at or began
             if page.listed_all or walk.here.credit <= 0:
                 conversation.close()
-            return applied.wanted
+            return applied
 
-        await converse(conversation, send, store)
+        await converse(conversation, send, store, began=began)
 
 
 class _Walk:

@@ -11,10 +11,12 @@ so that what it hid is in the next answer that shows something.
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from landbridge.errors import Refused
 from landbridge.protocols._calls import call, fetch
@@ -336,7 +338,7 @@ def _objects(
 def _stamped(record: Fetched, by: Fetched, path: str) -> Fetched:
     """The record with the instant at which, as `by` has it, it changed."""
     at = find(by.value, path)
-    return replace(record, stamp=at) if isinstance(at, int) else record
+    return msgspec.structs.replace(record, stamp=at) if isinstance(at, int) else record
 
 
 def _feed_resource(resource: Resource, feed: EventFeed) -> Resource:

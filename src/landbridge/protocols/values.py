@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fetched:
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as the provider has it."""
 
     key: str

@@ -45,6 +45,10 @@ _PLANNED = {
     "jit": "off",
 }
 
+_BEGIN_PLANNED = "".join(
+    ["BEGIN;", *(f" SET LOCAL {name} = {value};" for name, value in _PLANNED.items())]
+)
+
 
 DISPATCH = "dispatch"
 """Events were emitted: they are to be moved on."""
@@ -188,14 +192,18 @@ class Database:
             self._pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tx]:
-        """A transaction: committed at the end of the block, undone when the block raises."""
+    async def transaction(self, *, planned: bool = False) -> AsyncIterator[Tx]:
+        """A transaction: committed at the end of the block, undone when the block raises.
+
+        `planned`: its statements are planned once per connection, as those of `open` are. It is for
+        statements that run often and are told by their keys what to read.
+        """
         with unavailable():
             with addressed():
                 connection = await self._pool.acquire()
             tx = Tx(connection, self.schema)
             try:
-                async with connection.transaction():
+                async with _planned(connection) if planned else connection.transaction():
                     yield tx
             finally:
                 if tx.foreign and not self._pooled:
@@ -251,6 +259,18 @@ class Database:
         """
         async with self._statement() as tx:
             await tx.row(_NOTIFY, channel=f"{self.schema}_wake", what=what)
+
+
+@asynccontextmanager
+async def _planned(connection: Any) -> AsyncIterator[None]:
+    """A transaction with settings of its own, which begins in one round trip."""
+    await connection.execute(_BEGIN_PLANNED)
+    try:
+        yield
+    except BaseException:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
 
 
 async def _nothing(_connection: Any) -> None:

@@ -13,6 +13,11 @@ ALTER TABLE lb.sync
 COMMENT ON TABLE lb.sync IS
 'The standing order to pull a resource of a connection, and the cursor behind its last page. every: how far apart its pulls are at present, between least and most; null: it is pulled by hand alone. backfill: the last load beside its pulls, and how far it is. sweep: how far the rolling look for deleted records is. reading: the mapping that its records were read by, or are being read by again; empty: not one alone. remapped: how far that is; null: it is whole.'
 
+ALTER TABLE lb.record ADD COLUMN sent bytea
+
+COMMENT ON COLUMN lb.record.sent IS
+'Stands for the bytes of raw, as digest does for what they say; null: not known.'
+
 CREATE TABLE lb.overlay (
     environment text NOT NULL,
     tenant      text NOT NULL,
