@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from io import StringIO
@@ -39,6 +40,21 @@ def test_a_pull_shows_what_is_left_of_quotas() -> None:
         watch.left = "41 of 60 (minute)"
         watch("invoice", Totals(pages=1, seen=7))
     assert "41 of 60" in err.getvalue().replace("\n", " ")
+
+
+def test_a_pull_shows_how_long_it_takes_still_where_the_list_says_how_long_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    err = Stream(terminal=True)
+    with redirect_stderr(err), pull._watching(as_json=False) as watch:
+        watch("invoice", Totals(pages=1, seen=7, left=7_000_000))
+        watch("invoice", Totals(pages=2, seen=14))
+    assert "to go" not in err.getvalue()
+    with redirect_stderr(err), pull._watching(as_json=False) as watch:
+        watch("invoice", Totals(pages=1, seen=7, left=7_000_000))
+        watch("invoice", Totals(pages=2, seen=14, left=6_999_993))
+    assert re.search(r"[\d,]+ rows/s, \d+:\d\d:\d\d to go", err.getvalue())
 
 
 def shown(name: str, *, terminals: set[str], as_json: bool) -> tuple[str, str]:

@@ -229,6 +229,22 @@ def test_an_interrupted_listing_goes_on_at_its_page_and_the_next_asks_by_the_hea
     assert asked_again.headers["If-Modified-Since"] == "2026-11-01T01:21:50"
 
 
+def test_a_list_with_a_page_count_says_how_much_is_left_of_it() -> None:
+    paper = Paper()
+    for number in range(7):
+        paper.put(f"{number}")
+    conversation = pull(ACME, BOOK, PLACE, None, paper.now)
+    step, left = next(conversation), list[int | None]()
+    while not (isinstance(step, Page) and step.listed_all):
+        if isinstance(step, Page):
+            left.append(step.left)
+        step = conversation.send(None if isinstance(step, Page) else paper.answer(step))
+    left.append(step.left)
+    # By whole pages of the size that was asked for: 9 of 3, 8 of 2, 9 of 3 and so on.
+    assert (left[0], left[-1]) == (6, 0)
+    assert left == sorted(left, key=lambda each: -(each or 0))
+
+
 def paper_queries(paper: Paper) -> list[tuple[tuple[str, str], ...]]:
     return [request.query for request in paper.asked]
 

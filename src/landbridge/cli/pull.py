@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,6 +53,7 @@ class Pulled:
     gone: int = 0
     parked: int = 0
     missing: tuple[str, ...] = ()
+    left: int | None = None
 
     @property
     def rate(self) -> float:
@@ -194,40 +196,54 @@ def _watching(*, as_json: bool) -> Iterator[Watch]:
         yield Watch()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         TextColumn("{task.completed:,.0f} rows"),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[pages]} pages"),
-        TextColumn("{task.fields[parked]} parked"),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[parked]}"),
         TextColumn("{task.fields[left]}", markup=False),
-        TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
+        paces: dict[str, _Pace] = {}
 
         class Shown(Watch):
             def __call__(self, resource: str, totals: Totals) -> None:
                 if resource not in tasks:
                     tasks[resource] = bar.add_task(
-                        resource, total=None, pages=0, parked=0, rate="", left=""
+                        resource, total=None, parked="", pace="", left=""
                     )
-                task = tasks[resource]
-                speed = bar.tasks[task].speed
+                    paces[resource] = _Pace(totals.seen)
                 bar.update(
-                    task,
+                    tasks[resource],
                     completed=totals.seen,
-                    pages=totals.pages,
-                    parked=totals.parked,
-                    rate=f"{speed:,.0f} rows/s" if speed else "",
+                    total=None if totals.left is None else totals.seen + totals.left,
+                    parked=f"{totals.parked:,} parked" if totals.parked else "",
+                    pace=paces[resource].told(totals),
                     left=f"quotas: {self.left}" if self.left else "",
                 )
 
         yield Shown()
+
+
+class _Pace:
+    """How fast rows come, from the first page on."""
+
+    def __init__(self, seen: int):
+        self._begun, self._seen = time.perf_counter(), seen
+
+    def told(self, totals: Totals) -> str:
+        """Rows a second, and how long the rest takes; empty before the second page."""
+        seen = totals.seen - self._seen
+        if not seen:
+            return ""
+        rate = seen / max(time.perf_counter() - self._begun, 1e-6)
+        to_go = f", {timedelta(seconds=round(totals.left / rate))} to go" if totals.left else ""
+        return f"{rate:,.0f} rows/s{to_go}"
 
 
 async def _ask_quotas(bridge: Landbridge, connection: Connection, watch: Watch) -> None:

@@ -47,9 +47,11 @@ class Totals:
     parked: int = 0
     missing: tuple[str, ...] = ()
     """Keys that are asked for by themselves afterwards: see `engine.page.Applied`."""
+    left: int | None = None
+    """About how many records are behind the last page; None: the provider does not say."""
 
-    def plus(self, page: Applied) -> Totals:
-        """These and one page more."""
+    def plus(self, page: Applied, left: int | None = None) -> Totals:
+        """These and one page more, with so many records behind it."""
         return Totals(
             pages=self.pages + 1,
             seen=self.seen + page.seen,
@@ -57,6 +59,7 @@ class Totals:
             gone=self.gone + page.gone,
             parked=self.parked + page.parked,
             missing=self.missing + page.missing,
+            left=left,
         )
 
 
@@ -169,7 +172,7 @@ class Puller:
             if self._seen is not None:
                 await self._seen(connection, resource, page.records)
             self._freshness.page(provider, resource, stream, page, applied)
-            totals = totals.plus(applied)
+            totals = totals.plus(applied, page.left)
             on_page(totals)
             return applied
 

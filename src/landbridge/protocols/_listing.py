@@ -62,6 +62,7 @@ def list_all(
             cursor=state,
             listing=listing,
             listed_all=portion.last,
+            left=portion.left,
         )
         if portion.last:
             return state

@@ -51,6 +51,8 @@ class Portion:
     last: bool = True
     empty: bool = False
     """The page showed no row at all, though it was allowed to."""
+    left: int | None = None
+    """Rows behind this page, where the list says how many pages it has."""
     lost: bool = False
     """The list showed rows before and now shows none, not even from its top: nothing is known."""
 
@@ -195,7 +197,8 @@ class ByNumber:
         start = (numbers[-1][0] - 1) * size
         last = number >= count
         end = start + len(rows) if last else number * size
-        return _Shown(response=told, rows=rows, start=start, end=end, last=last)
+        left = 0 if last else count * size - end
+        return _Shown(response=told, rows=rows, start=start, end=end, last=last, left=left)
 
     def _count(self, listed: Listed, response: Response) -> int:
         count = pluck(listed.provider, response, self.page.count, Any)
@@ -241,6 +244,7 @@ class ByNumber:
             unreadable=[row for row in shown.rows if isinstance(row, Unreadable)],
             last=shown.last,
             empty=not shown.rows,
+            left=shown.left,
             lost=lost,
         )
 
@@ -254,6 +258,7 @@ class _Shown:
     start: int
     end: int
     last: bool
+    left: int
 
 
 Reached = AfterKey | ByNumber

@@ -52,6 +52,8 @@ class Page:
     unreadable: tuple[Unreadable, ...] = ()
     scope: str = ""
     """The part of the resource that the listing covers; empty: all of it."""
+    left: int | None = None
+    """About how many records are behind this page; None: the provider does not say."""
     members: Mapping[str, str | None] | None = None
     """Members of `scope` by key, with their versions, before any is fetched. The page is answered
     with the keys that are held in another version or not at all (None: all of them); those that are
