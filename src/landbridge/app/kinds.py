@@ -143,16 +143,13 @@ class Kinds:
 
     async def confirm(self, claim: Claimed, _lease: Lease) -> Outcome:
         """Sends back the code that a provider posted to a connection's address."""
-        connection = await self._connection(claim, claim.target)
-        if connection is None or connection.state == "revoked":
-            return Cancel(reason="the connection is gone")
-        if connection.state != "active":
-            return _asleep(connection)
+        connection = await awake.target_of(self._parts.db, claim)
+        if not isinstance(connection, Connection):
+            return connection
         try:
             await self._parts.callbacks.confirm(connection, claim.args["key"], claim.args["code"])
         except ReconnectRequired as error:
-            await reauth.refused(self._parts.db, connection, str(error), error.reason)
-            return Snooze(after=_DORMANT, error=str(error))
+            return await awake.refused(self._parts.db, connection, error)
         except (Refused, SpecError) as error:
             return Cancel(reason=str(error))
         return Done()
