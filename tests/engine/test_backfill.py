@@ -83,12 +83,12 @@ async def test_a_load_repairs_what_is_here_and_leaves_the_cursor_alone(
     bridge: Landbridge, stripe: Control, joined: Connection
 ) -> None:
     stream = stream_of(joined, "customer")
-    cursor = await syncs.cursor(bridge.db, stream)
     lost, changed, *_ = sorted(there(stripe, "customers"))
     stripe.patch(f"objects/customers/{changed}", set={"name": "Ada"}, event=False)
     stripe.delete(f"objects/customers/{lost}", event="false")
     await bridge.pull(joined, ["customer"])
     assert lost in await held(bridge, joined), "no event told of it"
+    cursor = await syncs.cursor(bridge.db, stream)
     assert await bridge.syncs.backfill(joined, resources=["customer"]) == ["customer"]
     assert (await load_of(bridge, joined)).state == "running"
     assert isinstance(await work(bridge), Done)
