@@ -15,7 +15,7 @@ __all__ = ["sim"]
 
 async def test_writes_to_square_are_answered_and_sent_later(
     database_url: str,
-    sim: SquareSimulator,  # noqa: F811 - the fixture
+    sim: SquareSimulator,
 ) -> None:
     async with serving(database_url, None) as (bridge, _):
         await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
