@@ -41,14 +41,17 @@ def test_without_a_client_it_says_how_to_set_one(cli: Cli) -> None:
     assert "landbridge apps set xero --client-id" in told.err
 
 
-@pytest.mark.parametrize(
-    "more",
-    [("--set", "a=b"), ("--url", "https://x.example"), ("--stdin",), ("--webhook-secret-stdin",)],
-)
+@pytest.mark.parametrize("more", [("--stdin",), ("--webhook-secret-stdin",)])
 def test_what_is_typed_in_is_refused(with_client: Cli, more: tuple[str, ...]) -> None:
     told = with_client("connect", "xero", "--tenant", "acme", *more)
     assert told.status == 2
     assert "asks its customer itself" in told.err
+
+
+def test_only_addresses_of_its_page_can_be_set(with_client: Cli) -> None:
+    told = with_client("connect", "xero", "--tenant", "acme", "--set", "tokens=https://x.example")
+    assert told.status == 2
+    assert "--set tokens: Xero has no such field or setting. Did you mean 'token'?" in told.err
 
 
 def test_it_waits_until_the_account_is_connected(

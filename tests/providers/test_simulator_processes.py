@@ -23,7 +23,7 @@ SERVE = [sys.executable, "-m", "landbridge.testing.serve"]
     ("name", "shown"),
     [
         ("stripe", {"key", "account"}),
-        ("caldav", {"user", "password", "calendar"}),
+        ("caldav", {"username", "password", "calendar"}),
         ("paypal", {"client_id", "client_secret"}),
         ("xero", {"client_id", "client_secret", "organisations"}),
         ("freshbooks", {"client_id", "client_secret", "businesses"}),

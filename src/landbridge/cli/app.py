@@ -69,6 +69,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.scopes:scopes",
         help="Say what a consent asks for, and why.",
     ),
+    "sandbox": Entry(
+        target="landbridge.cli.sandbox:sandbox",
+        help="Run simulators of providers to develop against.",
+    ),
     "apps": Entry(
         target="landbridge.cli.apps:apps",
         help="Set our OAuth clients, and what their consents ask for.",

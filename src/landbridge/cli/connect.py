@@ -33,7 +33,7 @@ def connect(
         ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="The server's address, where it is the customer's own.")
+        str | None, typer.Option(help="The server's address: the customer's own, or a simulator's.")
     ] = None,
     label: Annotated[str, typer.Option(help="Tells two connections to one account apart.")] = "",
     owner: Annotated[str, typer.Option(help="The end user whose connection it is.")] = "",
@@ -82,13 +82,14 @@ def connect(
     if isinstance(page.auth, OAuth2):
         from landbridge.cli.connect_browser import connect_in_a_browser
 
-        if given or url or stdin or webhook_secret_stdin:
+        if stdin or webhook_secret_stdin:
             raise WrongUsage(
-                f"{page.name} asks its customer itself: --set, --url, --stdin and"
-                " --webhook-secret-stdin are not for it"
+                f"{page.name} asks its customer itself: --stdin and --webhook-secret-stdin are not"
+                " for it"
             )
         connect_in_a_browser(
             page,
+            settings=sort_given(page, given or [], url),
             tenant=tenant,
             label=label,
             owner=owner,
@@ -150,7 +151,7 @@ def sort_given(page: Provider, given: Sequence[str], url: str | None) -> dict[st
     from landbridge.spec.provider import holes
 
     fields = {field.name: field for field in page.auth.fields}
-    takes = holes(page.base) - {"account"}
+    takes = (holes(page.base) - {"account"}) | _addresses(page)
     sorted_: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
@@ -171,6 +172,12 @@ def sort_given(page: Provider, given: Sequence[str], url: str | None) -> dict[st
     if url is not None:
         sorted_["url" if "url" in takes else "base"] = url
     return sorted_
+
+
+def _addresses(page: Provider) -> set[str]:
+    """The addresses besides `base` that a setting replaces: a sandbox's or a simulator's."""
+    names = {name for name in ("authorize", "token", "revoke") if getattr(page.auth, name, "")}
+    return names | ({"accounts"} if page.accounts else set())
 
 
 def read_lines(page: Provider) -> dict[str, str]:

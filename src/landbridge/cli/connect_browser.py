@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +20,7 @@ _LOOK = 1.0
 def connect_in_a_browser(
     page: Provider,
     *,
+    settings: Mapping[str, str],
     tenant: str,
     label: str,
     owner: str,
@@ -43,6 +45,7 @@ def connect_in_a_browser(
             environment=where,
             label=label,
             owner=owner,
+            settings={page.slug: settings},
             minutes=_MINUTES,
         )
         facts: dict[str, Any] = {

@@ -121,8 +121,8 @@ def _loop() -> asyncio.Runner:
 
 
 @contextmanager
-def in_thread(app: App) -> Iterator[str]:
-    """The base URL of a server that runs in a thread until the block ends."""
+def in_thread(app: App, port: int = 0) -> Iterator[str]:
+    """The base URL of a server that runs in a thread until the block ends; port 0: a free one."""
     up = threading.Event()
     server = _Server(app, up.set)
 
@@ -133,7 +133,7 @@ def in_thread(app: App) -> Iterator[str]:
         finally:
             up.set()
 
-    with listening(0) as listener:
+    with listening(port) as listener:
         thread = threading.Thread(target=serve, name="simulator", daemon=True)
         thread.start()
         up.wait()

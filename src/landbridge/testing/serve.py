@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,22 @@ from landbridge.testing.stage import starting_at
 _Build = Callable[[argparse.Namespace], tuple[App, dict[str, Any]]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What can be served: in words, the options that are its own, and what makes it."""
+
+    what: str
+    options: Callable[[argparse.ArgumentParser], None]
+    build: _Build
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 when it was told to end, 2 when it could not start."""
     asked = _parser().parse_args(arguments)
-    build: _Build = asked.build
     try:
         listener = listening(asked.port)
         with listener:
-            app, more = build(asked)
+            app, more = KINDS[asked.simulator].build(asked)
             ready = {"name": asked.simulator, "url": address(listener), "pid": os.getpid()}
             run_here(app, listener, ready | more, on_eof=asked.stop_on_eof)
     except LandbridgeError as error:
@@ -37,23 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def build(name: str, *arguments: str) -> tuple[App, dict[str, Any]]:
+    """The simulator of KINDS with these options, not served yet, and what has to be known of it."""
+    return KINDS[name].build(_parser().parse_args([name, *arguments]))
+
+
+def places(name: str, url: str) -> dict[str, str]:
+    """The settings of a connection that lead to this simulator at `url`; none for a receiver."""
+    lead = getattr(import_module(f"landbridge.testing.{name}"), "places", None)
+    return lead(url) if lead else {}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m landbridge.testing.serve")
     kinds = parser.add_subparsers(dest="simulator", required=True)
-    _stripe_options(_kind(kinds, "stripe", "a Stripe account", _stripe))
-    _caldav_options(_kind(kinds, "caldav", "a small CalDAV server", _caldav))
-    _paypal_options(_kind(kinds, "paypal", "a PayPal merchant", _paypal))
-    _xero_options(_kind(kinds, "xero", "Xero with some organisations", _xero))
-    _freshbooks_options(_kind(kinds, "freshbooks", "FreshBooks with some businesses", _freshbooks))
-    _square_options(_kind(kinds, "square", "Square with one merchant", _square))
-    _quickbooks_options(_kind(kinds, "quickbooks", "QuickBooks Online", _quickbooks))
-    _receiver_options(_kind(kinds, "receiver", "a receiver of webhooks", _receiver))
+    for name, kind in KINDS.items():
+        kind.options(_common(kinds.add_parser(name, help=kind.what, description=kind.what)))
     return parser
 
 
-def _kind(kinds: Any, name: str, what: str, build: _Build) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = kinds.add_parser(name, help=what, description=what)
-    parser.set_defaults(build=build)
+def _common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--journal", type=Path, help="append a JSON line per request here")
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same content")
@@ -123,7 +136,7 @@ def _caldav(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
         base=_base(asked),
     )
     simulator = Simulator(settings)
-    more = {"user": asked.user, "password": asked.password, "calendar": simulator.calendar}
+    more = {"username": asked.user, "password": asked.password, "calendar": simulator.calendar}
     return simulator.app, more
 
 
@@ -305,6 +318,21 @@ def _receiver(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     )
     receiver = Receiver(settings)
     return receiver.app, {"endpoints": receiver.hooks()}
+
+
+KINDS: Mapping[str, Kind] = {
+    "stripe": Kind(what="a Stripe account", options=_stripe_options, build=_stripe),
+    "caldav": Kind(what="a small CalDAV server", options=_caldav_options, build=_caldav),
+    "paypal": Kind(what="a PayPal merchant", options=_paypal_options, build=_paypal),
+    "xero": Kind(what="Xero with some organisations", options=_xero_options, build=_xero),
+    "freshbooks": Kind(
+        what="FreshBooks with some businesses", options=_freshbooks_options, build=_freshbooks
+    ),
+    "square": Kind(what="Square with one merchant", options=_square_options, build=_square),
+    "quickbooks": Kind(what="QuickBooks Online", options=_quickbooks_options, build=_quickbooks),
+    "receiver": Kind(what="a receiver of webhooks", options=_receiver_options, build=_receiver),
+}
+"""By name, in an order that stays: a new one goes to the end."""
 
 
 if __name__ == "__main__":

@@ -175,11 +175,11 @@ async def _simulated_calendar(children: Children, size: Size) -> Calendar:
     return Calendar(
         name="our CalDAV simulator (Radicale is not installed)",
         url=ready["url"],
-        user=ready["user"],
+        user=ready["username"],
         password=ready["password"],
         path=ready["calendar"],
         texts=texts,
-        http=_client(ready["url"], ready["user"], ready["password"]),
+        http=_client(ready["url"], ready["username"], ready["password"]),
     )
 
 

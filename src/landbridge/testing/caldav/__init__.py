@@ -4,6 +4,6 @@
 manners of that server instead of Radicale's (`dialect`). The control plane is in `control`.
 """
 
-from landbridge.testing.caldav.app import CALENDAR, Settings, Simulator
+from landbridge.testing.caldav.app import CALENDAR, Settings, Simulator, places
 
-__all__ = ["CALENDAR", "Settings", "Simulator"]
+__all__ = ["CALENDAR", "Settings", "Simulator", "places"]

@@ -61,6 +61,11 @@ class Settings:
     """The middle of the seeded events; None: today of the simulator's clock."""
 
 
+def places(url: str) -> dict[str, str]:
+    """The settings of a connection that lead to a simulator at this address."""
+    return {"url": url}
+
+
 class Simulator:
     """One user's calendars (`.app`) and their control plane."""
 

@@ -4,7 +4,7 @@
 `landbridge.testing.stripe.control`, faults in `landbridge.testing.faults`.
 """
 
-from landbridge.testing.stripe.app import KEY, Settings, Simulator
+from landbridge.testing.stripe.app import KEY, Settings, Simulator, places
 from landbridge.testing.stripe.seed import Amounts
 
-__all__ = ["KEY", "Amounts", "Settings", "Simulator"]
+__all__ = ["KEY", "Amounts", "Settings", "Simulator", "places"]

@@ -53,6 +53,11 @@ class Settings:
     webhook_retries: tuple[float, ...] = RETRIES
 
 
+def places(url: str) -> dict[str, str]:
+    """The settings of a connection that lead to a simulator at this address."""
+    return {"base": url}
+
+
 class Simulator:
     """One simulated account with its API (`.app`) and control plane."""
 
