@@ -96,7 +96,7 @@ def test_each_event_names_its_record_to_the_page(wrapped: bool) -> None:
     for event in simulator.account.events:
         (notice,) = notices(paypal.webhook, json.dumps(event).encode())
         kinds = {"invoices": "invoice", "payouts": "payout"}
-        about = kinds.get(event["resource_type"], event["resource_type"])
+        about = str(kinds.get(event["resource_type"], event["resource_type"]))
         assert notice.key in simulator.account.kept[about]
 
 
