@@ -9,6 +9,7 @@ from typing import Any
 
 from landbridge.app.bridge import Landbridge
 from landbridge.client import SignIn
+from landbridge.engine.connect import base_of
 from landbridge.engine.push import Pushed
 from landbridge.models import Model
 from landbridge.store import intents
@@ -45,10 +46,14 @@ class Shop:
     connection: Connection
     door: Counted
 
-    async def push(self, document: Model, action: str | None = None) -> tuple[Intent, Pushed]:
+    async def push(
+        self, document: Model, action: str | None = None, resource: str | None = None
+    ) -> tuple[Intent, Pushed]:
         """Promises a write and carries it out, as a worker does."""
         async with self.bridge.transaction() as tx:
-            made = await self.bridge.push(tx, document, to=self.connection, action=action)
+            made = await self.bridge.push(
+                tx, document, to=self.connection, action=action, resource=resource
+            )
         return await self.run(made)
 
     async def run(self, id: str) -> tuple[Intent, Pushed]:
@@ -75,7 +80,7 @@ class Shop:
         return await signed.send(
             Request(
                 method=method,
-                url=self.connection.settings["base"] + path,
+                url=base_of(provider, self.connection.settings, self.connection.account) + path,
                 headers=Headers({**kind, **headers}),
                 body=body.encode(),
             )

@@ -50,7 +50,7 @@ def aim_of(provider: Provider, base: str, request: Request) -> Aim:
         for action in ("update", "delete", "create"):
             step: Write | None = getattr(resource, action)
             if step is not None and step.method == request.method:
-                key = _at(step.path, path)
+                key = _named(resource, step, path, request)
                 if key is not None:
                     return Aim(resource=resource, action=action, key=key, envelope=step.envelope)
         if request.method == "GET" and resource.one:
@@ -58,6 +58,21 @@ def aim_of(provider: Provider, base: str, request: Request) -> Aim:
             if key is not None:
                 return Aim(resource=resource, action="read", key=key)
     return Aim()
+
+
+def _named(resource: Resource, step: Write, path: str, request: Request) -> str | None:
+    """The key in a write's address, or in its body where the page says so; empty for a new record,
+    None: it is not this write."""
+    key = _at(step.path, path)
+    change = resource.update or resource.delete
+    key_at = step.key_at or (change.key_at if change and key == "" else "")
+    if key is None or not key_at:
+        return key
+    told = find(changes_in(request, step.envelope), key_at)
+    if not step.key_at:
+        return None if told else key
+    asked = {name: text for name, text in request.query if name != resource.idempotency}
+    return told if isinstance(told, str) and told and asked == dict(step.query) else None
 
 
 def _at(template: str, path: str) -> str | None:
