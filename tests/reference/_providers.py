@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from landbridge import providers
 from landbridge.cli.providers import describe, summary
-from landbridge.spec import EVENT_KINDS, Provider, Resource
+from landbridge.spec import EVENT_KINDS, CodeSentBack, Provider, Resource
 from tests.reference._markdown import code, flat, page, table
 
 _HEAD = """
@@ -106,22 +106,45 @@ def _page(provider: Provider) -> str:
         if facts["limits"]
         else "The provider states none.",
         f"At most {facts['calls_at_once']} calls at once for a connection.",
-        *_webhooks(facts),
+        *_found_again(provider),
+        *_webhooks(provider, facts),
         *(part for resource in provider.resources for part in _mapping(resource)),
     ]
     return page(provider.name, *parts)
 
 
-def _webhooks(facts: Mapping[str, object]) -> Iterator[str]:
+def _found_again(provider: Provider) -> Iterator[str]:
+    """Where a creation carries its intent, for providers that know no idempotency keys."""
+    rows = [
+        [code(one.name), code(one.marker), int(one.marked.within.total_seconds() // 60)]
+        for one in provider.resources
+        if one.marked and not one.idempotency
+    ]
+    if rows:
+        yield "## Writing once"
+        yield (
+            "These take no idempotency keys. A new record carries the intent's id; after a try that"
+            " was cut off it is looked for by that, and sent again only once a list would show it."
+        )
+        yield table(["resource", "the intent is in", "a list may be late by (minutes)"], rows)
+
+
+def _webhooks(provider: Provider, facts: Mapping[str, object]) -> Iterator[str]:
     webhook = facts["webhook"]
     if not isinstance(webhook, dict):
         yield "## Webhooks\n\nIt sends none: changes are found by pulling."
         return
     yield "## Webhooks"
-    yield (
-        "Give the provider the address that `landbridge connections show ID` prints, then tell us"
-        " the secret that it shows: `landbridge connections secret ID`."
-    )
+    if provider.webhook and isinstance(provider.webhook.handshake, CodeSentBack):
+        yield (
+            "`landbridge connections subscribe ID` tells the provider of every event and the"
+            " address. The codes that it posts there are sent back, and sign from then on."
+        )
+    else:
+        yield (
+            "Give the provider the address that `landbridge connections show ID` prints, then tell"
+            " us the secret that it shows: `landbridge connections secret ID`."
+        )
     rows = [[name.replace("_", " "), value] for name, value in webhook.items()]
     yield table(["", ""], rows)
     kinds = facts["kinds"]
