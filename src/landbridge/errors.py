@@ -166,7 +166,7 @@ class RecordError(LandbridgeError):
 
 
 class UnmappedCode(LandbridgeError):
-    """A code of the provider has no counterpart in this tenant's code table."""
+    """A code has no counterpart in this tenant's code table; what names it waits for a line."""
 
     def __init__(self, message: str, *, table: str, code: str):
         super().__init__(message)

@@ -18,7 +18,14 @@ from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.schedules import StreamPaused, next_pull, unless_paused
 from landbridge.engine.sort import sort
-from landbridge.errors import NotFound, ReconnectRequired, Refused, SpecError, Throttled
+from landbridge.errors import (
+    NotFound,
+    ReconnectRequired,
+    Refused,
+    SpecError,
+    Throttled,
+    UnmappedCode,
+)
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Snooze
 from landbridge.store import connections, due, intents, schedules, upkeep
 from landbridge.store.connections import Connection
@@ -169,7 +176,7 @@ class Kinds:
             return awake.asleep(connection)
         try:
             await self._parts.pusher.run(intent, hold=lease.hold)
-        except ReconnectRequired as error:
+        except (ReconnectRequired, UnmappedCode) as error:
             return awake.dormant(str(error))
         return Done()
 
