@@ -55,6 +55,7 @@ from landbridge.spec import (
 CURRENCY = "CurrencyRef.value"
 SALE = {"DetailType": ["SalesItemLineDetail"]}
 COST = {"DetailType": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"]}
+POSTING = {"DetailType": ["JournalEntryLineDetail"]}
 # QuickBooks adds the sums by itself and does not take them back.
 SUMS = {"DetailType": ["SubTotalLineDetail"]}
 
@@ -316,6 +317,6 @@ journal_entry = map_to(
     currency=document_currency,
     posted_on=date("TxnDate"),
     tax_mode=tax_mode,
-    lines=many("Line", journal_line, key="Id", where={"DetailType": ["JournalEntryLineDetail"]}),
+    lines=many("Line", journal_line, key="Id", where=POSTING, drops=SUMS),
     updated_at=updated,
 )
