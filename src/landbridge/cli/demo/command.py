@@ -30,13 +30,13 @@ def demo(
         typer.Option(help="Stay up afterwards, to try commands; the default at a terminal."),
     ] = None,
     plant: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="Put a fault in that the comparison must find:"
-            " lost-delivery, lost-record or forged.",
+            help="Put a fault in that the comparison must find: lost-delivery, lost-record or"
+            " forged; may be given more than once.",
             metavar="FAULT",
         ),
-    ] = "",
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Also write what is shown as an SVG.", dir_okay=False)
     ] = None,
@@ -57,7 +57,7 @@ def demo(
     from landbridge.cli.demo.screen import Screen
     from landbridge.cli.demo.size import SIZES
 
-    planted = plant_of(plant)
+    planted = frozenset(plant_of(word) for word in plant or ())
     if picture is not None and not picture.absolute().parent.is_dir():
         raise WrongUsage(f"--picture: there is no folder {picture.absolute().parent}")
     screen = Screen(json=as_json, picture=picture is not None)
@@ -128,13 +128,11 @@ Try in another terminal:
 """
 
 
-def plant_of(word: str) -> Plant | None:
-    """The fault of this name, none for ""; WrongUsage for a word that is none."""
+def plant_of(word: str) -> Plant:
+    """The fault of this name; WrongUsage for a word that is none."""
     from landbridge.cli.demo.plants import Plant
     from landbridge.errors import did_you_mean
 
-    if not word:
-        return None
     names = [each.value for each in Plant]
     if word not in names:
         raise WrongUsage(

@@ -29,10 +29,10 @@ _STORED = Sql(
 
 
 async def plant(scene: Scene, connected: Connected) -> None:
-    """Puts the fault in that was asked for, just before the comparison."""
-    if scene.plant is Plant.LOST_DELIVERY:
+    """Puts the faults in that were asked for, just before the comparison."""
+    if Plant.LOST_DELIVERY in scene.plants:
         plants.lose_delivery(scene.theirs.deliveries_file)
-    if scene.plant is Plant.LOST_RECORD:
+    if Plant.LOST_RECORD in scene.plants:
         await plants.lose_record(scene.ours.bridge.db, stream_of(connected.stripe, "invoice"))
 
 
@@ -89,7 +89,7 @@ async def judge(
             "webhooks_repeated": inbox.repeated,
             "parked_because": spoiled.reason,
         },
-        planted=scene.plant or "",
+        planted=tuple(sorted(scene.plants)),
     )
 
 

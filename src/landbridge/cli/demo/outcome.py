@@ -44,7 +44,7 @@ class Outcome:
     """Who the other sides were: calendar server, payments, what verified the deliveries."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers for `--json`."""
-    planted: str = ""
+    planted: Sequence[str] = ()
 
     @property
     def lost(self) -> int:
@@ -77,7 +77,7 @@ class Outcome:
             "journals": {line.what.replace(" ", "_"): line.theirs for line in self.lines},
             "sides": dict(self.sides),
             **self.facts,
-            **({"planted": self.planted} if self.planted else {}),
+            **({"planted": list(self.planted)} if self.planted else {}),
             "differences": list(self.differences[:_SHOWN]),
             "differences_in_all": len(self.differences),
         }

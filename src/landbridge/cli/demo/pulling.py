@@ -44,7 +44,7 @@ async def connect(scene: Scene) -> Connected:
         )
         address = await bridge.intake_url(stripe.connection)
         secret = await asyncio.to_thread(_register, theirs.stripe.url, theirs.stripe_key, address)
-        believed = [plants.FORGERS_SECRET] if scene.plant is Plant.FORGED else []
+        believed = [plants.FORGERS_SECRET] if Plant.FORGED in scene.plants else []
         await bridge.set_webhook_secrets(stripe.connection, [secret, *believed])
         step.said = (
             f"connected Stripe {stripe.connection.account} and the calendar of"

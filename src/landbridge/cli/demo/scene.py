@@ -22,7 +22,7 @@ class Scene:
     children: Children
     screen: Screen
     size: Size
-    plant: Plant | None
+    plants: frozenset[Plant]
     ours: Inside
     theirs: Outside
 

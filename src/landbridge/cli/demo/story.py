@@ -19,7 +19,7 @@ End = Callable[[Scene, Connected, Outcome], Awaitable[None]]
 
 
 async def tell(
-    children: Children, screen: Screen, size: Size, plant: Plant | None, end: End
+    children: Children, screen: Screen, size: Size, plants: frozenset[Plant], end: End
 ) -> Outcome:
     """Runs everything and shows the table; all of it runs on until `end` returns.
 
@@ -39,7 +39,7 @@ async def tell(
                 f" a receiver, {theirs.calendar.name}"
             )
         scene = Scene(
-            children=children, screen=screen, size=size, plant=plant, ours=ours, theirs=theirs
+            children=children, screen=screen, size=size, plants=plants, ours=ours, theirs=theirs
         )
         connected = await pulling.connect(scene)
         earlier = await pulling.pull(scene, connected)
