@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from landbridge.formats import codec
 from landbridge.formats.canonical import canonical
 from landbridge.models.accounting import CreditNote, Invoice, TaxMode
+from landbridge.models.totals import Rule, reckon
 from landbridge.providers.xero import xero
 from landbridge.testing.xero.books import Books, without_nulls
 from tests.specs.xero import document
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
 MODES = {"Exclusive": TaxMode.EXCLUSIVE, "Inclusive": TaxMode.INCLUSIVE, "NoTax": TaxMode.NONE}
+
+RATES = {"OUTPUT2": Decimal(15), "REDUCED": Decimal("5.5"), "NONE": Decimal(0)}
+RULE = Rule(decimals=2, prices=4)
 
 lines = st.builds(
     lambda quantity, price, discount, tax: without_nulls(
@@ -89,6 +93,9 @@ def test_an_invoice_adds_up(mode: str, items: list[dict[str, Any]]) -> None:
     invoice = written(mode, *items)
     assert invoice.tax_mode is MODES[mode]
     check(invoice)
+    reckoned = reckon(invoice, RULE, RATES)
+    assert (reckoned.subtotal, reckoned.tax) == (invoice.subtotal, invoice.tax)
+    assert [line.tax for line in reckoned.lines] == [line.tax_amount for line in invoice.lines]
     assert invoice.amount_due == invoice.total
     for line in invoice.lines:
         assert line.quantity is not None

@@ -22,6 +22,7 @@ from landbridge.spec.parts import *  # noqa: F403
 from landbridge.spec.provider import *  # noqa: F403
 from landbridge.spec.quota import *  # noqa: F403
 from landbridge.spec.refusals import *  # noqa: F403
+from landbridge.spec.rounding import *  # noqa: F403
 from landbridge.spec.rows import *  # noqa: F403
 from landbridge.spec.scopes import *  # noqa: F403
 from landbridge.spec.signature import *  # noqa: F403

@@ -33,6 +33,7 @@ from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Paging
 from landbridge.spec.quota import Quota
 from landbridge.spec.refusals import Errors
+from landbridge.spec.rounding import Rounding
 from landbridge.spec.webhook import Webhook
 
 __all__ = [
@@ -356,6 +357,8 @@ class Provider:
     """Calls at once that a connection bears."""
     currency_exponents: Mapping[str, int] = field(default_factory=dict)
     """Where the provider leaves ISO 4217's number of decimals."""
+    rounding: Rounding | None = None
+    """How it rounds what it reckons on documents; None: nobody knows."""
 
     def __repr__(self) -> str:
         return f"Provider({self.slug!r})"

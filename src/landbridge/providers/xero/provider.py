@@ -16,6 +16,7 @@ from landbridge.spec import (
     Provider,
     Quota,
     Resource,
+    Rounding,
     SignedPing,
     SinceHeader,
     Webhook,
@@ -78,6 +79,17 @@ HOOK = Webhook(
     refused_status=401,
     handshake=SignedPing(),
 )
+REFUSALS = Errors(
+    message="Message",
+    details="Elements[].ValidationErrors[].Message",
+    in_record="ValidationErrors[].Message",
+    code="Detail",
+    request_id="Xero-Correlation-Id",  # unsure
+    quota="X-Rate-Limit-Problem",
+    dead=["AuthenticationUnsuccessful"],  # the organisation was disconnected
+)
+# https://developer.xero.com/documentation/api-guides/rounding-in-xero; halves are not told of
+ROUNDING = Rounding(per="line", decimals=2, prices=4, unsure=["half"])
 
 accounts = Resource(
     name="Accounts",
@@ -348,15 +360,8 @@ xero = Provider(
     ),
     quotas=QUOTAS,
     webhook=HOOK,
-    errors=Errors(
-        message="Message",
-        details="Elements[].ValidationErrors[].Message",
-        in_record="ValidationErrors[].Message",
-        code="Detail",
-        request_id="Xero-Correlation-Id",  # unsure
-        quota="X-Rate-Limit-Problem",
-        dead=["AuthenticationUnsuccessful"],  # the organisation was disconnected
-    ),
+    errors=REFUSALS,
+    rounding=ROUNDING,
     resources=[
         accounts,
         tax_rates,
