@@ -17,6 +17,7 @@ LandbridgeError
 ├── RecordError          one record cannot be read or written (.field)
 ├── UnmappedCode         a code without a counterpart (.table .code)
 ├── Conflict             both sides changed (.ours .theirs)
+├── PostedOtherwise      written, and not as reckoned (.key .problems)
 ├── SignatureError       a webhook that must not be believed
 │   ├── Forged           no key of ours made this signature
 │   ├── TooOld           outside the time window (.seconds)
@@ -181,6 +182,16 @@ class Conflict(LandbridgeError):
         super().__init__(message)
         self.ours = ours
         self.theirs = theirs
+
+
+class PostedOtherwise(LandbridgeError):
+    """A document was written, and came to something else than was reckoned. Do not write it again:
+    `.key` is its id, `.problems` has the numbers by their fields."""
+
+    def __init__(self, message: str, *, key: str, problems: Mapping[str, str]):
+        super().__init__(message)
+        self.key = key
+        self.problems = dict(problems)
 
 
 class SignatureError(LandbridgeError):

@@ -106,6 +106,7 @@ def _page(provider: Provider) -> str:
         if facts["limits"]
         else "The provider states none.",
         f"At most {facts['calls_at_once']} calls at once for a connection.",
+        *([f"Documents are rounded so: {facts['rounding']}."] if facts["rounding"] else []),
         *_found_again(provider),
         *_webhooks(provider, facts),
         *(part for resource in provider.resources for part in _mapping(resource)),

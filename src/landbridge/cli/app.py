@@ -113,6 +113,10 @@ COMMANDS: Mapping[str, Entry] = {
         target="landbridge.cli.codes:codes",
         help="Set our words for a tenant's ledger accounts, tax rates and the like.",
     ),
+    "preview": Entry(
+        target="landbridge.cli.preview:preview",
+        help="Show what a write would post, without writing it.",
+    ),
     "calls": Entry(
         target="landbridge.cli.calls:calls",
         help="List what was lately asked of a provider for a connection.",

@@ -122,10 +122,28 @@ def describe(page: Provider) -> dict[str, Any]:
         ],
         "resources": [_resource(line) for line in capabilities(page)],
         "limits": [_limit(quota) for quota in page.quotas],
+        "rounding": _rounding(page),
         "webhook": _webhook(page),
         "kinds": [_kind(means) for means in page.webhook.kinds] if page.webhook else [],
         "missing": list(graded.missing),
     }
+
+
+def _rounding(page: Provider) -> str:
+    """How amounts of documents are rounded, in words; empty: nobody knows."""
+    rule = page.rounding
+    if rule is None:
+        return ""
+    words = [f"taxes for each {rule.per}", f"halves {rule.half}"]
+    words = [
+        f"{each} (unsure)" if name in rule.unsure else each
+        for name, each in zip(("per", "half"), words, strict=True)
+    ]
+    if rule.decimals is not None:
+        words.append(f"amounts to at most {rule.decimals} decimals")
+    if rule.prices is not None:
+        words.append(f"unit prices to {rule.prices}")
+    return ", ".join(words)
 
 
 def _resource(line: Capability) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from landbridge import ids
 from landbridge.client import Client, SignIn
 from landbridge.clock import Clock
 from landbridge.engine.now import LEASE, held
+from landbridge.engine.preview import Preview
 from landbridge.engine.pull import stream_of
 from landbridge.engine.push import Pusher, promise
-from landbridge.errors import Conflict, InvalidInput, OutcomeUnknown, Refused
+from landbridge.errors import Conflict, InvalidInput, OutcomeUnknown, PostedOtherwise, Refused
 from landbridge.jobs import new_owner
 from landbridge.jobs.outcome import Retry, of_exception
 from landbridge.models import Model, read_json
@@ -125,6 +126,15 @@ class Api:
         async for one in self._live(chosen) if live else self._stored(chosen):
             yield one
 
+    async def preview(self, document: Model, *, resource: str | None = None) -> Preview:
+        """What `create` (or `update`, if it has an id) would post: body, totals, what is refused.
+
+        Nothing is written. Taxes are reckoned by the rates that were pulled.
+        """
+        return await self._pusher.preview(
+            self._connection, self._provider, document, resource=resource
+        )
+
     async def create(self, document: M, **more: Any) -> M:
         """The record as the provider made it, with its id.
 
@@ -132,8 +142,9 @@ class Api:
         passing (OutcomeUnknown, Unreachable, Throttled, ...: raised here), a worker goes on with
         it, by the same idempotency key. `intent`, an id by `landbridge.ids.new("int")` that you
         kept, makes a repeated `create` the same write. `resource` and `subject` as in
-        `bridge.push`. Refused names the fields at fault in `.problems`. UnmappedCode: it is held,
-        and goes out when the code has a line.
+        `bridge.push`. Refused names the fields at fault in `.problems`: also amounts that would be
+        posted otherwise than the document says. UnmappedCode: it is held, and goes out when the
+        code has a line. PostedOtherwise: it was written, and came to something else.
         """
         return await self._promised(document, "create", **more)
 
@@ -207,6 +218,8 @@ class Api:
                 raise Conflict(intent.reason)
             case "unknown":
                 raise OutcomeUnknown(intent.reason)
+            case "done" if intent.problems:
+                raise PostedOtherwise(intent.reason, key=intent.key or "", problems=intent.problems)
             case _:
                 stream = stream_of(self._connection, intent.resource)
                 held = await records.one(self._db, stream, intent.key or "")

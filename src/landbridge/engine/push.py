@@ -8,17 +8,19 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from landbridge import ids
 from landbridge.client import Client, SignIn
-from landbridge.engine import unmapped
-from landbridge.engine.agreed import dumped, loaded, meet_job
+from landbridge.engine import proof, unmapped
+from landbridge.engine.agreed import meet_job
 from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
 from landbridge.engine.held import Holding, holding, present
+from landbridge.engine.narrowed import answer_of, narrowed
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
+from landbridge.engine.preview import Preview, preview
+from landbridge.engine.proof import Proof
 from landbridge.engine.pull import READS, Hold, stream_of
 from landbridge.errors import (
     Conflict,
@@ -30,8 +32,8 @@ from landbridge.errors import (
     UnmappedCode,
 )
 from landbridge.formats import codec
-from landbridge.merge import Policy, values_of, with_values
 from landbridge.models import Model, read_json
+from landbridge.models.accounting import Document
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
 from landbridge.spec import Context, Provider, Resource, Step, find
@@ -209,7 +211,7 @@ class Pusher:
         held = Holding(shadow=intent.shadow, intent=intent.id, subject=intent.subject)
         try:
             with holding(held):
-                written = await self._write(intent, connection, provider, resource, hold)
+                written, proved = await self._write(intent, connection, provider, resource, hold)
         except Conflict as error:
             if intent.link is not None:  # what is decided next is decided by what there is now
                 now = Written(key=intent.key or "", raw=None)
@@ -225,9 +227,39 @@ class Pusher:
         if held.calls:
             reason = f"kept back by the shadow {held.under}"
             return await self._settle(intent, "shadowed", reason, key=written.key)
-        await self._read_back(connection, provider, resource, intent, written, hold)
-        answer = _answer(resource, intent, written) if intent.link is not None else None
-        return await self._settle(intent, "done", key=written.key, answer=answer)
+        there = await self._read_back(connection, provider, resource, intent, written, hold)
+        answer = answer_of(resource, intent, written) if intent.link is not None else None
+        wrong = _posted_otherwise(proved, resource, there)
+        return await self._settle(
+            intent,
+            "done",
+            proof.sentence(wrong) if wrong else "",
+            key=written.key,
+            problems=wrong,
+            answer=answer,
+        )
+
+    async def preview(
+        self,
+        connection: Connection,
+        provider: Provider,
+        document: Model,
+        *,
+        resource: str | None = None,
+    ) -> Preview:
+        """What a push of this document would post; nothing is written. Errors as those of `run`."""
+        action = "update" if document.id else "create"
+        chosen = writable(provider, document, resource, action)
+        assert chosen.maps is not None
+        base, context = None, Context(codes=lines_of(connection), own=self._own)
+        if document.id:
+            held = await records.one(self._db, stream_of(connection, chosen.name), document.id)
+            found = held or await self._fetch(connection, provider, chosen, document.id)
+            if found is None or found.raw is None:
+                raise Refused(f"{chosen.name} {document.id} does not exist at {provider.name}")
+            base = chosen.maps.read(codec(chosen.format).parse(found.raw), context)
+        body = chosen.maps.write(document, base, context)
+        return await preview(self._db, provider, connection, chosen, document, base, body)
 
     async def _mapped_meanwhile(self, connection: Connection) -> bool:
         """Whether a code table was changed since this connection was read."""
@@ -246,10 +278,11 @@ class Pusher:
         provider: Provider,
         resource: Resource,
         hold: Hold,
-    ) -> Written:
+    ) -> tuple[Written, Proof | None]:
         base_raw = await self._base_of(intent, connection, provider, resource)
         if intent.action == "delete":
-            return await self._sent(intent, connection, provider, resource, {}, base_raw)
+            gone = await self._sent(intent, connection, provider, resource, {}, base_raw)
+            return gone, None
         context = Context(codes=lines_of(connection), own=self._own)
         compare = partial(_compared, intent, resource, base_raw)
         try:
@@ -260,6 +293,9 @@ class Pusher:
                 await hold(tx)
                 error = await unmapped.hold(tx, intent, missing)
             raise error from None
+        proved = await proof.prove(self._db, provider, connection, resource, document, base)
+        if proved is not None:
+            proved.check()
         written = Written(key=intent.key or "", raw=base_raw, version=None)
         if changes or intent.action == "create":
             written = await self._sent(intent, connection, provider, resource, changes, base_raw)
@@ -269,7 +305,7 @@ class Pusher:
             written = await signed.converse(
                 take(provider, resource, place, step, written.key, intent.id)
             )
-        return written
+        return written, proved
 
     async def _sent(
         self,
@@ -365,7 +401,8 @@ class Pusher:
         intent: Intent,
         written: Written,
         hold: Hold,
-    ) -> None:
+    ) -> bytes | None:
+        """Stores the record as it is now, and gives it; None: it could not be read, or is gone."""
         key = written.key or intent.key or ""
         stream = stream_of(connection, resource.name)
         for _ in range(READS):
@@ -377,8 +414,9 @@ class Pusher:
                 self._db, stream, resource, key, fetched, began=began, hold=hold
             )
             if not applied.missing:
-                return
+                return fetched.raw if fetched else None
         await due.put(self._db, [fetch_job(stream, key)])
+        return None
 
     def _place(self, provider: Provider, connection: Connection) -> Place:
         return Place(base=self._base(provider, connection), settings=dict(connection.settings))
@@ -403,6 +441,8 @@ class Pusher:
                 problems=problems,
                 answer=answer,
             )
+            if state == "done" and problems:
+                await proof.note(tx, intent, problems)
             await met_again(tx, intent)
         return Pushed(state=state, key=key or intent.key)
 
@@ -428,46 +468,18 @@ def _compared(
     if base_raw is not None:
         base = resource.maps.read(codec(resource.format).parse(base_raw), context)
     if intent.seen is not None and base is not None:
-        document = _narrowed(document, base, intent)
+        document = narrowed(document, base, intent)
     return document, base, resource.maps.write(document, base, context)
 
 
-def _narrowed(document: Model, held: Model, intent: Intent) -> Model:
-    """What the record holds, with the fields of a link's document that it is to write.
-
-    Conflict: one of them is not what it was when that was decided, nor what it is to be. Once it
-    was tried, what is to be may be there already in the provider's own form.
-    """
-    seen = intent.seen or {}
-    policy, fields = Policy(), seen["fields"]
-    then, now = loaded(type(held), seen["held"]) or {}, values_of(held, policy)
-    wanted = values_of(document, policy)
-    for name in fields:
-        is_now, is_to_be = now.get(name, UNSET), wanted.get(name, UNSET)
-        if is_now in (then.get(name, UNSET), is_to_be):
-            continue
-        if intent.tried_at is None or not _alike(is_now, is_to_be):
-            raise Conflict(f"{name} was changed at the provider meanwhile")
-    return with_values(held, {name: wanted.get(name, UNSET) for name in fields})
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two texts differ only in case, blanks and punctuation."""
-    if not isinstance(one, str) or not isinstance(other, str):
-        return False
-    bare = ["".join(filter(str.isalnum, each.casefold())) for each in (one, other)]
-    return bare[0] == bare[1]
-
-
-def _answer(resource: Resource, intent: Intent, written: Written) -> dict[str, Any] | None:
-    """What the fields of a link's write are after it, by the provider's own answer."""
-    if resource.maps is None or written.raw is None:
+def _posted_otherwise(
+    proved: Proof | None, resource: Resource, there: bytes | None
+) -> dict[str, str] | None:
+    """What was posted otherwise than was proved, by its field; None: nothing."""
+    if proved is None or there is None or resource.maps is None:
         return None
     try:
-        held = resource.maps.read(codec(resource.format).parse(written.raw))
-    except (RecordError, UnmappedCode):
-        return None  # the mirror has it parked
-    values = dumped(values_of(held, Policy())) or {}
-    if intent.seen is None:
-        return values
-    return {name: values[name] for name in intent.seen["fields"] if name in values}
+        posted = resource.maps.read(codec(resource.format).parse(there))
+    except RecordError as error:
+        return {error.field or "id": f"what was posted cannot be read: {error}"}
+    return proved.posted_otherwise(posted) or None if isinstance(posted, Document) else None

@@ -40,7 +40,15 @@ async def hold(db: Database | Tx, intent: Intent, missing: Sequence[Missing]) ->
 
 
 async def retry(db: Database, stopped: Parked) -> None:
-    """Has a worker try a held document now."""
+    """Has a worker try a held document now. InvalidInput if it was posted already."""
+    intent = await intents.one(
+        db, environment=stopped.environment, tenant=stopped.tenant, id=stopped.key
+    )
+    if intent is not None and intent.state == "done":
+        raise InvalidInput(
+            f"{stopped.id}: it was posted already, as {intent.key}; look at it there, then:"
+            f" landbridge parked discard {stopped.id}"
+        )
     await intents.wake(
         db,
         environment=stopped.environment,
@@ -53,10 +61,16 @@ async def retry(db: Database, stopped: Parked) -> None:
 
 async def give_up(tx: Tx, stopped: Parked) -> Intent:
     """Ends a held document as refused: it is never sent. NotFound if it went out meanwhile,
-    InvalidInput while it is tried."""
+    InvalidInput while it is tried.
+
+    One that was posted otherwise than was reckoned is only taken off the list.
+    """
     intent = await intents.one(
         tx, environment=stopped.environment, tenant=stopped.tenant, id=stopped.key
     )
+    if intent is not None and intent.state == "done" and intent.problems:
+        await parked.drop(tx, stopped)
+        return intent
     if intent is None or intent.state != "waiting":
         raise NotFound(f"{stopped.id}: its document is not held any more")
     if not await intents.cancel(tx, intent):

@@ -1,0 +1,95 @@
+"""What a write would post, without writing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP
+from typing import Any
+
+from landbridge.engine.proof import Proof, prove, stored, unsent
+from landbridge.errors import Refused
+from landbridge.models import Model
+from landbridge.models.accounting import Document, Organisation
+from landbridge.models.totals import Totals
+from landbridge.money import Money, from_minor, to_minor
+from landbridge.spec import Provider, Resource
+from landbridge.store.connections import Connection
+from landbridge.store.database import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a write would post. Amounts are in minor units of `currency`; None: nobody can know."""
+
+    resource: str
+    action: str
+    body: dict[str, Any]
+    """The provider's fields that would be sent, codes mapped."""
+    currency: str | None
+    totals: Totals | None
+    """What the document comes to; None where its page does not say how the provider rounds."""
+    rule: str
+    """How that is rounded, in words."""
+    in_books: Money | None
+    """The total in the organisation's own currency, by the document's exchange rate."""
+    unsent: Sequence[str]
+    """Fields that the document gives and the provider is not sent: it reckons or knows them."""
+    problems: dict[str, str]
+    """By its field, each figure that would be posted otherwise than the document says: with any of
+    them the write is refused."""
+
+
+async def preview(
+    db: Database,
+    page: Provider,
+    connection: Connection,
+    resource: Resource,
+    document: Model,
+    base: Model | None,
+    body: dict[str, Any],
+) -> Preview:
+    """The preview of a document over the record that it changes, `body` being what is sent."""
+    problems: dict[str, str] = {}
+    proof = None
+    try:
+        proof = await prove(db, page, connection, resource, document, base)
+    except Refused as error:
+        problems = error.problems
+    left_out = unsent(resource, document, base)
+    return Preview(
+        resource=resource.name,
+        action="create" if base is None else "update",
+        body=body,
+        currency=getattr(document, "currency", None),
+        totals=proof.totals if proof else None,
+        rule=str(proof.rule) if proof else "",
+        in_books=await _in_books(db, page, connection, document, proof, left_out),
+        unsent=left_out,
+        problems=proof.differing if proof else problems,
+    )
+
+
+async def _in_books(
+    db: Database,
+    page: Provider,
+    connection: Connection,
+    document: Model,
+    proof: Proof | None,
+    left_out: Sequence[str],
+) -> Money | None:
+    if proof is None or proof.totals.total is None or not isinstance(document, Document):
+        return None
+    total = Money(minor=proof.totals.total, currency=document.currency)
+    for resource in page.resources:
+        if resource.maps is None or resource.maps.model is not Organisation:
+            continue
+        async for books in stored(db, connection, resource.name, Organisation):
+            if books.currency == document.currency:
+                return total
+            if document.exchange_rate is None or "exchange_rate" in left_out:
+                return None
+            worth = from_minor(total.minor, total.currency) * document.exchange_rate
+            minor = to_minor(worth, books.currency, rounding=ROUND_HALF_UP)
+            return Money(minor=minor, currency=books.currency)
+    return None
