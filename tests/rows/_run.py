@@ -31,6 +31,7 @@ from tests.rows._row import Row, RowResult, Size, Trial
 
 _SEED = 20261122
 _AT_ONCE = 2
+_IN_CI = ("faults", "ci")
 _CHILD = "import sys; from tests.rows import main; main('faults', package=sys.argv[1])"
 _WIDE = 160
 """Columns of the table in a file or a log."""
@@ -82,8 +83,8 @@ def choose(rows: Sequence[Row], only: str) -> list[Row]:
 def main(command: str, *, package: str | None = None) -> NoReturn:
     """Runs the rows of `package`, or of `tests.<command>`, as the environment asks, and exits.
 
-    ONLY, N, SEED, JSON and WRITE are what `make` passes on: see `make help`. At `N=ci` rows that
-    judge no time run two at a time, each in a process of its own.
+    ONLY, N, SEED, JSON and WRITE are what `make` passes on: see `make help`. At `N=smoke`, and with
+    `make faults N=ci`, rows that judge no time run two at a time, each in a process of its own.
 
     Exit 0: every row holds. 1: one falls short. 2: asked for what there is not.
     """
@@ -96,8 +97,7 @@ def main(command: str, *, package: str | None = None) -> NoReturn:
     except (ValueError, OSError) as problem:
         print(problem, file=sys.stderr)
         sys.exit(2)
-    few = size.name == "ci" and command == "faults" and len(rows) > 1
-    beside = [each for each in rows if few and not each.alone]
+    beside = _side_by_side(rows, command, size)
     found = _beside(beside, package or f"tests.{command}")
     found += _run([each for each in rows if each not in beside], size=size, seed=seed)
     lines = sorted(found, key=lambda line: line.code)
@@ -121,6 +121,14 @@ def main(command: str, *, package: str | None = None) -> NoReturn:
             print(f"{line.code} falls short: {line.value}. The goal: {line.goal}")
     print(f"{len(lines) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+def _side_by_side(rows: Sequence[Row], command: str, size: Size) -> list[Row]:
+    if len(rows) == 1:
+        return []
+    if size.name == "smoke":
+        return list(rows)
+    return [each for each in rows if not each.alone] if (command, size.name) == _IN_CI else []
 
 
 def _page(command: str, every: Sequence[Row]) -> Path:
