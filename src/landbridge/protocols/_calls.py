@@ -1,9 +1,10 @@
 """The requests of REST conversations, and one record read by itself."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from landbridge.errors import Refused, Unreachable
 from landbridge.formats import parse_json
@@ -90,7 +91,9 @@ def completed(
             items = yield from _whole_list(provider, resource, place, found, inner)
             value = patched(value, nested_at(inner.path, items))
             value = patched(value, nested_at(inner.more, False))
-    return found if value is found.value else replace(found, value=value, raw=canonical(value))
+    if value is found.value:
+        return found
+    return msgspec.structs.replace(found, value=value, raw=canonical(value))
 
 
 def _whole_list(
