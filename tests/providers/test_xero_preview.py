@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from landbridge import Landbridge, ids
 from landbridge.engine.proof import prove, readings
 from landbridge.engine.replay import discard
-from landbridge.errors import InvalidInput, PostedOtherwise, Refused
+from landbridge.errors import InvalidInput, OutcomeUnknown, PostedOtherwise, Refused
 from landbridge.models import write_json
 from landbridge.models.accounting import (
     Direction,
@@ -33,6 +33,7 @@ from landbridge.providers.quickbooks import quickbooks
 from landbridge.spec import Rounding
 from landbridge.store import intents, parked
 from landbridge.store.connections import Connection
+from landbridge.store.database import Tx
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
@@ -191,6 +192,32 @@ async def test_what_was_posted_otherwise_is_told_and_kept(
     again = await intents.one(bridge.db, environment="test", tenant="acme", id=name)
     assert again is not None
     assert again.state == "done"
+
+
+async def test_what_may_have_been_posted_is_not_refused_any_more(
+    books: tuple[Landbridge, Connection], xero_simulator: XeroSimulator
+) -> None:
+    """The answer of the first try is lost, and by the second one the rates are others."""
+    bridge, to = books
+    name = ids.new("int")
+    document = invoice(xero_simulator, to, total=8774)
+    xero_simulator.control.fault("drop", path="*/Invoices", after=True, times=None)
+    with pytest.raises(OutcomeUnknown):
+        await bridge.api(to).create(document, intent=name)
+    xero_simulator.control.clear_faults()
+    path = f"/_sim/objects/TaxRates/OUTPUT2?tenant={to.account}"
+    async with httpx2.AsyncClient(base_url=xero_simulator.url, trust_env=False) as http:
+        await http.patch(path, json={"set": {"EffectiveRate": 20}})
+    await bridge.pull(to, ["TaxRates"])
+    tried = await intents.one(bridge.db, environment="test", tenant="acme", id=name)
+    assert tried is not None
+    done = await bridge._open.pusher.run(tried, hold=_free)
+    assert done.state == "done"
+    assert len(remote(xero_simulator, "Invoices", to.account)) == 1
+
+
+async def _free(_tx: Tx) -> None:
+    """No lease to hold."""
 
 
 async def test_readings_that_the_page_leaves_open_are_all_taken_to_be_possible(

@@ -294,8 +294,10 @@ class Pusher:
                 error = await unmapped.hold(tx, intent, missing)
             raise error from None
         proved = await proof.prove(self._db, provider, connection, resource, document, base)
-        if proved is not None:
+        if proved is not None and intent.tried_at is None:
             proved.check()
+            # What may have been posted is not refused any more, whatever the rates are by then.
+            await intents.note_try(self._db, intent)
         written = Written(key=intent.key or "", raw=base_raw, version=None)
         if changes or intent.action == "create":
             written = await self._sent(intent, connection, provider, resource, changes, base_raw)

@@ -33,7 +33,8 @@ class Intent:
     subject: str | None
     shadow: str | None
     tried_at: datetime | None
-    """When it was first sent, where sending it twice would make two, and for links."""
+    """When it was first sent, where sending it twice would make two, for links, and for documents
+    whose totals were proved."""
     seen: dict[str, Any] | None
     """For a link: the fields to write, with what the record held when that was decided."""
     answer: dict[str, Any] | None
