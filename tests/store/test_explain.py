@@ -33,7 +33,7 @@ HOT: dict[str, set[str]] = {
     "health.probe": {"endpoint_health_pkey"},
     "health.recover": {"endpoint_health_pkey"},
     "inbox.admit": {"inbox_key_pkey"},
-    "intents.settle": {"intent_pkey"},
+    "intents.settle": {"intent_pkey", "parked_place"},
     "lines.promote": {"line_pkey", "due_key", "endpoint_pkey"},
     "lines.tour": {"line_pkey", "due_key", "endpoint_pkey"},
     "ordering.sequence": {"change_new_pkey", "change_id"},

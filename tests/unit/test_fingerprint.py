@@ -9,6 +9,9 @@ from collections.abc import Callable
 from itertools import combinations
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
+
+import pytest
 
 from landbridge.models.payments import Customer
 from landbridge.providers import get, names
@@ -49,6 +52,17 @@ def through_a_module(how: str) -> Callable[[Any], str]:
 def test_equal_mappings_have_equal_ones_however_they_write() -> None:
     both = map_to(Customer, id=read_only(text("id")), name=text("name"))
     assert made().fingerprint == made().fingerprint == both.fingerprint
+
+
+def test_use_of_pythons_library_changes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> str:
+        return made(email=via(read=lambda each: unquote(each["x"]), paths=["x"])).fingerprint
+
+    # Filled by the first call of `unquote` that needs it.
+    monkeypatch.setattr("urllib.parse._hextobyte", None)
+    before = told()
+    assert unquote("%C3%A9") == "é"
+    assert told() == before
 
 
 def test_each_difference_in_reading_makes_another() -> None:

@@ -1,11 +1,13 @@
 """What a mapping is, in a few letters: other letters when it would read a record otherwise.
 
 Rows are functions, so their code is looked at: instructions, constants, what they closed over and
-the functions they call by name, also through a module of the same package. Letters that differ for
-no reason cost a reading; another version of Python is such a reason.
+the functions they call by name, also through a module of the same package; of Python's own library
+only the names, as its modules change while they are used. Letters that differ for no reason cost a
+reading; another version of Python is such a reason.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -65,6 +67,9 @@ def _of_type(kind: type) -> Iterator[Any]:
 
 
 def _of_function(function: FunctionType) -> Iterator[Any]:
+    if (function.__module__ or "").partition(".")[0] in sys.stdlib_module_names:
+        yield f"{function.__module__}.{function.__qualname__}"
+        return
     yield from (function.__code__, function.__defaults__, function.__kwdefaults__)
     for cell in function.__closure__ or ():
         yield cell.cell_contents
