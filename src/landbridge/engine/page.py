@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -81,10 +80,9 @@ async def apply_page(
     here, which costs less than to look at each.
     """
     _demand_small(stream, page)
-    making = asyncio.create_task(make_ready(resource, page, news=news > _MOST))
+    ready = await make_ready(resource, page, news=news > _MOST)
     async with db.transaction(planned=True) as tx:
         await hold(tx)
-        ready = await making
         if await _nothing_new(tx, stream, resource, ready, quiet=not news):
             applied = Applied(seen=len(ready.latest))
         else:
