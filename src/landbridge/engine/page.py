@@ -10,7 +10,7 @@ import msgspec
 
 from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import fetch_job, remap_job
-from landbridge.engine.reading import Ready, make_ready, stop_of
+from landbridge.engine.reading import Ready, make_ready, parked_of, stop_of
 from landbridge.errors import CursorTooLarge
 from landbridge.protocols import Fetched, Page
 from landbridge.spec import Resource
@@ -184,19 +184,12 @@ async def _records(
     changed = await records.add(tx, stream, fresh, scope=page.scope)
     changed += await records.apply(tx, stream, known_before, scope=page.scope)
     deleted = await records.delete(tx, stream, gone)
-    of_stream = {
-        "environment": stream.environment,
-        "tenant": stream.tenant,
-        "what": "record",
-        "place": stream.connection,
-        "resource": stream.resource,
-    }
     readable = [record.key for record in incoming] + gone
     readable += [key for key in same if key not in since]
     read_again = [key for key in readable if key in held and held[key].parked]
     if read_again:
-        await parked.clear(tx, read_again, **of_stream)
-    await parked.park(tx, stops, **of_stream)
+        await parked.clear(tx, read_again, **parked_of(stream))
+    await parked.park(tx, stops, **parked_of(stream))
     return Applied(
         seen=len(latest) + len(page.gone) + len(page.unreadable),
         changed=changed,

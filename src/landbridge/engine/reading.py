@@ -14,6 +14,7 @@ from landbridge.protocols import Fetched, Page, Unreadable
 from landbridge.spec import Resource, find
 from landbridge.store.parked import Stop
 from landbridge.store.records import Held, Incoming
+from landbridge.store.syncs import Stream
 
 KEYLESS = "digest:"
 """How the keys of parked records begin that have none of their own."""
@@ -80,6 +81,17 @@ def stop_of(unreadable: Unreadable) -> Stop:
         field=unreadable.field,
         raw=unreadable.raw,
     )
+
+
+def parked_of(stream: Stream) -> dict[str, str]:
+    """Where the records of a stream are parked, by the names of the park."""
+    return {
+        "environment": stream.environment,
+        "tenant": stream.tenant,
+        "what": "record",
+        "place": stream.connection,
+        "resource": stream.resource,
+    }
 
 
 def read_record(resource: Resource, fetched: Fetched, sent: bytes | None = None) -> Incoming | Stop:

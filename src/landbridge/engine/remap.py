@@ -19,7 +19,7 @@ from landbridge.engine.now import turn
 from landbridge.engine.orders import fetch_job, remap_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import Hold, stream_of
-from landbridge.engine.reading import KEYLESS, read_record
+from landbridge.engine.reading import KEYLESS, parked_of, read_record
 from landbridge.errors import NotFound, RecordError
 from landbridge.formats import codec
 from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
@@ -174,7 +174,7 @@ class Remapping:
         read = [_read(resource, raw) for raw in raws]
         stops = [one for one in read if isinstance(one, Stop)]
         fresh = [one for one in read if isinstance(one, Incoming)]
-        await parked.park(tx, stops, **_of(stream))
+        await parked.park(tx, stops, **parked_of(stream))
         changed = await remaps.rewrite(tx, stream, fresh)
         keys = [raw.key for raw in raws]
         return keys, Remapped(read=len(raws), changed=changed, parked=len(stops))
@@ -203,8 +203,8 @@ class Remapping:
         for scope, those in fresh.items():
             changed += await records.apply(tx, stream, those, scope=scope)
         left = [one.key for those in fresh.values() for one in those]
-        await parked.clear(tx, left, **_of(stream))
-        await parked.park(tx, stops, **_of(stream))
+        await parked.clear(tx, left, **parked_of(stream))
+        await parked.park(tx, stops, **parked_of(stream))
         await due.put(tx, [fetch_job(stream, key) for key in asked])
         keys = [waiting.key for waiting in there]
         part = Remapped(read=len(there), changed=changed, left=len(left), asked=len(asked))
@@ -225,13 +225,3 @@ def _read(resource: Resource, kept: Raw | Waiting) -> Incoming | Stop:
         version=None if version is None else str(version),
     )
     return read_record(resource, fetched)
-
-
-def _of(stream: Stream) -> dict[str, str]:
-    return {
-        "environment": stream.environment,
-        "tenant": stream.tenant,
-        "what": "record",
-        "place": stream.connection,
-        "resource": stream.resource,
-    }
