@@ -132,9 +132,7 @@ _TURN = Sql(
     across="It locks the name of one stream and reads no row of a tenant.",
 )
 
-_APPLY = Sql(
-    "records.apply",
-    """
+_PAGE = """
     WITH moment AS MATERIALIZED (
         SELECT lb.now() AS at
     ), incoming AS MATERIALIZED (
@@ -144,7 +142,21 @@ _APPLY = Sql(
         FROM jsonb_to_recordset(:page::jsonb)
             AS page (key text, start int, size int, sent text, digest text, version text, kind text,
                 unified jsonb, subject text, change text)
-    ), earlier AS (
+    )"""
+"""The records that `_written` sends, and one moment for all that is written of them."""
+
+POINTED = """
+    pointed AS (
+        INSERT INTO lb.change_new (changes)
+        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
+        HAVING count(*) > 0
+    )"""
+"""What points the sequencer to the ids that the part `changed` of a statement gives."""
+
+_APPLY = Sql(
+    "records.apply",
+    f"""
+    {_PAGE}, earlier AS (
         SELECT record.key, record.unified, record.deleted_at FROM lb.record AS record
         WHERE record.environment = :environment AND record.tenant = :tenant
           AND record.connection = :connection AND record.resource = :resource
@@ -176,28 +188,15 @@ _APPLY = Sql(
           AND (earlier.key IS NULL OR earlier.deleted_at IS NOT NULL
                OR earlier.unified IS DISTINCT FROM incoming.unified)
         RETURNING id
-    ), pointed AS (
-        INSERT INTO lb.change_new (changes)
-        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
-        HAVING count(*) > 0
-    )
+    ), {POINTED}
     SELECT count(*) FROM changed
     """,
 )
 
 _ADD = Sql(
     "records.add",
-    """
-    WITH moment AS MATERIALIZED (
-        SELECT lb.now() AS at
-    ), incoming AS MATERIALIZED (
-        SELECT page.key, substring(:raws::bytea FROM page.start FOR page.size) AS raw,
-            decode(page.sent, 'hex') AS sent, decode(page.digest, 'hex') AS digest, page.version,
-            page.kind, page.unified, page.subject, page.change
-        FROM jsonb_to_recordset(:page::jsonb)
-            AS page (key text, start int, size int, sent text, digest text, version text, kind text,
-                unified jsonb, subject text, change text)
-    ), stored AS (
+    f"""
+    {_PAGE}, stored AS (
         INSERT INTO lb.record (environment, tenant, connection, resource, key, raw, sent,
             digest, version, scope, kind, unified, subject, changed_at, read_at)
         SELECT :environment, :tenant, :connection, :resource, incoming.key, incoming.raw,
@@ -213,11 +212,7 @@ _ADD = Sql(
         FROM incoming, moment
         WHERE incoming.kind IS NOT NULL
         RETURNING id
-    ), pointed AS (
-        INSERT INTO lb.change_new (changes)
-        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
-        HAVING count(*) > 0
-    )
+    ), {POINTED}
     SELECT count(*) FROM changed
     """,
 )
@@ -236,7 +231,7 @@ _TOUCH = Sql(
 
 _DELETE = Sql(
     "records.delete",
-    """
+    f"""
     WITH doomed AS (
         SELECT record.key, record.kind, record.unified, record.subject, gone.change
         FROM lb.record AS record
@@ -261,11 +256,7 @@ _DELETE = Sql(
             doomed.kind, doomed.unified, NULL, doomed.subject
         FROM doomed WHERE doomed.kind IS NOT NULL
         RETURNING id
-    ), pointed AS (
-        INSERT INTO lb.change_new (changes)
-        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
-        HAVING count(*) > 0
-    )
+    ), {POINTED}
     SELECT count(*) FROM doomed
     """,
 )

@@ -10,7 +10,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.store.database import Tx
-from landbridge.store.records import Incoming
+from landbridge.store.records import POINTED, Incoming
 from landbridge.store.sql import Sql
 from landbridge.store.syncs import Stream
 
@@ -97,7 +97,7 @@ _WAITING = Sql(
 
 _REWRITE = Sql(
     "remaps.rewrite",
-    """
+    f"""
     WITH fresh AS (
         SELECT * FROM unnest(:keys::text[], :kinds::text[], :unifieds::text[], :subjects::text[],
             :changes::text[]) AS page (key, kind, unified, subject, change)
@@ -129,11 +129,7 @@ _REWRITE = Sql(
             earlier.kind, earlier.unified, earlier.now, earlier.subject
         FROM earlier WHERE earlier.otherwise AND earlier.kind IS NOT NULL
         RETURNING id
-    ), pointed AS (
-        INSERT INTO lb.change_new (changes)
-        SELECT array_agg(changed.id ORDER BY changed.id) FROM changed
-        HAVING count(*) > 0
-    )
+    ), {POINTED}
     SELECT count(*) FROM changed
     """,
 )
