@@ -159,22 +159,16 @@ def picked(path: str, where: Mapping[str, str], what: Row | Mapped[Any]) -> Row:
 def lone(path: str, part: Mapped[Any]) -> Row:
     """A list of the one part that is at `path`; read only."""
     row = scalar("lone", path, (tuple,), lambda found: found)
-    follow = getter(path)
+    only = nested(path, part)
 
     def read(record: Any, scope: Scope) -> Any:
-        found = follow(record)
-        if found is None:
-            return None
-        try:
-            return (part.take(found, scope),)
-        except Fault as fault:
-            raise fault.in_part(path) from None
+        found = only.read(record, scope)
+        return None if found is None else (found,)
 
     return replace(
         row,
         path="",
         paths=tuple(within(path, each) for each in part.owned_paths),
-        ours=(tuple,),
         read=read,
         write=None,
         access=Access.READ,
