@@ -17,6 +17,7 @@ from landbridge.engine.now import LEASE, held
 from landbridge.engine.preview import Preview
 from landbridge.engine.pull import stream_of
 from landbridge.engine.push import Pusher, promise
+from landbridge.engine.stored import models
 from landbridge.errors import Conflict, InvalidInput, OutcomeUnknown, PostedOtherwise, Refused
 from landbridge.jobs import new_owner
 from landbridge.jobs.outcome import Retry, of_exception
@@ -33,7 +34,6 @@ from landbridge.wire import Headers, Request, Response
 
 M = TypeVar("M", bound=Model)
 
-_PAGE = 500
 _WAIT = 0.2
 _SOON = timedelta(seconds=5)
 """When a worker goes on with a write that failed in passing."""
@@ -243,18 +243,9 @@ class Api:
             lease=LEASE,
         )
 
-    async def _stored(self, resource: Resource) -> AsyncIterator[Any]:
+    def _stored(self, resource: Resource) -> AsyncIterator[Any]:
         assert resource.maps is not None
-        stream = stream_of(self._connection, resource.name)
-        after = ""
-        while True:
-            found = await records.read(self._db, stream, after=after, most=_PAGE, deleted=False)
-            for record in found:
-                after = record.key
-                if record.unified is not None:
-                    yield read_json(resource.maps.model, record.unified)
-            if len(found) < _PAGE:
-                return
+        return models(self._db, self._connection, resource.name, resource.maps.model)
 
     async def _live(self, resource: Resource) -> AsyncIterator[Any]:
         assert resource.maps is not None

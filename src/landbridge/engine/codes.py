@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
+from landbridge.engine.stored import organisation, unified
 from landbridge.engine.suggest import LEAST, Code, Seen, Suggestion, suggest
 from landbridge.errors import (
     InvalidInput,
@@ -25,9 +26,8 @@ from landbridge.errors import (
     did_you_mean,
 )
 from landbridge.formats import codec
-from landbridge.models.accounting import Organisation
 from landbridge.spec import Context, Provider, Resource
-from landbridge.store import overlays, parked, records, remaps
+from landbridge.store import overlays, parked, remaps
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 
@@ -104,21 +104,22 @@ async def theirs(db: Database, page: Provider, connection: Connection, table: st
             f"{table}: the page of {page.name} does not say where these codes are listed; set them"
             " by hand: landbridge codes set"
         )
-    country = await _country(db, page, connection)
+    books = await organisation(db, page, connection)
+    country = _two_letters(books.country) if books else ""
     found: dict[str, Code] = {}
     for resource in listing:
-        async for unified in _stored(db, connection, resource):
-            code = unified.get(resource.codes[table])
-            if not code or not unified.get("active", True):
+        async for fields in unified(db, connection, resource.name):
+            code = fields.get(resource.codes[table])
+            if not code or not fields.get("active", True):
                 continue
-            rate = unified.get("percentage")
+            rate = fields.get("percentage")
             found[str(code)] = Code(
                 code=str(code),
-                name=unified.get("name") or "",
-                category=unified.get("category") or "",
-                type=unified.get("type") or "",
+                name=fields.get("name") or "",
+                category=fields.get("category") or "",
+                type=fields.get("type") or "",
                 rate=None if rate is None else Decimal(str(rate)),
-                country=_two_letters(unified.get("country")) or country,
+                country=_two_letters(fields.get("country")) or country,
             )
     return list(found.values())
 
@@ -287,21 +288,6 @@ async def held(db: Database, connection: Connection) -> AsyncIterator[Sequence[M
         after = part[-1].id
 
 
-async def _stored(
-    db: Database, connection: Connection, resource: Resource
-) -> AsyncIterator[dict[str, Any]]:
-    """The unified records of a resource, of those that could be read."""
-    after = ""
-    while True:
-        part = await records.read(db, stream_of(connection, resource.name), after=after, most=_PART)
-        for record in part:
-            if record.unified is not None:
-                yield record.unified
-        if len(part) < _PART:
-            return
-        after = part[-1].key
-
-
 async def _parked(db: Database, connection: Connection, resource: Resource) -> AsyncIterator[bytes]:
     after = ""
     while True:
@@ -314,15 +300,6 @@ async def _parked(db: Database, connection: Connection, resource: Resource) -> A
         if len(part) < _PART:
             return
         after = part[-1].key
-
-
-async def _country(db: Database, page: Provider, connection: Connection) -> str:
-    """The country whose taxes the books bear; empty: nobody told."""
-    for resource in page.resources:
-        if resource.maps is not None and resource.maps.model is Organisation:
-            async for unified in _stored(db, connection, resource):
-                return _two_letters(unified.get("country"))
-    return ""
 
 
 def _two_letters(country: str | None) -> str:

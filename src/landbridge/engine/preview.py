@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 from typing import Any
 
-from landbridge.engine.proof import Proof, prove, stored, unsent
+from landbridge.engine.proof import Proof, prove, unsent
+from landbridge.engine.stored import organisation
 from landbridge.errors import Refused
 from landbridge.models import Model
-from landbridge.models.accounting import Document, Organisation
+from landbridge.models.accounting import Document
 from landbridge.models.totals import Totals
 from landbridge.money import Money, from_minor, to_minor
 from landbridge.spec import Provider, Resource
@@ -81,15 +82,13 @@ async def _in_books(
     if proof is None or proof.totals.total is None or not isinstance(document, Document):
         return None
     total = Money(minor=proof.totals.total, currency=document.currency)
-    for resource in page.resources:
-        if resource.maps is None or resource.maps.model is not Organisation:
-            continue
-        async for books in stored(db, connection, resource.name, Organisation):
-            if books.currency == document.currency:
-                return total
-            if document.exchange_rate is None or "exchange_rate" in left_out:
-                return None
-            worth = from_minor(total.minor, total.currency) * document.exchange_rate
-            minor = to_minor(worth, books.currency, rounding=ROUND_HALF_UP)
-            return Money(minor=minor, currency=books.currency)
-    return None
+    books = await organisation(db, page, connection)
+    if books is None:
+        return None
+    if books.currency == document.currency:
+        return total
+    if document.exchange_rate is None or "exchange_rate" in left_out:
+        return None
+    worth = from_minor(total.minor, total.currency) * document.exchange_rate
+    minor = to_minor(worth, books.currency, rounding=ROUND_HALF_UP)
+    return Money(minor=minor, currency=books.currency)

@@ -6,18 +6,18 @@ same: totals that were read with a record do not have to fit its new lines.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
 from landbridge.engine.codes import lines_of
-from landbridge.engine.pull import stream_of
+from landbridge.engine.stored import models
 from landbridge.errors import Refused
-from landbridge.models import Model, read_json
+from landbridge.models import Model
 from landbridge.models.accounting import (
     Document,
     DocumentStatus,
@@ -28,15 +28,12 @@ from landbridge.models.accounting import (
 from landbridge.models.totals import Rule, Totals, reckon, unbalanced, whole_rate
 from landbridge.money import Money
 from landbridge.spec import Access, Provider, Resource, Rounding
-from landbridge.store import parked, records
+from landbridge.store import parked
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.intents import Intent
 from landbridge.store.parked import Stop
 
-M = TypeVar("M", bound=Model)
-
-_PART = 500
 _TOTALS = ("subtotal", "tax", "total")
 _MONEY = ("lines", "tax_mode", "currency")
 
@@ -185,27 +182,12 @@ async def tax_rates(db: Database, page: Provider, connection: Connection) -> dic
         if resource.maps is None or resource.maps.model is not TaxRate:
             continue
         for table, field in resource.codes.items():
-            async for rate in stored(db, connection, resource.name, TaxRate):
+            async for rate in models(db, connection, resource.name, TaxRate):
                 percent, code = whole_rate(rate), getattr(rate, field) or ""
                 word = ours[table].get(code) if table in ours else code
                 if percent is not None and word is not None:
                     found.setdefault(word, percent)
     return found
-
-
-async def stored(
-    db: Database, connection: Connection, name: str, model: type[M]
-) -> AsyncIterator[M]:
-    """The records of a resource, as they were pulled."""
-    after = ""
-    while True:
-        part = await records.read(db, stream_of(connection, name), after=after, most=_PART)
-        for record in part:
-            after = record.key
-            if record.unified is not None:
-                yield read_json(model, record.unified)
-        if len(part) < _PART:
-            return
 
 
 def _said(document: Document, base: Model | None) -> dict[str, int]:
