@@ -28,11 +28,8 @@ from landbridge.models.accounting import (
 from landbridge.models.totals import Rule, Totals, reckon, unbalanced, whole_rate
 from landbridge.money import Money
 from landbridge.spec import Access, Provider, Resource, Rounding
-from landbridge.store import parked
 from landbridge.store.connections import Connection
-from landbridge.store.database import Database, Tx
-from landbridge.store.intents import Intent
-from landbridge.store.parked import Stop
+from landbridge.store.database import Database
 
 _TOTALS = ("subtotal", "tax", "total")
 _MONEY = ("lines", "tax_mode", "currency")
@@ -216,20 +213,6 @@ def _balance(entry: JournalEntry, base: Model | None) -> None:
         much = str(Money(minor=abs(over), currency=entry.currency)) if entry.currency else abs(over)
         told = f"the {more} are {much} more than the {less}"
         raise Refused(f"nothing was sent. lines: {told}", problems={"lines": told})
-
-
-async def note(tx: Tx, intent: Intent, wrong: Mapping[str, str]) -> None:
-    """Parks what was posted otherwise, for a person to look at."""
-    stop = Stop(key=intent.id, reason=sentence(wrong), field=next(iter(wrong)), raw=b"[]")
-    await parked.park(
-        tx,
-        [stop],
-        environment=intent.environment,
-        tenant=intent.tenant,
-        what="push",
-        place=intent.connection,
-        resource=intent.resource,
-    )
 
 
 def sentence(wrong: Mapping[str, str]) -> str:

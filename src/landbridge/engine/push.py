@@ -444,7 +444,7 @@ class Pusher:
                 answer=answer,
             )
             if state == "done" and problems:
-                await proof.note(tx, intent, problems)
+                await unmapped.note(tx, intent, problems)
             await met_again(tx, intent)
         return Pushed(state=state, key=key or intent.key)
 

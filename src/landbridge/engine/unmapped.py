@@ -1,16 +1,18 @@
-"""Documents that wait for a line of a code table: held, woken by it, or given up.
+"""Documents that are parked: for a line of a code table, or as they were posted otherwise.
 
 A held document is an intent that is still waiting, and parked with the codes that it lacks. Its
-work sleeps until a line is set; nothing of it was sent.
+work sleeps until a line is set, unless it is given up; nothing of it was sent. One that was posted
+otherwise than was reckoned is done, and parked for a person to look at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from landbridge.engine.codes import Missing
+from landbridge.engine.proof import sentence
 from landbridge.errors import InvalidInput, NotFound, UnmappedCode
 from landbridge.store import intents, parked
 from landbridge.store.database import Database, Tx
@@ -26,17 +28,25 @@ async def hold(db: Database | Tx, intent: Intent, missing: Sequence[Missing]) ->
         f"{intent.resource}: no line in the code tables for {codes}; it is held, and goes out when"
         f" there is one: landbridge codes set {intent.connection} {table} THEIRS={code}"
     )
-    stop = Stop(key=intent.id, reason=reason, field=table, raw=msgspec.json.encode(missing))
+    await _park(db, intent, reason, field=table, raw=msgspec.json.encode(missing))
+    return UnmappedCode(reason, table=table, code=code)
+
+
+async def note(tx: Tx, intent: Intent, wrong: Mapping[str, str]) -> None:
+    """Parks a document that was posted otherwise than was reckoned, for a person to look at."""
+    await _park(tx, intent, sentence(wrong), field=next(iter(wrong)), raw=b"[]")
+
+
+async def _park(db: Database | Tx, intent: Intent, reason: str, *, field: str, raw: bytes) -> None:
     await parked.park(
         db,
-        [stop],
+        [Stop(key=intent.id, reason=reason, field=field, raw=raw)],
         environment=intent.environment,
         tenant=intent.tenant,
         what="push",
         place=intent.connection,
         resource=intent.resource,
     )
-    return UnmappedCode(reason, table=table, code=code)
 
 
 async def retry(db: Database, stopped: Parked) -> None:
