@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from landbridge.errors import Refused
-from landbridge.protocols._calls import call, fetch
+from landbridge.protocols._calls import fetch
 from landbridge.protocols._listing import date_of, provider_time
-from landbridge.protocols._places import Ask, Listed, Portion, Reached, place_of
+from landbridge.protocols._places import Listed, Portion, Reached, place_of
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
 from landbridge.spec import (
     ChangedSince,
@@ -66,13 +66,12 @@ def follow_events(
     named: list[tuple[str, str]] = []
     if feed.types_param and len(topics) <= feed.types_limit and not _has_stars(topics):
         named = [(feed.types_param, topic) for topic in topics]
-    begin = (feed.since_param, str(walk.start))
     listed = Listed(
         provider=provider,
         resource=_feed_resource(resource, feed),
-        records=feed.records,
-        ask=lambda page: call(provider, place, "GET", feed.path, query=[begin, *page, *named]),
+        place=place,
         now=now,
+        query=[(feed.since_param, str(walk.start)), *named],
     )
     reached = place_of(feed.page, cursor)
     done: set[str] = set()
@@ -97,13 +96,12 @@ def follow_created(
     since = resource.since
     assert isinstance(since, CreatedSince)
     walk = _Walk.of(cursor, since.overlap, now)
-    query = [*resource.query.items(), (since.param, str(walk.start))]
     listed = Listed(
         provider=provider,
         resource=resource,
-        records=resource.records,
-        ask=lambda page: call(provider, place, "GET", resource.path, query=[*query, *page]),
+        place=place,
         now=now,
+        query=[*resource.query.items(), (since.param, str(walk.start))],
     )
     reached = place_of(resource.page, cursor)
     while True:
@@ -128,20 +126,13 @@ def follow_header(
     assert isinstance(since, SinceHeader)
     walk = _Walk.of(cursor, since.overlap, now)
     asked = datetime.fromtimestamp(walk.start, UTC)
-    headers = {since.header: f"{asked:%Y-%m-%dT%H:%M:%S}"}
     listed = Listed(
         provider=provider,
         resource=resource,
-        records=resource.records,
-        ask=lambda page: call(
-            provider,
-            place,
-            "GET",
-            resource.path,
-            query=[*resource.query.items(), *page],
-            headers=headers,
-        ),
+        place=place,
         now=now,
+        query=[*resource.query.items()],
+        headers={since.header: f"{asked:%Y-%m-%dT%H:%M:%S}"},
     )
     reached = place_of(resource.page, cursor)
     while True:
@@ -168,13 +159,12 @@ def follow_param(
     for number in range(int(cursor.get("list", 0)), len(lists)):
         kept = {"also": known, "list": number}
         asked = {} if number > known else {since.param: written(walk.start, since.form)}
-        query = [*{**resource.query, **lists[number], **asked}.items()]
         listed = Listed(
             provider=provider,
             resource=resource,
-            records=resource.records,
-            ask=_asking(provider, resource, place, query),
+            place=place,
             now=now,
+            query=[*{**resource.query, **lists[number], **asked}.items()],
         )
         yield from _read_list(walk, place_of(resource.page, cursor), listed, kept, len(lists))
         cursor = {}
@@ -197,12 +187,6 @@ def _read_list(
         yield Page(records=tuple(portion.found), unreadable=tuple(portion.unreadable), cursor=state)
         if portion.last:
             return
-
-
-def _asking(
-    provider: Provider, resource: Resource, place: Place, query: list[tuple[str, str]]
-) -> Ask:
-    return lambda page: call(provider, place, "GET", resource.path, query=[*query, *page])
 
 
 def written(unix: int, form: str) -> str:
@@ -252,7 +236,7 @@ class _Walk:
         portion = yield from reached.read(listed)
         if portion.lost:
             yield Page(records=(), cursor=self._cursor(self.since))
-            raise listed.gone_quiet(portion.response.status)
+            raise portion.lost
         return portion
 
     def meets(self, item: Fetched, stamp: str) -> bool:

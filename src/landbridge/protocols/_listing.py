@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from landbridge.protocols._calls import call, completed
+from landbridge.protocols._calls import completed
 from landbridge.protocols._places import Listed, place_of
 from landbridge.protocols.values import Page, Place
 from landbridge.spec import Provider, Resource
@@ -35,18 +35,16 @@ def list_all(
     listed = Listed(
         provider=provider,
         resource=resource,
-        records=resource.records,
-        ask=lambda page: call(
-            provider, place, "GET", resource.path, query=[*resource.query.items(), *page]
-        ),
+        place=place,
         now=now,
+        query=[*resource.query.items()],
     )
     while True:
         begun = reached.begun
         portion = yield from reached.read(listed)
         if portion.lost:
             yield Page(records=(), cursor={})
-            raise listed.gone_quiet(portion.response.status)
+            raise portion.lost
         if began is None:
             began = provider_time(portion.response, now)
         found = list(portion.found)

@@ -12,7 +12,7 @@ is asked for again from a place before it, which has to show what was read there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -20,8 +20,8 @@ from typing import Any
 
 from landbridge.errors import Unreachable
 from landbridge.protocols._answers import pluck, records
-from landbridge.protocols._calls import page_query
-from landbridge.protocols.values import Fetched, Unreadable
+from landbridge.protocols._calls import call, page_query
+from landbridge.protocols.values import Fetched, Place, Unreadable
 from landbridge.resilience import expect
 from landbridge.spec import AfterLast, PageNumber, Paging, Provider, Resource
 from landbridge.wire import Request, Response
@@ -37,9 +37,6 @@ _STEPS = 4
 _RETURNS = 8
 """How often it goes back without coming further before it is given up for this time."""
 
-Ask = Callable[[list[tuple[str, str]]], Request]
-"""The request for a page, from the parameters that say which."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Portion:
@@ -53,19 +50,32 @@ class Portion:
     """The page showed no row at all, though it was allowed to."""
     left: int | None = None
     """Rows behind this page, where the list says how many pages it has."""
-    lost: bool = False
-    """The list showed rows before and now shows none, not even from its top: nothing is known."""
+    lost: Unreachable | None = None
+    """The error for a list that showed rows before and now shows none, not even from its top:
+    nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What is read: whose list, and where the records are in an answer."""
+    """What is read: whose list, and what every question for a page of it says."""
 
     provider: Provider
     resource: Resource
-    records: str
-    ask: Ask
+    place: Place
     now: datetime
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, page: Sequence[tuple[str, str]]) -> Request:
+        """The request for a page, from the parameters that say which."""
+        query = [*self.query, *page]
+        return call(
+            self.provider, self.place, "GET", self.resource.path, query=query, headers=self.headers
+        )
+
+    def rows(self, response: Response) -> tuple[list[Fetched], list[Unreadable]]:
+        """The records of a page, and what of it is none."""
+        return records(self.provider, self.resource, response, self.resource.records)
 
     def gone_quiet(self, status: int) -> Unreachable:
         """The error for a list that shows nothing where it showed something."""
@@ -110,7 +120,7 @@ class AfterKey:
             expect(listed.provider, request, response, listed.now)
             if response.status == 304:
                 return Portion(response=response)
-            found, unreadable = records(listed.provider, listed.resource, response, listed.records)
+            found, unreadable = listed.rows(response)
             more = isinstance(self.page, AfterLast) and (
                 pluck(listed.provider, response, self.page.more, Any) is True
             )
@@ -127,7 +137,7 @@ class AfterKey:
                 unreadable=unreadable,
                 last=not more,
                 empty=empty,
-                lost=empty and continues,
+                lost=listed.gone_quiet(response.status) if empty and continues else None,
             )
 
 
@@ -164,7 +174,7 @@ class ByNumber:
             if isinstance(shown, Portion):
                 return shown
             if shown.start == 0 or self._joins(shown.rows):
-                return self._moved(shown)
+                return self._moved(listed, shown)
             self._returns, steps = self._returns + 1, steps + 1
             if self._returns > _RETURNS:
                 raise listed.gone_quiet(shown.response.status)
@@ -188,7 +198,7 @@ class ByNumber:
                 return Portion(response=response)
             told = told or response
             count = max(count, self._count(listed, response))
-            found, unreadable = records(listed.provider, listed.resource, response, listed.records)
+            found, unreadable = listed.rows(response)
             parts.append([*found, *unreadable])
         assert told is not None
         (number, size), rows = numbers[0], [row for part in reversed(parts) for row in part]
@@ -220,7 +230,7 @@ class ByNumber:
             return any(row.key in keys for row in fetched)
         return any(row.key in keys and (row.key, _mark(row)) in self.trail for row in fetched)
 
-    def _moved(self, shown: _Shown) -> Portion:
+    def _moved(self, listed: Listed, shown: _Shown) -> Portion:
         lost = not shown.rows and self.begun
         known, keys = set(self.trail), {key for key, _ in self.trail}
         fetched: dict[str, Fetched] = {}
@@ -245,7 +255,7 @@ class ByNumber:
             last=shown.last,
             empty=not shown.rows,
             left=shown.left,
-            lost=lost,
+            lost=listed.gone_quiet(shown.response.status) if lost else None,
         )
 
 

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from landbridge.errors import Refused
-from landbridge.protocols._calls import call
 from landbridge.protocols._following import written
 from landbridge.protocols._places import Listed, place_of
 from landbridge.protocols.values import Page, Place
@@ -50,13 +49,7 @@ def list_ranges(
             since.until: written(ranges.stop, "iso"),
         }
         query = [*{**resource.query, **asked}.items()]
-
-        def ask(page: list[tuple[str, str]], query: list[tuple[str, str]] = query) -> Request:
-            return call(provider, place, "GET", resource.path, query=[*query, *page])
-
-        listed = Listed(
-            provider=provider, resource=resource, records=resource.records, ask=ask, now=now
-        )
+        listed = Listed(provider=provider, resource=resource, place=place, now=now, query=query)
         reached = place_of(resource.page, state)
         state = {}
         while True:
@@ -68,7 +61,7 @@ def list_ranges(
                 break
             if portion.lost:
                 yield Page(records=(), cursor=ranges.state)
-                raise listed.gone_quiet(portion.response.status)
+                raise portion.lost
             ranges.shown = ranges.shown or bool(portion.found or portion.unreadable)
             kept = {**ranges.state, **reached.state}
             if portion.last:
