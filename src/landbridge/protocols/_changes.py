@@ -6,19 +6,16 @@ ago, so that what it hid is in the next answer that shows something.
 """
 
 from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from landbridge.protocols._answers import records
 from landbridge.protocols._calls import call
-from landbridge.protocols._listing import provider_time
+from landbridge.protocols._listing import DOUBT, provider_time
 from landbridge.protocols.values import Page, Place
 from landbridge.resilience import expect
 from landbridge.spec import ChangedSince, Provider, Resource
 from landbridge.wire import Request, Response
-
-_DOUBT = timedelta(days=1)
-"""How long an empty answer is doubted."""
 
 
 def follow_changes(
@@ -39,7 +36,7 @@ def follow_changes(
     whole = count < since.most
     until = provider_time(response, now)
     if not count:
-        until -= int(_DOUBT.total_seconds())
+        until -= DOUBT
     yield Page(
         records=tuple(found),
         unreadable=tuple(unreadable),

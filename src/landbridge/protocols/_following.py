@@ -20,8 +20,16 @@ import msgspec
 
 from landbridge.errors import Refused
 from landbridge.protocols._calls import fetch
-from landbridge.protocols._listing import date_of, provider_time
-from landbridge.protocols._places import Listed, Portion, Reached, place_of
+from landbridge.protocols._listing import (
+    DOUBT,
+    Reached,
+    date_of,
+    place_of,
+    provider_time,
+    whole,
+    written,
+)
+from landbridge.protocols._places import Listed, Portion
 from landbridge.protocols.values import Fetched, Page, Place, Unreadable
 from landbridge.spec import (
     ChangedSince,
@@ -40,8 +48,6 @@ _REMEMBERED = 500
 _LONGEST_KEY = 64
 """Letters of a key that is remembered as it is; of a longer one, a digest is."""
 _MARGIN = timedelta(hours=1)
-_DOUBT = timedelta(days=1)
-"""How long an empty answer is doubted."""
 
 
 def too_old(cursor: dict[str, Any], feed: EventFeed | ChangedSince, now: datetime) -> bool:
@@ -157,7 +163,6 @@ def follow_param(
     known = int(cursor.get("also", 0))
     lists: list[Mapping[str, str]] = [{}, *since.also]
     for number in range(int(cursor.get("list", 0)), len(lists)):
-        kept = {"also": known, "list": number}
         asked = {} if number > known else {since.param: written(walk.start, since.form)}
         listed = Listed(
             provider=provider,
@@ -166,35 +171,27 @@ def follow_param(
             now=now,
             query=[*{**resource.query, **lists[number], **asked}.items()],
         )
-        yield from _read_list(walk, place_of(resource.page, cursor), listed, kept, len(lists))
+        reached = place_of(resource.page, cursor)
+        yield from _read_list(walk, reached, listed, known, number, len(lists))
         cursor = {}
 
 
 def _read_list(
-    walk: "_Walk", reached: Reached, listed: Listed, kept: dict[str, int], count: int
+    walk: "_Walk", reached: Reached, listed: Listed, known: int, number: int, count: int
 ) -> Generator[Request | Page, Response | None, None]:
     """One of several lists; only behind the last page of the last one time moves on."""
-    over = kept["list"] == count - 1
+    over = number == count - 1
     while True:
         portion = yield from walk.read(reached, listed)
         state = walk.turn(portion, reached, "", over=over)
-        if not portion.last:
-            state |= kept
-        elif over:
-            state |= {"also": count - 1}
-        else:
-            state |= {"also": kept["also"], "list": kept["list"] + 1}
-        yield Page(records=tuple(portion.found), unreadable=tuple(portion.unreadable), cursor=state)
+        if count > 1 and portion.last and over:
+            state |= {"also": number}
+        elif count > 1:
+            state |= {"also": known, "list": number + 1 if portion.last else number}
+        found = yield from whole(listed, portion.found)
+        yield Page(records=tuple(found), unreadable=tuple(portion.unreadable), cursor=state)
         if portion.last:
             return
-
-
-def written(unix: int, form: str) -> str:
-    """An instant as a parameter has it."""
-    if form == "unix":
-        return str(unix)
-    moment = datetime.fromtimestamp(unix, UTC)
-    return f"{moment:%Y-%m-%d}" if form == "day" else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(kw_only=True)
@@ -262,7 +259,7 @@ class _Walk:
             return {**self._cursor(self.since), "until": self.until, **reached.state}
         until = self.until
         if self._quiet:
-            until -= int(_DOUBT.total_seconds())
+            until -= DOUBT
         return self._cursor(max(self.since, until))
 
     def _told(self, portion: Portion, stamp: str) -> int:
@@ -275,7 +272,8 @@ class _Walk:
         return max(newest, ours)
 
     def _cursor(self, since: int) -> dict[str, Any]:
-        return {"since": since, "seen": self._remembered(since)}
+        seen = self._remembered(since)
+        return {"since": since, "seen": seen} if seen else {"since": since}
 
     def _remembered(self, since: int) -> dict[str, int]:
         """What the next question will bring again, the newest of it; the rest is forgotten."""

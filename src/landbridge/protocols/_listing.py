@@ -9,16 +9,31 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from landbridge.protocols._calls import completed
-from landbridge.protocols._places import Listed, place_of
-from landbridge.protocols.values import Page, Place
-from landbridge.spec import Provider, Resource
+from landbridge.protocols._calls import completed, fetch
+from landbridge.protocols._cursors import ByToken
+from landbridge.protocols._places import AfterKey, ByNumber, Listed
+from landbridge.protocols._statements import ByStatement
+from landbridge.protocols.values import Fetched, Page, Place
+from landbridge.spec import (
+    NextCursor,
+    PageNumber,
+    Paging,
+    Provider,
+    Resource,
+    SinceParam,
+    Statement,
+)
 from landbridge.wire import Request, Response
 
 _SLACK = timedelta(minutes=5)
 _UNDATED = timedelta(days=1)
 _SETTLING = 30
 """Seconds: what is shown with an earlier stamp may have been hidden from a listing that long."""
+
+DOUBT = int(timedelta(days=1).total_seconds())
+"""How long an answer that shows nothing is doubted: it may be a swallowed error."""
+
+Reached = AfterKey | ByNumber | ByStatement | ByToken
 
 
 def list_all(
@@ -37,7 +52,7 @@ def list_all(
         resource=resource,
         place=place,
         now=now,
-        query=[*resource.query.items()],
+        query=[*{**_reach(resource, now), **resource.query}.items()],
     )
     while True:
         begun = reached.begun
@@ -47,10 +62,7 @@ def list_all(
             raise portion.lost
         if began is None:
             began = provider_time(portion.response, now)
-        found = list(portion.found)
-        if resource.continued:
-            for place_in_page, one in enumerate(found):
-                found[place_in_page] = yield from completed(provider, resource, place, one)
+        found = yield from whole(listed, portion.found)
         state: dict[str, Any] = {"listing": listing, **reached.state, "began": began}
         if portion.last:
             state = {"since": began} if resource.since and (begun or not portion.empty) else {}
@@ -64,6 +76,57 @@ def list_all(
         )
         if portion.last:
             return state
+
+
+def place_of(page: Paging, cursor: dict[str, Any]) -> Reached:
+    """The place that a cursor keeps; without one, before the first page."""
+    if isinstance(page, PageNumber):
+        trail = [(key, mark) for key, mark in cursor.get("trail", ())]
+        return ByNumber(page=page, passed=cursor.get("passed", 0), trail=trail)
+    if isinstance(page, Statement):
+        keys = list(cursor.get("trail", ()))
+        return ByStatement(page=page, passed=cursor.get("passed", 0), trail=keys)
+    if isinstance(page, NextCursor):
+        return ByToken(
+            page=page,
+            lists=list(cursor.get("lists", ())),
+            token=cursor.get("token", ""),
+            shown=cursor.get("shown", False),
+        )
+    return AfterKey(page=page, trail=list(cursor.get("after", ())))
+
+
+def whole(
+    listed: Listed, found: list[Fetched]
+) -> Generator[Request | Page, Response | None, list[Fetched]]:
+    """The records with all that a list leaves out; as listed, where one is gone by now."""
+    resource = listed.resource
+    if not resource.summary and not resource.continued:
+        return found
+    read = []
+    for one in found:
+        if resource.summary:
+            full = yield from fetch(listed.provider, resource, listed.place, one.key)
+            read.append(full or one)
+        else:
+            read.append((yield from completed(listed.provider, resource, listed.place, one)))
+    return read
+
+
+def _reach(resource: Resource, now: datetime) -> dict[str, str]:
+    """What asks for everything, as far back as the provider lets one ask."""
+    since = resource.since
+    if not isinstance(since, SinceParam) or since.reach is None:
+        return {}
+    return {since.param: written(int((now - since.reach).timestamp()), since.form)}
+
+
+def written(unix: int, form: str) -> str:
+    """An instant as a parameter has it."""
+    if form == "unix":
+        return str(unix)
+    moment = datetime.fromtimestamp(unix, UTC)
+    return f"{moment:%Y-%m-%d}" if form == "day" else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def provider_time(response: Response, now: datetime) -> int:

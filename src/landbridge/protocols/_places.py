@@ -18,12 +18,23 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from landbridge.errors import Unreachable
 from landbridge.protocols._answers import pluck, records
 from landbridge.protocols._calls import call, page_query
 from landbridge.protocols.values import Fetched, Place, Unreadable
 from landbridge.resilience import expect
-from landbridge.spec import AfterLast, PageNumber, Paging, Provider, Resource
+from landbridge.spec import (
+    AfterLast,
+    NextCursor,
+    PageNumber,
+    Paging,
+    Provider,
+    Resource,
+    nested_at,
+    patched,
+)
 from landbridge.wire import Request, Response
 
 _TRAIL = 10
@@ -68,9 +79,13 @@ class Listed:
 
     def ask(self, page: Sequence[tuple[str, str]]) -> Request:
         """The request for a page, from the parameters that say which."""
-        query = [*self.query, *page]
-        return call(
-            self.provider, self.place, "GET", self.resource.path, query=query, headers=self.headers
+        query, path, how = [*self.query, *page], self.resource.path, self.resource.page
+        if not isinstance(how, NextCursor) or not how.posts:
+            return call(self.provider, self.place, "GET", path, query=query, headers=self.headers)
+        headers = {**self.headers, "Content-Type": "application/json"}
+        body = msgspec.json.encode(_body(how, query))
+        return call(self.provider, self.place, "POST", path, headers=headers, body=body).having(
+            reads=True
         )
 
     def rows(self, response: Response) -> tuple[list[Fetched], list[Unreadable]]:
@@ -271,15 +286,15 @@ class _Shown:
     left: int
 
 
-Reached = AfterKey | ByNumber
-
-
-def place_of(page: Paging, cursor: dict[str, Any]) -> Reached:
-    """The place that a cursor keeps; without one, before the first page."""
-    if isinstance(page, PageNumber):
-        trail = [(key, mark) for key, mark in cursor.get("trail", ())]
-        return ByNumber(page=page, passed=cursor.get("passed", 0), trail=trail)
-    return AfterKey(page=page, trail=list(cursor.get("after", ())))
+def _body(page: NextCursor, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The parameters as a body of JSON."""
+    words: dict[str, Any] = {"true": True, "false": False}
+    body: dict[str, Any] = {}
+    for path, word in query:
+        value = page.size if path == page.size_param else words.get(word, word)
+        listed = path.endswith("[]")
+        body = patched(body, nested_at(path.removesuffix("[]"), [value] if listed else value))
+    return body
 
 
 def _numbers(page: PageNumber, passed: int, back: int) -> list[tuple[int, int]]:

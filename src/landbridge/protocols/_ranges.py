@@ -13,14 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from landbridge.errors import Refused
-from landbridge.protocols._following import written
-from landbridge.protocols._places import Listed, place_of
+from landbridge.protocols._listing import DOUBT, place_of, written
+from landbridge.protocols._places import Listed
 from landbridge.protocols.values import Page, Place
 from landbridge.spec import InRanges, Provider, Resource
 from landbridge.wire import Request, Response
 
-_DOUBT = int(timedelta(days=1).total_seconds())
-"""How long answers that show nothing at all are doubted: they may be swallowed errors."""
 _SHORTEST = int(timedelta(minutes=10).total_seconds())
 """A range that is not made shorter, however much is in it."""
 
@@ -135,4 +133,4 @@ class _Ranges:
         self.over = self.at >= self.until
         if not self.over:
             return self.state
-        return {"since": self.until if self.shown else self.until - _DOUBT}
+        return {"since": self.until if self.shown else self.until - DOUBT}

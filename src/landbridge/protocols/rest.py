@@ -17,7 +17,6 @@ from landbridge.formats import codec, json_patch
 from landbridge.protocols._answers import pluck, records, single, text_at
 from landbridge.protocols._calls import call, fetch, page_query
 from landbridge.protocols._changes import follow_changes
-from landbridge.protocols._cursors import follow_cursors, list_cursors
 from landbridge.protocols._following import (
     follow_created,
     follow_events,
@@ -27,7 +26,6 @@ from landbridge.protocols._following import (
 )
 from landbridge.protocols._listing import list_all
 from landbridge.protocols._ranges import list_ranges
-from landbridge.protocols._statements import list_statement
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
 from landbridge.spec import (
@@ -36,13 +34,11 @@ from landbridge.spec import (
     EventFeed,
     Format,
     InRanges,
-    NextCursor,
     PageNumber,
     Provider,
     Resource,
     SinceHeader,
     SinceParam,
-    Statement,
     Step,
     Write,
     find,
@@ -80,12 +76,12 @@ def pull(
     if follows and isinstance(since, EventFeed | ChangedSince) and too_old(state, since, now):
         state, follows = {}, False
     if not follows:
-        state = yield from _everything(provider, resource, place, state, now)
+        state = yield from list_all(provider, resource, place, state, now)
     if "since" not in state:
         return
     whole = yield from _followed(provider, resource, place, state, now)
     if not whole:
-        yield from _everything(provider, resource, place, {}, now)
+        yield from list_all(provider, resource, place, {}, now)
 
 
 def _followed(
@@ -102,9 +98,8 @@ def _followed(
     elif isinstance(since, ChangedSince):
         return (yield from follow_changes(provider, resource, place, state, now))
     elif isinstance(since, SinceParam):
-        follow = follow_cursors if isinstance(resource.page, NextCursor) else follow_param
         try:
-            yield from follow(provider, resource, place, state, now)
+            yield from follow_param(provider, resource, place, state, now)
         except Refused:
             if not since.unsure:
                 raise
@@ -131,7 +126,7 @@ def load(
         return
     ranged = since is not None or until is not None
     query = {**resource.query, **_range(resource, since, until)} if ranged else resource.query
-    listing = _everything(provider, replace(resource, query=query), place, cursor or {}, now)
+    listing = list_all(provider, replace(resource, query=query), place, cursor or {}, now)
     reply: Response | None = None
     while True:
         try:
@@ -318,17 +313,6 @@ def identify(provider: Provider, place: Place) -> Generator[Request, Response, A
     elif accounts.live:
         live = pluck(provider, response, accounts.live, bool)
     return Account(id=identity, name=name or identity, live=live)
-
-
-def _everything(
-    provider: Provider, resource: Resource, place: Place, cursor: dict[str, Any], now: datetime
-) -> Generator[Request | Page, Response | None, dict[str, Any]]:
-    """The full listing, in the way of its pages."""
-    if isinstance(resource.page, Statement):
-        return list_statement(provider, resource, resource.page, place, cursor, now)
-    if isinstance(resource.page, NextCursor):
-        return list_cursors(provider, resource, place, cursor, now)
-    return list_all(provider, resource, place, cursor, now)
 
 
 def _range(resource: Resource, since: datetime | None, until: datetime | None) -> Mapping[str, str]:
