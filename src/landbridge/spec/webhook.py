@@ -21,7 +21,6 @@ __all__ = [
     "SignedPing",
     "Webhook",
     "listed_by",
-    "topics_of",
 ]
 
 
@@ -217,8 +216,3 @@ def listed_by(feed: EventFeed) -> EventList:
         keeps=feed.reach,
         overlap=feed.overlap,
     )
-
-
-def topics_of(about: str, words: str) -> tuple[str, ...]:
-    """The topics that begin with `about`: `topics_of("price", "created updated")`."""
-    return tuple(f"{about}.{word}" for word in words.split())
