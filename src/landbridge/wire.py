@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -100,6 +101,18 @@ class Response:
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     url: str = ""
+
+    @property
+    def dated(self) -> datetime | None:
+        """The instant in the Date header; one without a zone is in UTC. None: there is none."""
+        # Receivers of webhooks import this module and date nothing.
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
+        try:
+            date = parsedate_to_datetime(self.headers["Date"])
+        except (KeyError, ValueError, TypeError):
+            return None
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
 
     def json(self) -> Any:
         """The body, read as JSON; ValueError if it is none."""

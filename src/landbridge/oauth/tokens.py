@@ -9,7 +9,6 @@ import re
 from base64 import b64encode
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -274,11 +273,11 @@ def _until(
     path = getattr(auth, "expires_at", "")
     try:
         ends = datetime.fromisoformat(str(find(answer, path) if path else ""))
-        said = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         return None
-    at = [each if each.tzinfo else each.replace(tzinfo=UTC) for each in (ends, said)]
-    return _seconds((at[0] - at[1]).total_seconds())
+    if not ends.tzinfo:
+        ends = ends.replace(tzinfo=UTC)
+    return _seconds((ends - response.dated).total_seconds()) if response.dated else None
 
 
 def _scopes(value: object, separator: str) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from landbridge.protocols._calls import fetch
 from landbridge.protocols._listing import (
     DOUBT,
     Reached,
-    date_of,
     place_of,
     provider_time,
     whole,
@@ -265,7 +264,7 @@ class _Walk:
     def _told(self, portion: Portion, stamp: str) -> int:
         """The provider's time; one that names none is known by the newest stamp that it shows."""
         ours = provider_time(portion.response, self.now)
-        if date_of(portion.response) is not None or not stamp:
+        if portion.response.dated is not None or not stamp:
             return ours
         stamps = [find(item.value, stamp) for item in portion.found]
         newest = max((each for each in stamps if isinstance(each, int)), default=ours)

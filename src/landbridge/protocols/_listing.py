@@ -6,7 +6,6 @@ by what follows it: `since` in the last cursor is the provider's own time when t
 
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from landbridge.protocols._calls import completed, fetch
@@ -134,17 +133,8 @@ def provider_time(response: Response, now: datetime) -> int:
 
     From its Date header; without one, ours less a day: whose clock is right nobody knows then.
     """
-    date = date_of(response)
+    date = response.dated
     if date is None:
         return int((now - _UNDATED).timestamp())
     latest = now + _SLACK
     return int(min(date.timestamp(), latest.timestamp())) - _SETTLING
-
-
-def date_of(response: Response) -> datetime | None:
-    """The instant in an answer's Date header; one without a zone is in UTC. None: there is none."""
-    try:
-        date = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return date.replace(tzinfo=UTC) if date.tzinfo is None else date
