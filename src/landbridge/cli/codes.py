@@ -134,12 +134,9 @@ def suggest(
     were pulled. Nothing is set unless you say --confirm, and then after you saw it.
     """
     from landbridge.cli.output import print_json, print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def find_all(bridge: Landbridge) -> list[dict[str, Any]]:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def find_all(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         tables = [table] if table else sorted(bridge.provider(found.provider).code_tables)
         return [
             _row(name, one)
@@ -147,22 +144,19 @@ def suggest(
             for one in await bridge.custom.suggest_codes(found, name)
         ]
 
-    async def set_all(bridge: Landbridge) -> None:
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def set_all(bridge: Landbridge, found: Connection) -> None:
         for name in sorted({row["table"] for row in taken}):
             lines = {row["theirs"]: row["ours"] for row in taken if row["table"] == name}
             await bridge.custom.set_codes(found, name, lines, anyway=anyway)
 
-    rows = on_bridge(find_all, environment=environment, app=app)
+    rows = on_connection(connection, find_all, environment=environment, app=app)
     taken = [] if confirm is None else [row for row in rows if _takes(row, confirm)]
     if not as_json:
         none = "nothing to suggest: every code has a line, or none was declared (see --app)"
         print_rows("suggestions", rows, _SUGGESTED, as_json=False, none=none)
     if taken:
         _ask(taken, yes=yes)
-        on_bridge(set_all, environment=environment, app=app)
+        on_connection(connection, set_all, environment=environment, app=app)
     for row in rows:
         row["confirmed"] = row in taken
     if as_json:
@@ -183,18 +177,15 @@ def check(
 
     Ours are known where your bridge declares them: name it with --app.
     """
+    from dataclasses import asdict
+
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        from dataclasses import asdict
-
-        from landbridge.cli.connections import find
-
-        found = await find(bridge, connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         return [asdict(each) for each in await bridge.custom.check_codes(found)]
 
-    rows = on_bridge(work, environment=environment, app=app)
+    rows = on_connection(connection, work, environment=environment, app=app)
     none = "every code has a line, and nothing waits for one"
     print_rows("codes", rows, _LACKING, as_json=as_json, none=none)
 

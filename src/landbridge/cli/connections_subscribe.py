@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from landbridge.cli.session import AsJson, Environment
+from landbridge.cli.session import AsJson, ConnectionId, Environment
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
+    from landbridge.store.connections import Connection
 
 
 def subscribe(
-    connection: Annotated[str, typer.Argument(help="con_...")],
+    connection: ConnectionId,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,13 +27,12 @@ def subscribe(
     from dataclasses import asdict
 
     from landbridge.cli.output import print_rows
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
 
-    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        found = await bridge.connection(connection)
+    async def work(bridge: Landbridge, found: Connection) -> list[dict[str, Any]]:
         return [asdict(one) for one in await bridge.subscribe(found)]
 
-    rows = on_bridge(work, environment=environment)
+    rows = on_connection(connection, work, environment=environment)
     none = "the page names no events"
     print_rows("events", rows, ["event", "state", "detail"], as_json=as_json, none=none)
     if any(row["state"] == "refused" for row in rows):

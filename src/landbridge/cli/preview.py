@@ -13,6 +13,7 @@ from landbridge.cli.usage import standard_input
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
     from landbridge.engine.preview import Preview
+    from landbridge.store.connections import Connection
 
 
 def preview(
@@ -30,23 +31,21 @@ def preview(
     Nothing is written. Exit 1 if the write would be refused, with the numbers.
     """
     from landbridge.cli.output import print_json
-    from landbridge.cli.session import on_bridge
+    from landbridge.cli.session import on_connection
     from landbridge.models import read_json
 
     given = standard_input()
 
-    async def work(bridge: Landbridge) -> Preview:
-        from landbridge.cli.connections import find
+    async def work(bridge: Landbridge, found: Connection) -> Preview:
         from landbridge.errors import InvalidInput
 
-        found = await find(bridge, connection)
         maps = bridge.page(found).resource(resource).maps
         if maps is None:
             raise InvalidInput(f"{resource} is kept as it comes: it has no unified form")
         document = read_json(maps.model, given)
         return await bridge.api(found).preview(document, resource=resource)
 
-    shown = on_bridge(work, environment=environment, app=app)
+    shown = on_connection(connection, work, environment=environment, app=app)
     if as_json:
         print_json(asdict(shown) | {"in_books": asdict(shown.in_books) if shown.in_books else None})
     else:
