@@ -173,12 +173,8 @@ def write(
     each whole. Deleting what is gone succeeds.
     """
     step = _step(resource, action)
-    headers, query = {}, [*step.query.items()]
-    in_body = resource.idempotency_in == "body"
-    if resource.idempotency_in == "query" and resource.idempotency:
-        query.append((resource.idempotency, intent))
-    elif resource.idempotency and not in_body:
-        headers = {resource.idempotency: intent}
+    once = _once(resource, step, intent)
+    headers, query = once["header"], [*step.query.items(), *once["query"].items()]
     around = _around(resource, step, key, base_raw)
     asking = partial(call, provider, place, step.method, step.path, key=key, query=query)
     if action == "delete":
@@ -198,9 +194,7 @@ def write(
     if replaces and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
         body = {name: whole.get(name) for name in body} if step.partial else whole
-    if in_body and step.keyed and step.method == "POST":
-        body = {**body, resource.idempotency: intent}
-    content_type, content = _content(provider, step, body, base_raw)
+    content_type, content = _content(provider, step, {**body, **once["body"]}, base_raw)
     asking = partial(call, provider, place, step.method, path, key=key, query=query)
     request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
@@ -227,20 +221,17 @@ def take(
         raise Refused(f"{resource.name} {key} does not exist at {provider.name}")
     if str(getattr(resource.maps.read(found.value), step.field)) == step.to:
         return Written(key=key, raw=found.raw, version=found.version)
-    once = {resource.idempotency: f"{intent}.{step.to}"} if resource.idempotency else {}
-    if not step.write.keyed:
-        once = {}
-    places = {"header": {}, "query": {}, "body": {}, resource.idempotency_in: once}
-    body = {**_around(resource, step.write, key, found.raw), **places["body"]}
+    once = _once(resource, step.write, f"{intent}.{step.to}")
+    body = {**_around(resource, step.write, key, found.raw), **once["body"]}
     content_type, content = _content(provider, step.write, body, None)
-    headers = {"Content-Type": content_type, **places["header"]}
+    headers = {"Content-Type": content_type, **once["header"]}
     request = call(
         provider,
         place,
         step.write.method,
         step.write.path,
         key=key,
-        query=[*{**step.write.query, **places["query"]}.items()],
+        query=[*step.write.query.items(), *once["query"].items()],
         headers=headers,
         body=content,
     )
@@ -340,6 +331,15 @@ def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -
             )
         around = patched(around, nested_at(step.version_at, version))
     return around
+
+
+def _once(resource: Resource, step: Write, key: str) -> dict[str, dict[str, str]]:
+    """The idempotency key of a call, in the part of it where the provider looks for it."""
+    parts: dict[str, dict[str, str]] = {"header": {}, "query": {}, "body": {}}
+    fits = resource.idempotency_in != "body" or step.method == "POST"
+    if resource.idempotency and step.keyed and fits:
+        parts[resource.idempotency_in] = {resource.idempotency: key}
+    return parts
 
 
 def _filled(path: str, changes: dict[str, Any]) -> tuple[dict[str, Any], str]:
