@@ -422,14 +422,7 @@ async def add_connection_secret(
             return
         known = await connection_secrets(vault, now)
         kept = [*(one for one in known if one != secret), secret][-_MOST_SECRETS:]
-        sealed = await vault.seal(
-            Kind.SIGNING,
-            environment=now.environment,
-            tenant=now.tenant,
-            place=f"connection/{now.id}/secrets",
-            secret=_encoded(kept),
-        )
-        await connections.set_secrets(tx, now, sealed)
+        await connections.set_secrets(tx, now, await _sealed(vault, now, kept))
         await reconciliations.begin(tx, now)
 
 
@@ -437,16 +430,20 @@ async def set_connection_secrets(
     db: Database, vault: Vault, connection: Connection, secrets: Sequence[str]
 ) -> None:
     """Seals the secrets of a connection that has a webhook endpoint of its own at the provider."""
-    sealed = await vault.seal(
+    sealed = await _sealed(vault, connection, secrets)
+    async with db.transaction() as tx:
+        await connections.set_secrets(tx, connection, sealed)
+        await reconciliations.begin(tx, connection)
+
+
+async def _sealed(vault: Vault, connection: Connection, secrets: Sequence[str]) -> bytes:
+    return await vault.seal(
         Kind.SIGNING,
         environment=connection.environment,
         tenant=connection.tenant,
         place=f"connection/{connection.id}/secrets",
         secret=_encoded(secrets),
     )
-    async with db.transaction() as tx:
-        await connections.set_secrets(tx, connection, sealed)
-        await reconciliations.begin(tx, connection)
 
 
 def _encoded(secrets: Sequence[str]) -> bytes:
