@@ -7,22 +7,18 @@ HMAC-SHA256 over the form's fields as JSON with blanks after comma and colon.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import ClassVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-
-from landbridge.testing.asgi import BadCall
 from landbridge.testing.freshbooks.wire import Obj, result, told_off, zulu
-from landbridge.testing.stage import Stage
+from landbridge.testing.sending import Post, Sender
 from landbridge.wire import Response
 
 EVENTS = frozenset(
@@ -33,8 +29,6 @@ EVENTS = frozenset(
     ).split()
     for verb in ("create", "update", "delete")
 ) | {"invoice.sendByEmail", "estimate.sendByEmail"}
-RETRIES = (0.2, 0.5, 1.0, 2.0)
-_MODES = ("send", "hold", "lose")
 
 
 @dataclass(kw_only=True)
@@ -61,37 +55,14 @@ class Callback:
 
 
 @dataclass(kw_only=True)
-class Dispatcher:
-    """The queue between events and addresses. Modes: `send`, `hold` until `release`, `lose`."""
+class Dispatcher(Sender[tuple[Callback, dict[str, str]]]):
+    """The queue between events and addresses; a job is a form's fields for a callback."""
 
-    stage: Stage
+    TAKEN: ClassVar = {200}
+
     rng: Random
     businesses: Mapping[str, int]
-    retries: tuple[float, ...] = RETRIES
-    mode: str = "send"
     callbacks: dict[int, Callback] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._queue: asyncio.Queue[tuple[Callback, dict[str, str], int]] = asyncio.Queue()
-        self._held: list[tuple[Callback, dict[str, str]]] = []
-        self._later: set[asyncio.Task[None]] = set()
-        self._sending = 0
-        self._session: aiohttp.ClientSession | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Sends while the block lasts."""
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
-            self._session = session
-            tasks = [asyncio.ensure_future(self._send_on()) for _ in range(4)]
-            try:
-                yield
-            finally:
-                tasks += self._later
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
 
     def create(self, account: str, sent: Obj) -> Response:
         """A callback that is not verified yet; its address is posted the code."""
@@ -132,18 +103,13 @@ class Dispatcher:
 
     def _ask(self, callback: Callback) -> None:
         fields = {**self._head(callback, "callback.verify", callback.id), "verifier": callback.code}
-        self._queue.put_nowait((callback, fields, 0))
+        self.plan_now((callback, fields))
 
     def tell(self, account: str, name: str, key: int) -> None:
         """Plans the first try for an event at every callback that hears it."""
         for callback in [*self.callbacks.values()]:
-            if not callback.hears(account, name) or self.mode == "lose":
-                continue
-            fields = self._head(callback, name, key)
-            if self.mode == "hold":
-                self._held.append((callback, fields))
-            else:
-                self._queue.put_nowait((callback, fields, 0))
+            if callback.hears(account, name):
+                self.plan((callback, self._head(callback, name, key)))
 
     def _head(self, callback: Callback, name: str, key: int) -> dict[str, str]:
         return {
@@ -155,65 +121,15 @@ class Dispatcher:
             "user_id": "1",
         }
 
-    def set_mode(self, mode: str) -> None:
-        """`send`, `hold` or `lose` from now on."""
-        if mode not in _MODES:
-            raise BadCall(f"mode: {mode!r} is none of {', '.join(_MODES)}")
-        self.mode = mode
-
-    def release(self, times: int) -> int:
-        """Sends what was held, `times` over; how many."""
-        held = self._held * times
-        self._held, self.mode = [], "send"
-        for callback, fields in held:
-            self._queue.put_nowait((callback, fields, 0))
-        return len(held)
-
-    def waiting(self) -> int:
-        """How many tries are held, queued, put off or under way."""
-        return len(self._held) + self._queue.qsize() + len(self._later) + self._sending
-
-    async def _send_on(self) -> None:
-        while True:
-            callback, fields, tries = await self._queue.get()
-            self._sending += 1
-            try:
-                status = await self._post(callback, fields)
-            finally:
-                self._sending -= 1
-            if status != 200 and tries < len(self.retries):
-                task = asyncio.ensure_future(self._again(callback, fields, tries))
-                self._later.add(task)
-                task.add_done_callback(self._later.discard)
-
-    async def _again(self, callback: Callback, fields: dict[str, str], tries: int) -> None:
-        await asyncio.sleep(self.retries[tries])
-        self._queue.put_nowait((callback, fields, tries + 1))
-
-    async def _post(self, callback: Callback, fields: dict[str, str]) -> int | None:
-        assert self._session is not None
-        status = None
+    def post(self, job: tuple[Callback, dict[str, str]], _: int, /) -> Post:
+        """The form, signed by the callback's code unless it is what tells the code."""
+        callback, fields = job
         head = {"Content-Type": "application/x-www-form-urlencoded"}
         if "verifier" not in fields:
             head["X-FreshBooks-Hmac-SHA256"] = sign(fields, callback.code)
-        try:
-            async with self._session.post(
-                callback.uri, data=urlencode(fields).encode(), headers=head, allow_redirects=False
-            ) as answer:
-                status = answer.status
-                await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            pass
-        self.stage.journal.write(
-            kind="webhook",
-            at=self.stage.clock.now(),
-            method="POST",
-            path=callback.uri,
-            what=fields["name"],
-            object_id=fields["object_id"],
-            status=status,
-        )
-        return status
+        noted = {"what": fields["name"], "object_id": fields["object_id"]}
+        body = urlencode(fields).encode()
+        return Post(url=callback.uri, body=body, headers=head, noted=noted)
 
 
 def sign(fields: Mapping[str, str], code: str) -> str:

@@ -6,31 +6,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import uuid
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-import aiohttp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from landbridge.testing.asgi import BadCall
 from landbridge.testing.paypal.wire import Obj, code_of, stamp
-from landbridge.testing.stage import Stage
+from landbridge.testing.sending import Post, Sender
 
 CERTS = "/v1/notifications/certs/"
 FILE = "CERT-360caa42-fca2a594-simulator"
-RETRIES = (0.2, 0.5, 1.0, 2.0)
-_MODES = ("send", "hold", "lose")
 _NAME = "messageverificationcerts.sandbox.paypal.com"
 
 
@@ -60,39 +53,14 @@ class Certificate:
 
 
 @dataclass(kw_only=True)
-class Dispatcher:
-    """The queue between events and webhooks. Modes: `send`, `hold` until `release`, `lose`."""
+class Dispatcher(Sender[tuple[str, bytes]]):
+    """The queue between events and webhooks; a job is a body for the webhook of this id."""
 
-    stage: Stage
     rng: Random
     certificate: Certificate
     certificate_url: str
-    retries: tuple[float, ...] = RETRIES
     hooks: dict[str, Obj] = field(default_factory=dict)
     """The registered webhooks by their ids."""
-    mode: str = "send"
-
-    def __post_init__(self) -> None:
-        self._queue: asyncio.Queue[tuple[str, bytes, int]] = asyncio.Queue()
-        self._held: list[tuple[str, bytes, int]] = []
-        self._later: set[asyncio.Task[None]] = set()
-        self._sending = 0
-        self._session: aiohttp.ClientSession | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Sends while the block lasts."""
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            self._session = session
-            tasks = [asyncio.ensure_future(self._send_on()) for _ in range(4)]
-            try:
-                yield
-            finally:
-                tasks += self._later
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
 
     def register(self, url: str, topics: list[str]) -> Obj:
         """A new webhook for these events (`*`: all), with the id that its signatures need."""
@@ -109,31 +77,8 @@ class Dispatcher:
         body = json.dumps(event).encode()
         for ident, hook in self.hooks.items():
             wanted = {each["name"] for each in hook["event_types"]}
-            if self.mode == "lose" or not wanted & {"*", event["event_type"]}:
-                continue
-            job = (ident, body, 0)
-            if self.mode == "hold":
-                self._held.append(job)
-            else:
-                self._queue.put_nowait(job)
-
-    def set_mode(self, mode: str) -> None:
-        """`send`, `hold` or `lose` from now on."""
-        if mode not in _MODES:
-            raise BadCall(f"mode: {mode!r} is none of {', '.join(_MODES)}")
-        self.mode = mode
-
-    def release(self, times: int) -> int:
-        """Sends what was held, `times` over, and from now on; how many."""
-        held = self._held * times
-        self._held, self.mode = [], "send"
-        for job in held:
-            self._queue.put_nowait(job)
-        return len(held)
-
-    def waiting(self) -> int:
-        """How many tries are held, queued, put off or under way."""
-        return len(self._held) + self._queue.qsize() + len(self._later) + self._sending
+            if wanted & {"*", event["event_type"]}:
+                self.plan((ident, body))
 
     def headers(self, hook: str, body: bytes) -> dict[str, str]:
         """What stands beside a body that is signed for a webhook."""
@@ -151,40 +96,12 @@ class Dispatcher:
             "PAYPAL-AUTH-VERSION": "v2",
         }
 
-    async def _send_on(self) -> None:
-        while True:
-            hook, body, tries = await self._queue.get()
-            self._sending += 1
-            try:
-                status = await self._post(hook, body)
-            finally:
-                self._sending -= 1
-            if (status is None or not 200 <= status < 300) and tries < len(self.retries):
-                task = asyncio.ensure_future(self._again(hook, body, tries))
-                self._later.add(task)
-                task.add_done_callback(self._later.discard)
-
-    async def _again(self, hook: str, body: bytes, tries: int) -> None:
-        await asyncio.sleep(self.retries[tries])
-        self._queue.put_nowait((hook, body, tries + 1))
-
-    async def _post(self, hook: str, body: bytes) -> int | None:
-        assert self._session is not None
-        url, status = self.hooks[hook]["url"], None
-        try:
-            async with self._session.post(
-                url, data=body, headers=self.headers(hook, body), allow_redirects=False
-            ) as answer:
-                status = answer.status
-                await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            pass
-        self.stage.journal.write(
-            kind="webhook",
-            at=self.stage.clock.now(),
-            method="POST",
-            path=url,
-            status=status,
-            body=body.decode(),
+    def post(self, job: tuple[str, bytes], _: int, /) -> Post:
+        """The body, signed for the webhook."""
+        hook, body = job
+        return Post(
+            url=self.hooks[hook]["url"],
+            body=body,
+            headers=self.headers(hook, body),
+            noted={"body": body.decode()},
         )
-        return status

@@ -19,6 +19,7 @@ import msgspec
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, Router, application
 from landbridge.testing.faults import Fault, Outcome, Spoiler
+from landbridge.testing.sending import RETRIES
 from landbridge.testing.stage import Stage
 from landbridge.testing.stripe.api import Operation, create_endpoint, operations
 from landbridge.testing.stripe.control import ControlPlane
@@ -29,7 +30,7 @@ from landbridge.testing.stripe.problems import Problem, unauthorised
 from landbridge.testing.stripe.seed import Amounts, fill
 from landbridge.testing.stripe.vendor import api_version
 from landbridge.testing.stripe.vendor import operations as shapes
-from landbridge.testing.stripe.webhooks import RETRIES, Dispatcher
+from landbridge.testing.stripe.webhooks import Dispatcher
 from landbridge.testing.stripe.world import Cause, World
 from landbridge.wire import Headers, Response
 

@@ -168,7 +168,7 @@ class ControlPlane:
         asked = call.json()
         order = str(asked.get("order", "created"))
         times, seed = whole(asked, "times", 1), whole(asked, "seed", 0)
-        return as_json({"released": self._dispatcher.release(order, times, seed)})
+        return as_json({"released": self._dispatcher.release_in(order, times, seed)})
 
     async def _send(self, call: Call) -> Answer:
         """Sends one webhook by hand and tells what it was answered."""

@@ -6,27 +6,18 @@ a secret is being rolled (docs.stripe.com/webhooks). Every try is signed anew.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
-import aiohttp
 import msgspec
 
 from landbridge.testing.asgi import BadCall
-from landbridge.testing.stage import Stage
+from landbridge.testing.sending import Post, Sender
 from landbridge.testing.stripe.world import Obj, World
-
-RETRIES = (0.2, 0.5, 1.0, 2.0)
-_SECONDS = 10.0
-Mode = Literal["send", "hold", "lose"]
-_MODES: dict[str, Mode] = {"send": "send", "hold": "hold", "lose": "lose"}
 
 
 class Special(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,48 +42,22 @@ class _Job:
     event: str
     type: str
     body: bytes
-    tries: int = 0
 
 
-@dataclass
-class Dispatcher:
-    """The queue between events and endpoints.
+@dataclass(kw_only=True)
+class Dispatcher(Sender[_Job]):
+    """The queue between events and endpoints."""
 
-    `mode` `hold` keeps what is due until `release`, `lose` forgets it: the event exists, the
-    webhook never comes. `retries` are the pauses in seconds after a try that got no 2xx.
-    """
+    SECONDS: ClassVar = 10
 
     world: World
-    stage: Stage
-    retries: tuple[float, ...] = RETRIES
-    senders: int = 4
-    mode: Mode = "send"
     secrets: dict[str, list[str]] = field(default_factory=dict)
     """By endpoint: the current secret, then one that is being rolled out."""
 
     def __post_init__(self) -> None:
-        self._queue: asyncio.Queue[_Job] = asyncio.Queue()
-        self._held: list[_Job] = []
-        self._later: set[asyncio.Task[None]] = set()
-        self._sending = 0
-        self._session: aiohttp.ClientSession | None = None
+        super().__post_init__()
         self.world.pending_webhooks = lambda type_: len(self._wanting(type_))
         self.world.on_event = self.enqueue
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Sends while the block lasts."""
-        timeout = aiohttp.ClientTimeout(total=_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
-            self._session = session
-            tasks = [asyncio.ensure_future(self._send_on()) for _ in range(self.senders)]
-            try:
-                yield
-            finally:
-                tasks += self._later
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
 
     def register(self, endpoint: Obj, secret: str) -> None:
         """Signs what goes to this endpoint by this secret."""
@@ -111,13 +76,14 @@ class Dispatcher:
     def enqueue(self, event: Obj) -> None:
         """Plans the first try for every endpoint that wants this event."""
         for endpoint in self._wanting(event["type"]):
-            job = _Job(
-                endpoint=endpoint["id"], event=event["id"], type=event["type"], body=body_of(event)
+            self.plan(
+                _Job(
+                    endpoint=endpoint["id"],
+                    event=event["id"],
+                    type=event["type"],
+                    body=body_of(event),
+                )
             )
-            if self.mode == "hold":
-                self._held.append(job)
-            elif self.mode == "send":
-                self._queue.put_nowait(job)
 
     def _wanting(self, type_: str) -> list[Obj]:
         return [
@@ -127,13 +93,7 @@ class Dispatcher:
             and (type_ in each["enabled_events"] or "*" in each["enabled_events"])
         ]
 
-    def set_mode(self, mode: str) -> None:
-        """`send`, `hold` or `lose` from now on."""
-        if mode not in _MODES:
-            raise BadCall(f"mode: {mode!r} is none of {', '.join(_MODES)}")
-        self.mode = _MODES[mode]
-
-    def release(self, order: str, times: int, seed: int) -> int:
+    def release_in(self, order: str, times: int, seed: int) -> int:
         """Sends what was held, `times` over, `created`, `reversed` or `shuffled`."""
         held = self._held * times
         if order == "reversed":
@@ -142,78 +102,40 @@ class Dispatcher:
             random.Random(seed).shuffle(held)  # noqa: S311 - an order to test with
         elif order != "created":
             raise BadCall(f"order: {order!r} is none of created, reversed, shuffled")
-        self._held = []
-        self.mode = "send"
-        for job in held:
-            self._queue.put_nowait(job)
-        return len(held)
+        self._held = held
+        return self.release(1)
 
-    def waiting(self) -> int:
-        """How many tries are held, queued, put off or under way."""
-        return len(self._held) + self._queue.qsize() + len(self._later) + self._sending
+    def post(self, job: _Job, tries: int, /) -> Post | None:
+        """The event, signed now; None where the endpoint is gone."""
+        secrets = self.secrets.get(job.endpoint)
+        if secrets is None:
+            return None
+        signature = sign(job.body, secrets, int(self.stage.clock.now()))
+        return self._headed(job, {"Stripe-Signature": signature}, tries)
 
-    async def _send_on(self) -> None:
-        while True:
-            job = await self._queue.get()
-            secrets = self.secrets.get(job.endpoint)
-            if secrets is None:
-                continue
-            at = int(self.stage.clock.now())
-            self._sending += 1
-            status = await self._post(job, {"Stripe-Signature": sign(job.body, secrets, at)})
-            self._sending -= 1
-            if status is not None and 200 <= status < 300:
-                self._settle(job)
-            elif job.tries < len(self.retries):
-                task = asyncio.ensure_future(self._again(job))
-                self._later.add(task)
-                task.add_done_callback(self._later.discard)
-
-    async def _again(self, job: _Job) -> None:
-        await asyncio.sleep(self.retries[job.tries])
-        self._queue.put_nowait(replace(job, tries=job.tries + 1))
-
-    def _settle(self, job: _Job) -> None:
+    def settle(self, job: _Job) -> None:
+        """One webhook less is pending for the event."""
         event = self.world.collections["events"].items.get(job.event)
         if event is not None and event["pending_webhooks"] > 0:
             event["pending_webhooks"] -= 1
 
-    async def _post(self, job: _Job, headers: dict[str, str]) -> int | None:
-        assert self._session is not None
+    def _headed(self, job: _Job, headers: dict[str, str], tries: int) -> Post | None:
         endpoint = self.world.collections["webhook_endpoints"].items.get(job.endpoint)
         if endpoint is None:
             return None
-        status, error = None, None
         ordinary = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
-        try:
-            async with self._session.post(
-                endpoint["url"],
-                data=job.body,
-                headers=ordinary | headers,
-                allow_redirects=False,
-            ) as answer:
-                status = answer.status
-                await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
-            error = type(failure).__name__
-        self.stage.journal.write(
-            kind="webhook",
-            at=self.stage.clock.now(),
-            method="POST",
-            path=endpoint["url"],
-            event=job.event,
-            type=job.type,
-            endpoint=job.endpoint,
-            tries=job.tries + 1,
-            status=status,
-            error=error,
-            signed="Stripe-Signature" in headers,
-            body_sha256=hashlib.sha256(job.body).hexdigest(),
-        )
-        return status
+        noted = {
+            "event": job.event,
+            "type": job.type,
+            "endpoint": job.endpoint,
+            "tries": tries + 1,
+            "signed": "Stripe-Signature" in headers,
+            "body_sha256": hashlib.sha256(job.body).hexdigest(),
+        }
+        return Post(url=endpoint["url"], body=job.body, headers=ordinary | headers, noted=noted)
 
     async def send(self, special: Special) -> list[dict[str, Any]]:
         """Sends one webhook by hand, as often as asked; what each try was answered."""
@@ -226,7 +148,8 @@ class Dispatcher:
                 at = int(self.stage.clock.now() - special.age)
                 headers = _special_headers(signed, self.secrets[endpoint_id], at, special)
                 job = _Job(endpoint=endpoint_id, event=event["id"], type=event["type"], body=sent)
-                status = await self._post(job, headers)
+                post = self._headed(job, headers, 0)
+                status = None if post is None else await self.answered(post)
                 answers.append({"endpoint": endpoint_id, "event": event["id"], "status": status})
         return answers
 
