@@ -5,8 +5,6 @@ One simulator is one merchant with one app. What happens behind the API's back i
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,10 +13,10 @@ from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, application, as_json
 from landbridge.testing.faults import Fault, Outcome, Spoiler
+from landbridge.testing.oauth import basic, form_of
 from landbridge.testing.paypal.account import Account
 from landbridge.testing.paypal.api import Api
 from landbridge.testing.paypal.control import ControlPlane
@@ -143,17 +141,10 @@ class Simulator:
             return problem.response(self._debug_id())
 
     def _token(self, call: Call) -> Response:
-        scheme, _, rest = call.headers.get("authorization", "").partition(" ")
-        try:
-            pair = base64.b64decode(rest, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            pair = ""
-        name, _, secret = (unquote_plus(part) for part in pair.partition(":"))
-        if scheme.lower() != "basic" or (name, secret) not in self._settings.clients:
+        if basic(call) not in self._settings.clients:
             told = {"error": "invalid_client", "error_description": "Client Authentication failed"}
             return as_json(told, 401)
-        asked = dict(parse_qsl(call.body.decode()))
-        if asked.get("grant_type") != "client_credentials":
+        if form_of(call).get("grant_type") != "client_credentials":
             return as_json({"error": "unsupported_grant_type"}, 400)
         token = f"A21AA{code_of(self.rng, 60)}"
         self.tokens[token] = self.stage.clock.now() + TOKEN_LIVES

@@ -129,7 +129,7 @@ class ControlPlane:
     def _grants(self, _: Call) -> Answer:
         """The grants, without their tokens."""
         told = [
-            {"scopes": one.scopes, "revoked": one.revoked, "access_tokens": len(one.access)}
+            {"scopes": one.scopes, "revoked": one.dead, "access_tokens": len(one.access)}
             for one in self._identity.grants
         ]
         return as_json({"grants": told, "exchanges": self._identity.exchanges})

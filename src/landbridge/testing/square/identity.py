@@ -6,34 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.parse import urlencode
 
+from landbridge.testing import oauth
 from landbridge.testing.asgi import Call, as_json
 from landbridge.testing.square.wire import Refused, stamp
-from landbridge.wire import Headers, Response
+from landbridge.wire import Response
 
 APPLICATION = "sandbox-sq0idb-landbridge"
 SECRET = "sandbox-sq0csb-landbridge-secret"
 ACCESS_LIVES = 30 * 86_400.0
-CODE_LIVES = 300.0
 
 
 @dataclass(kw_only=True)
-class Grant:
-    """What a seller gave the app. `access` holds each access token with the instant it ends."""
+class Grant(oauth.Grant):
+    """What a seller gave the app."""
 
-    scopes: tuple[str, ...]
     refresh: str
-    access: dict[str, float] = field(default_factory=dict)
-    revoked: bool = False
-
-
-@dataclass(kw_only=True)
-class _Code:
-    grant: Grant
-    redirect: str
-    at: float
-    used: bool = False
 
 
 @dataclass(kw_only=True)
@@ -48,7 +36,7 @@ class Identity:
     consent: str = "allow"
     grants: list[Grant] = field(default_factory=list)
     exchanges: int = 0
-    _codes: dict[str, _Code] = field(default_factory=dict)
+    _codes: dict[str, oauth.Code[Grant]] = field(default_factory=dict)
 
     def authorize(self, call: Call) -> Response:
         """Where the browser goes from the consent page."""
@@ -62,12 +50,9 @@ class Identity:
         else:
             grant = Grant(scopes=tuple(scopes), refresh="EQAA" + self._random())
             code = "sandbox-sq0cgb-" + self._random()
-            self._codes[code] = _Code(grant=grant, redirect=redirect, at=self.now())
+            self._codes[code] = oauth.Code(grant=grant, redirect=redirect, at=self.now())
             told |= {"code": code, "response_type": "code"}
-        joint = "&" if "?" in redirect else "?"
-        return Response(
-            status=302, headers=Headers({"Location": redirect + joint + urlencode(told)})
-        )
+        return oauth.sent_back(redirect, told)
 
     def token(self, call: Call) -> Response:
         """Tokens for a code or a refresh token."""
@@ -97,7 +82,7 @@ class Identity:
     def _of_code(self, asked: Mapping[str, Any]) -> Grant:
         kept = self._codes.get(str(asked.get("code")))
         fits = kept is not None and not kept.used and kept.redirect == asked.get("redirect_uri")
-        if kept is None or not fits or self.now() > kept.at + CODE_LIVES:
+        if kept is None or not fits or self.now() > kept.at + oauth.CODE_LIVES:
             raise Refused(401, "UNAUTHORIZED", "Authorization code is not valid.")
         kept.used = True
         self.grants.append(kept.grant)
@@ -108,7 +93,7 @@ class Identity:
         grant = next((one for one in self.grants if one.refresh == token), None)
         if grant is None:
             raise Refused(401, "UNAUTHORIZED", "Refresh token is not valid.")
-        if grant.revoked:
+        if grant.dead:
             raise Refused(401, "ACCESS_TOKEN_REVOKED", "The seller took the access back.")
         return grant
 
@@ -128,16 +113,14 @@ class Identity:
 
     def end(self) -> int:
         """The seller's access ends; how many grants that was."""
-        live = [one for one in self.grants if not one.revoked]
+        live = [one for one in self.grants if not one.dead]
         for grant in live:
-            grant.revoked = True
+            grant.dead = True
         return len(live)
 
     def expire(self) -> int:
         """Ends all access tokens, as after 30 days; how many."""
-        for grant in self.grants:
-            grant.access = dict.fromkeys(grant.access, 0.0)
-        return sum(len(grant.access) for grant in self.grants)
+        return oauth.end_access(self.grants)
 
     def grant_of(self, call: Call, needs: str) -> Grant:
         """Whose access token a call carries; `Refused` where it opens nothing."""
@@ -145,7 +128,7 @@ class Identity:
         grant = next((one for one in self.grants if token in one.access), None)
         if scheme.lower() != "bearer" or grant is None:
             raise Refused(401, "UNAUTHORIZED", "This request could not be authorized.")
-        if grant.revoked:
+        if grant.dead:
             raise Refused(401, "ACCESS_TOKEN_REVOKED", "The access token was revoked.")
         if grant.access[token] <= self.now():
             raise Refused(401, "ACCESS_TOKEN_EXPIRED", "The access token has expired.")
