@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
@@ -31,6 +31,10 @@ class Grant:
     access: dict[str, float] = field(default_factory=dict)
     """Until when each access token is good."""
 
+    def shown(self) -> dict[str, Any]:
+        """As the control plane tells it; never the tokens."""
+        return {"scopes": self.scopes, "dead": self.dead}
+
 
 G = TypeVar("G", bound=Grant)
 
@@ -47,9 +51,30 @@ class Code(Generic[G]):
 
 
 @dataclass(kw_only=True)
-class OAuthServer(ABC, Generic[G]):
-    """`consent` says what the person does: `page` (shows it), `allow` or `deny` at once."""
+class Authority(Generic[G]):
+    """What was granted, and `consent`: what the person does when asked, one of `DECISIONS`."""
 
+    DECISIONS: ClassVar[tuple[str, ...]] = ("allow", "deny")
+
+    rng: Random
+    now: Callable[[], float]
+    consent: str = "allow"
+    grants: list[G] = field(default_factory=list)
+    exchanges: int = 0
+    _codes: dict[str, Code[G]] = field(default_factory=dict)
+
+    def expire(self) -> int:
+        """Ends all access tokens, as after their time; how many."""
+        for grant in self.grants:
+            grant.access = dict.fromkeys(grant.access, 0.0)
+        return sum(len(grant.access) for grant in self.grants)
+
+
+@dataclass(kw_only=True)
+class OAuthServer(Authority[G], ABC):
+    """Shows the person a page too: `consent` may be `page`."""
+
+    DECISIONS: ClassVar[tuple[str, ...]] = ("allow", "deny", "page")
     UNKNOWN_CLIENT: ClassVar[str]
     UNKNOWN_REDIRECT: ClassVar[str]
     """What the page says to a browser that cannot be sent back."""
@@ -58,15 +83,9 @@ class OAuthServer(ABC, Generic[G]):
     PKCE: ClassVar[bool] = True
     """Whether a code challenge counts."""
 
-    rng: Random
-    now: Callable[[], float]
     clients: dict[str, str]
     redirects: set[str] = field(default_factory=set)
     """The registered addresses; empty: any."""
-    consent: str = "allow"
-    grants: list[G] = field(default_factory=list)
-    exchanges: int = 0
-    _codes: dict[str, Code[G]] = field(default_factory=dict)
 
     @abstractmethod
     def problem(self, asked: Mapping[str, str]) -> str:
@@ -158,22 +177,9 @@ class OAuthServer(ABC, Generic[G]):
     def used_twice(self, grant: G) -> None:
         """What follows from a code that is sent again: nothing but its refusal."""
 
-    def expire(self) -> int:
-        """Ends all access tokens, as after their time; how many."""
-        return end_access(self.grants)
-
     def random(self) -> str:
         """Letters that nobody guesses."""
         return f"{self.rng.getrandbits(256):064x}"
-
-
-def end_access(grants: Iterable[Grant]) -> int:
-    """Ends the access tokens of these grants, as after their time; how many."""
-    count = 0
-    for grant in grants:
-        count += len(grant.access)
-        grant.access = dict.fromkeys(grant.access, 0.0)
-    return count
 
 
 def form_of(call: Call) -> dict[str, str]:

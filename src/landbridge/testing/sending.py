@@ -11,12 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import aiohttp
 
-from landbridge.testing.asgi import BadCall
-from landbridge.testing.stage import Stage
+from landbridge.testing.stage import Stage, among
 
 RETRIES = (0.2, 0.5, 1.0, 2.0)
 """Pauses in seconds after tries that were not taken."""
@@ -91,9 +90,7 @@ class Sender(ABC, Generic[Job]):
 
     def set_mode(self, mode: str) -> None:
         """`send`, `hold` or `lose` from now on."""
-        if mode not in MODES:
-            raise BadCall(f"mode: {mode!r} is none of {', '.join(MODES)}")
-        self.mode = mode
+        self.mode = among("mode", mode, MODES)
 
     def release(self, times: int) -> int:
         """Sends what was held, `times` over, and from now on; how many."""
@@ -106,6 +103,14 @@ class Sender(ABC, Generic[Job]):
     def waiting(self) -> int:
         """How many tries are held, queued, put off or under way."""
         return len(self._held) + self._queue.qsize() + len(self._later) + self._sending
+
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {}
+
+    def shown(self) -> dict[str, Any]:
+        """Where events go, the mode, and how many tries wait."""
+        return {**self.addressed(), "mode": self.mode, "waiting": self.waiting()}
 
     async def answered(self, post: Post) -> int | None:
         """The status that a post is answered with, journalled; None where there is no answer."""

@@ -13,7 +13,7 @@ The control plane needs no credentials: simulators listen on loopback only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -142,3 +142,11 @@ def number(asked: dict[str, Any], name: str, default: float) -> float:
         return float(asked.get(name, default))
     except (TypeError, ValueError):
         raise BadCall(f"{name}: {asked[name]!r} is not a number") from None
+
+
+def among(name: str, word: str, known: Iterable[str]) -> str:
+    """A word that was asked for, out of the known ones; `BadCall` names the field otherwise."""
+    known = tuple(known)
+    if word not in known:
+        raise BadCall(f"{name}: {word!r} is none of {', '.join(known)}")
+    return word

@@ -25,18 +25,23 @@ from typing import TYPE_CHECKING
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
 from landbridge.testing.freshbooks.books import KINDS, Books
+from landbridge.testing.freshbooks.identity import Identity
+from landbridge.testing.freshbooks.webhooks import Dispatcher
 from landbridge.testing.freshbooks.wire import Invalid, money
-from landbridge.testing.stage import whole
+from landbridge.testing.planes import GrantCalls, WebhookCalls
+from landbridge.testing.stage import among, whole
 
 if TYPE_CHECKING:
     from landbridge.testing.freshbooks.app import Simulator
 
 
-class ControlPlane:
+class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's."""
 
     def __init__(self, simulator: Simulator):
         self._simulator = simulator
+        self._identity = simulator.identity
+        self._dispatcher = simulator.dispatcher
         for method, path, route in (
             ("GET", "/_sim/businesses", self._businesses),
             ("GET", "/_sim/objects/{kind}", self._objects),
@@ -62,10 +67,7 @@ class ControlPlane:
         return every[account]
 
     def _kind(self, call: Call) -> str:
-        kind = call.place["kind"]
-        if kind not in KINDS:
-            raise BadCall(f"kind: {kind!r} is none of {', '.join(KINDS)}")
-        return kind
+        return among("kind", call.place["kind"], KINDS)
 
     def _businesses(self, _: Call) -> Answer:
         """The businesses' names by account id."""
@@ -105,44 +107,10 @@ class ControlPlane:
         done = [_change(books, rng, number) for number in range(whole(asked, "count", 10))]
         return as_json({"done": done})
 
-    def _consent(self, call: Call) -> Answer:
-        """What the person does at the next consents."""
-        mode = call.json().get("mode", "allow")
-        if mode not in ("allow", "deny", "page"):
-            raise BadCall(f"mode: {mode!r} is none of allow, deny, page")
-        self._simulator.identity.consent = mode
-        return as_json({"mode": mode})
-
-    def _expire(self, _: Call) -> Answer:
-        """Ends all access tokens."""
-        return as_json({"expired": self._simulator.identity.expire()})
-
-    def _grants(self, _: Call) -> Answer:
-        """The grants, without their tokens."""
-        identity = self._simulator.identity
-        told = [{"scopes": one.scopes, "dead": one.dead} for one in identity.grants]
-        return as_json({"grants": told, "exchanges": identity.exchanges})
-
     def _limits(self, call: Call) -> Answer:
         """Sets how many calls a minute there are."""
         self._simulator.minute = whole(call.json(), "minute", self._simulator.minute)
         return as_json({"minute": self._simulator.minute})
-
-    def _webhooks(self, _: Call) -> Answer:
-        """Where events go, and how many wait."""
-        it = self._simulator.dispatcher
-        shown = [one.shown() for one in it.callbacks.values()]
-        return as_json({"callbacks": shown, "mode": it.mode, "waiting": it.waiting()})
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses what comes."""
-        self._simulator.dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
-    def _release(self, call: Call) -> Answer:
-        """Sends what was held."""
-        times = whole(call.json(), "times", 1)
-        return as_json({"sent": self._simulator.dispatcher.release(times)})
 
 
 def _change(books: Books, rng: Random, number: int) -> str:

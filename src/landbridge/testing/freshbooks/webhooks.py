@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from landbridge.testing.freshbooks.wire import Obj, result, told_off, zulu
@@ -120,6 +120,10 @@ class Dispatcher(Sender[tuple[Callback, dict[str, str]]]):
             "identity_id": "12345",
             "user_id": "1",
         }
+
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {"callbacks": [one.shown() for one in self.callbacks.values()]}
 
     def post(self, job: tuple[Callback, dict[str, str]], _: int, /) -> Post:
         """The form, signed by the callback's code unless it is what tells the code."""

@@ -27,10 +27,11 @@ from landbridge.testing.paypal import billing, disputes, invoices, payments
 from landbridge.testing.paypal.account import KINDS, Account
 from landbridge.testing.paypal.webhooks import Dispatcher
 from landbridge.testing.paypal.wire import Obj, Problem, money
-from landbridge.testing.stage import Stage, whole
+from landbridge.testing.planes import WebhookCalls
+from landbridge.testing.stage import Stage, among, whole
 
 
-class ControlPlane:
+class ControlPlane(WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's."""
 
     def __init__(
@@ -56,9 +57,7 @@ class ControlPlane:
 
     def _objects(self, call: Call) -> Answer:
         """Every record of a kind."""
-        kind = call.place["kind"]
-        if kind not in KINDS:
-            raise BadCall(f"kind: {kind!r} is none of {', '.join(KINDS)}")
+        kind = among("kind", call.place["kind"], KINDS)
         return as_json({"objects": [*self._account.kept[kind].values()]})
 
     def _create(self, call: Call) -> Answer:
@@ -111,27 +110,12 @@ class ControlPlane:
         self._tokens.clear()
         return as_json({"expired": count})
 
-    def _webhooks(self, _: Call) -> Answer:
-        """Where events go, and how many wait."""
-        it = self._dispatcher
-        hooks = [*it.hooks.values()]
-        return as_json({"webhooks": hooks, "mode": it.mode, "waiting": it.waiting()})
-
     def _register(self, call: Call) -> Answer:
         """A webhook for all events."""
         url = call.json().get("url")
         if not url:
             raise BadCall("url: it is needed")
         return as_json(self._dispatcher.register(str(url), ["*"]))
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses what comes."""
-        self._dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
-    def _release(self, call: Call) -> Answer:
-        """Sends what was held."""
-        return as_json({"sent": self._dispatcher.release(whole(call.json(), "times", 1))})
 
 
 def _tried(make: Callable[[], Obj]) -> Answer:

@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -95,6 +96,10 @@ class Dispatcher(Sender[tuple[str, bytes]]):
             "PAYPAL-AUTH-ALGO": "SHA256withRSA",
             "PAYPAL-AUTH-VERSION": "v2",
         }
+
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {"webhooks": [*self.hooks.values()]}
 
     def post(self, job: tuple[str, bytes], _: int, /) -> Post:
         """The body, signed for the webhook."""

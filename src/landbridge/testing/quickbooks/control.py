@@ -28,6 +28,7 @@ from dataclasses import asdict
 from random import Random
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
+from landbridge.testing.planes import GrantCalls, WebhookCalls
 from landbridge.testing.quickbooks.books import KINDS, Books
 from landbridge.testing.quickbooks.identity import Identity
 from landbridge.testing.quickbooks.quotas import Limits, Quotas
@@ -36,7 +37,7 @@ from landbridge.testing.quickbooks.wire import Invalid, Obj
 from landbridge.testing.stage import Stage, whole
 
 
-class ControlPlane:
+class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's. `fault_status` is 0 where each fault has
     the status of its own."""
 
@@ -136,25 +137,9 @@ class ControlPlane:
 
     def _consent(self, call: Call) -> Answer:
         """What the person does at the next consents."""
-        asked = call.json()
-        mode = asked.get("mode", "allow")
-        if mode not in ("allow", "deny", "page"):
-            raise BadCall(f"mode: {mode!r} is none of allow, deny, page")
-        self._identity.consent = mode
-        self._identity.chosen = self._of(asked.get("company")).realm
-        return as_json({"mode": mode})
-
-    def _expire(self, _: Call) -> Answer:
-        """Ends all access tokens."""
-        return as_json({"expired": self._identity.expire()})
-
-    def _grants(self, _: Call) -> Answer:
-        """The grants, without their tokens."""
-        told = [
-            {"id": one.id, "scopes": one.scopes, "dead": one.dead, "realm": one.realm}
-            for one in self._identity.grants
-        ]
-        return as_json({"grants": told, "exchanges": self._identity.exchanges})
+        answer = super()._consent(call)
+        self._identity.chosen = self._of(call.json().get("company")).realm
+        return answer
 
     def _limits(self, call: Call) -> Answer:
         """Sets quotas; those that are not named stay."""
@@ -170,11 +155,6 @@ class ControlPlane:
         self.fault_status = whole(call.json(), "status", 0)
         return as_json({"status": self.fault_status})
 
-    def _webhooks(self, _: Call) -> Answer:
-        """Where events go, and how many wait."""
-        it = self._dispatcher
-        return as_json({"url": it.url, "mode": it.mode, "waiting": it.waiting()})
-
     def _register(self, call: Call) -> Answer:
         """Sets the address and the verifier token."""
         asked = call.json()
@@ -182,15 +162,6 @@ class ControlPlane:
             raise BadCall("url, token: both are needed")
         self._dispatcher.register(asked["url"], asked["token"])
         return self._webhooks(call)
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses what comes."""
-        self._dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
-    def _release(self, call: Call) -> Answer:
-        """Sends what was held."""
-        return as_json({"sent": self._dispatcher.release(whole(call.json(), "times", 1))})
 
 
 def _change(books: Books, rng: Random, number: int) -> str:

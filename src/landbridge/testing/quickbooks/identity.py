@@ -33,6 +33,10 @@ class Grant(oauth.Grant):
     """When the refresh token got its value."""
     used: float = 0.0
 
+    def shown(self) -> dict[str, Any]:
+        """As the control plane tells it; never the tokens."""
+        return {"id": self.id, **super().shown(), "realm": self.realm}
+
 
 @dataclass(kw_only=True)
 class Identity(oauth.OAuthServer[Grant]):

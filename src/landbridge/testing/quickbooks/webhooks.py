@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from landbridge.testing.quickbooks.wire import Obj
 from landbridge.testing.sending import Post, Sender
@@ -58,6 +58,10 @@ class Dispatcher(Sender[list[Obj]]):
         self._held = [held] if held else []
         super().release(times)
         return len(held) * times
+
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {"url": self.url}
 
     def post(self, job: list[Obj], _: int, /) -> Post:
         """The events in one body, signed for the address as it is now."""

@@ -24,14 +24,15 @@ import copy
 from random import Random
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
+from landbridge.testing.planes import GrantCalls, WebhookCalls
 from landbridge.testing.square.identity import Identity
 from landbridge.testing.square.shop import KINDS, Shop
 from landbridge.testing.square.webhooks import Dispatcher
 from landbridge.testing.square.wire import Refused
-from landbridge.testing.stage import Stage, whole
+from landbridge.testing.stage import Stage, among, whole
 
 
-class ControlPlane:
+class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's."""
 
     def __init__(self, stage: Stage, shop: Shop, identity: Identity, dispatcher: Dispatcher):
@@ -59,10 +60,7 @@ class ControlPlane:
         stage.control.add("POST", "/_sim/webhooks/forge", self._forge)
 
     def _kind(self, call: Call) -> str:
-        kind = call.place["kind"]
-        if kind not in KINDS:
-            raise BadCall(f"kind: {kind!r} is none of {', '.join(KINDS)}")
-        return kind
+        return among("kind", call.place["kind"], KINDS)
 
     def _merchant(self, _: Call) -> Answer:
         """The merchant, with its locations."""
@@ -110,34 +108,9 @@ class ControlPlane:
         count = whole(asked, "count", 10)
         return as_json({"done": [_change(self._shop, rng, number) for number in range(count)]})
 
-    def _consent(self, call: Call) -> Answer:
-        """What the seller does at the next consents."""
-        mode = call.json().get("mode", "allow")
-        if mode not in ("allow", "deny"):
-            raise BadCall(f"mode: {mode!r} is none of allow, deny")
-        self._identity.consent = mode
-        return as_json({"mode": mode})
-
-    def _expire(self, _: Call) -> Answer:
-        """Ends all access tokens."""
-        return as_json({"expired": self._identity.expire()})
-
     def _revoke(self, _: Call) -> Answer:
         """The seller takes all access back."""
         return as_json({"revoked": self._identity.end()})
-
-    def _grants(self, _: Call) -> Answer:
-        """The grants, without their tokens."""
-        told = [
-            {"scopes": one.scopes, "revoked": one.dead, "access_tokens": len(one.access)}
-            for one in self._identity.grants
-        ]
-        return as_json({"grants": told, "exchanges": self._identity.exchanges})
-
-    def _webhooks(self, _: Call) -> Answer:
-        """Where events go, and how many wait."""
-        it = self._dispatcher
-        return as_json({"url": it.url, "mode": it.mode, "waiting": it.waiting()})
 
     def _register(self, call: Call) -> Answer:
         """Sets the address and the key that signs."""
@@ -146,15 +119,6 @@ class ControlPlane:
             raise BadCall("url, key: both are needed")
         self._dispatcher.url, self._dispatcher.key = asked["url"], asked["key"]
         return self._webhooks(call)
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses what comes."""
-        self._dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
-    def _release(self, call: Call) -> Answer:
-        """Sends what was held."""
-        return as_json({"sent": self._dispatcher.release(whole(call.json(), "times", 1))})
 
     async def _forge(self, _: Call) -> Answer:
         """Sends a body that is signed by another key."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from landbridge.testing import oauth
@@ -23,20 +22,18 @@ class Grant(oauth.Grant):
 
     refresh: str
 
+    def shown(self) -> dict[str, Any]:
+        """As the control plane tells it; never the tokens."""
+        return {"scopes": self.scopes, "revoked": self.dead, "access_tokens": len(self.access)}
+
 
 @dataclass(kw_only=True)
-class Identity:
-    """The app's registration, its grants, and what the seller does when asked: `allow`, `deny`."""
+class Identity(oauth.Authority[Grant]):
+    """The app's registration, and the seller who is asked."""
 
-    rng: Random
-    now: Callable[[], float]
     merchant: str
     scopes: frozenset[str]
     """Those that there are."""
-    consent: str = "allow"
-    grants: list[Grant] = field(default_factory=list)
-    exchanges: int = 0
-    _codes: dict[str, oauth.Code[Grant]] = field(default_factory=dict)
 
     def authorize(self, call: Call) -> Response:
         """Where the browser goes from the consent page."""
@@ -117,10 +114,6 @@ class Identity:
         for grant in live:
             grant.dead = True
         return len(live)
-
-    def expire(self) -> int:
-        """Ends all access tokens, as after 30 days; how many."""
-        return oauth.end_access(self.grants)
 
     def grant_of(self, call: Call, needs: str) -> Grant:
         """Whose access token a call carries; `Refused` where it opens nothing."""

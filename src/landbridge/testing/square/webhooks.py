@@ -12,7 +12,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from landbridge.testing.sending import Post, Sender
 from landbridge.testing.square.wire import Obj
@@ -38,6 +38,10 @@ class Dispatcher(Sender[bytes]):
         """What the address answers to a body that another key has signed."""
         body = json.dumps({"type": "payment.updated", "event_id": "forged"}).encode()
         return await self.answered(self._signed(body, "not-the-key", 0))
+
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {"url": self.url}
 
     def post(self, job: bytes, tries: int, /) -> Post:
         """The body, signed for the address as it is now."""

@@ -29,7 +29,8 @@ from typing import Any
 import msgspec
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
-from landbridge.testing.stage import Stage, whole
+from landbridge.testing.planes import WebhookCalls
+from landbridge.testing.stage import Stage, among, whole
 from landbridge.testing.stripe.api import creators
 from landbridge.testing.stripe.churn import churn
 from landbridge.testing.stripe.idempotency import Keys
@@ -38,7 +39,7 @@ from landbridge.testing.stripe.webhooks import Dispatcher, Special
 from landbridge.testing.stripe.world import Collection, Obj, World, copied
 
 
-class ControlPlane:
+class ControlPlane(WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's."""
 
     def __init__(
@@ -154,15 +155,6 @@ class ControlPlane:
         """Forgets all idempotency keys."""
         return as_json({"forgotten": self._keys.forget()})
 
-    def _webhooks(self, _: Call) -> Answer:
-        """The sending mode and how many tries are still to come."""
-        return as_json({"mode": self._dispatcher.mode, "waiting": self._dispatcher.waiting()})
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses webhooks from now on."""
-        self._dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
     def _release(self, call: Call) -> Answer:
         """Sends what was held, in the order and as often as asked."""
         asked = call.json()
@@ -195,9 +187,7 @@ class ControlPlane:
 
     def _collection(self, call: Call) -> Collection:
         name = call.place["collection"]
-        if name not in self._world.collections:
-            known = ", ".join(self._world.collections)
-            raise BadCall(f"collection: {name!r} is none of {known}")
+        among("collection", name, self._world.collections)
         return self._world.collections[name]
 
     def _object(self, call: Call) -> Obj:

@@ -17,6 +17,7 @@ import msgspec
 
 from landbridge.testing.asgi import BadCall
 from landbridge.testing.sending import Post, Sender
+from landbridge.testing.stage import among
 from landbridge.testing.stripe.world import Obj, World
 
 
@@ -95,14 +96,12 @@ class Dispatcher(Sender[_Job]):
 
     def release_in(self, order: str, times: int, seed: int) -> int:
         """Sends what was held, `times` over, `created`, `reversed` or `shuffled`."""
-        held = self._held * times
+        among("order", order, ("created", "reversed", "shuffled"))
+        self._held *= times
         if order == "reversed":
-            held.reverse()
+            self._held.reverse()
         elif order == "shuffled":
-            random.Random(seed).shuffle(held)  # noqa: S311 - an order to test with
-        elif order != "created":
-            raise BadCall(f"order: {order!r} is none of created, reversed, shuffled")
-        self._held = held
+            random.Random(seed).shuffle(self._held)  # noqa: S311 - an order to test with
         return self.release(1)
 
     def post(self, job: _Job, tries: int, /) -> Post | None:

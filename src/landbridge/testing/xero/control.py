@@ -26,7 +26,8 @@ from dataclasses import asdict
 from random import Random
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
-from landbridge.testing.stage import Stage, whole
+from landbridge.testing.planes import GrantCalls, WebhookCalls
+from landbridge.testing.stage import Stage, among, whole
 from landbridge.testing.xero.books import IDS, Books
 from landbridge.testing.xero.identity import Identity
 from landbridge.testing.xero.quotas import Limits, Quotas
@@ -34,7 +35,7 @@ from landbridge.testing.xero.webhooks import Dispatcher
 from landbridge.testing.xero.wire import Invalid, Obj
 
 
-class ControlPlane:
+class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
     """The routes of the table above, added to the stage's."""
 
     def __init__(
@@ -74,10 +75,7 @@ class ControlPlane:
         return self._books[tenant]
 
     def _kind(self, call: Call) -> str:
-        kind = call.place["kind"]
-        if kind not in IDS:
-            raise BadCall(f"kind: {kind!r} is none of {', '.join(IDS)}")
-        return kind
+        return among("kind", call.place["kind"], IDS)
 
     def _organisations(self, _: Call) -> Answer:
         """The organisations' names by tenant id."""
@@ -119,33 +117,11 @@ class ControlPlane:
 
     def _consent(self, call: Call) -> Answer:
         """What the person does at the next consents."""
-        asked = call.json()
-        mode = asked.get("mode", "allow")
-        if mode not in ("allow", "deny", "page"):
-            raise BadCall(f"mode: {mode!r} is none of allow, deny, page")
-        self._identity.consent = mode
+        answer = super()._consent(call)
         self._identity.chosen = tuple(
-            self._of(tenant).tenant for tenant in asked.get("organisations", [])
+            self._of(tenant).tenant for tenant in call.json().get("organisations", [])
         )
-        return as_json({"mode": mode})
-
-    def _expire(self, _: Call) -> Answer:
-        """Ends all access tokens."""
-        return as_json({"expired": self._identity.expire()})
-
-    def _grants(self, _: Call) -> Answer:
-        """The grants, without their tokens."""
-        told = [
-            {
-                "id": one.id,
-                "scopes": one.scopes,
-                "dead": one.dead,
-                "organisations": list(one.connections),
-                "refresh_tokens": len(one.refresh),
-            }
-            for one in self._identity.grants
-        ]
-        return as_json({"grants": told, "exchanges": self._identity.exchanges})
+        return answer
 
     def _limits(self, call: Call) -> Answer:
         """Sets quotas; those that are not named stay."""
@@ -156,27 +132,12 @@ class ControlPlane:
         self._quotas.limits = Limits(**{**asdict(self._quotas.limits), **asked})
         return as_json({**asdict(self._quotas.limits), "refused": self._quotas.refused})
 
-    def _webhooks(self, _: Call) -> Answer:
-        """Where events go, and how many wait."""
-        it = self._dispatcher
-        told = {"url": it.url, "active": it.active, "mode": it.mode, "waiting": it.waiting()}
-        return as_json(told)
-
     async def _register(self, call: Call) -> Answer:
         """Sets the address and asks for its intent to receive."""
         asked = call.json()
         if not asked.get("url") or not asked.get("key"):
             raise BadCall("url, key: both are needed")
         return as_json(await self._dispatcher.register(asked["url"], asked["key"]))
-
-    def _mode(self, call: Call) -> Answer:
-        """Sends, holds or loses what comes."""
-        self._dispatcher.set_mode(str(call.json().get("mode")))
-        return self._webhooks(call)
-
-    def _release(self, call: Call) -> Answer:
-        """Sends what was held."""
-        return as_json({"sent": self._dispatcher.release(whole(call.json(), "times", 1))})
 
 
 def _change(books: Books, rng: Random, number: int) -> str:

@@ -32,6 +32,11 @@ class Grant(oauth.Grant):
     refresh: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     """When each refresh token was made, and used."""
 
+    def shown(self) -> dict[str, Any]:
+        """As the control plane tells it; never the tokens."""
+        more = {"organisations": list(self.connections), "refresh_tokens": len(self.refresh)}
+        return {"id": self.id, **super().shown(), **more}
+
 
 @dataclass(kw_only=True)
 class Identity(oauth.OAuthServer[Grant]):

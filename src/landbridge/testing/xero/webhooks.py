@@ -58,6 +58,10 @@ class Dispatcher(Sender[bytes]):
         }
         self.plan(self._body([whole]))
 
+    def addressed(self) -> dict[str, Any]:
+        """Where events go."""
+        return {"url": self.url, "active": self.active}
+
     def post(self, job: bytes, _: int, /) -> Post:
         """The body, signed for the address as it is now."""
         return self._signed(job, self.key, "event")
