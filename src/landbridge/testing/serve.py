@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,37 @@ def _base(asked: argparse.Namespace) -> Callable[[], float] | None:
     return None if asked.now is None else starting_at(asked.now)
 
 
-def _stripe_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.stripe import KEY, Amounts  # noqa: PLC0415 - only what is served
+def _counted(
+    name: str, *, minute: int = 0, each: str = ""
+) -> Callable[[argparse.ArgumentParser], None]:
+    """Options for how much there is, and how many calls a minute are served (0: any number)."""
 
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
-        )
+    def options(parser: argparse.ArgumentParser) -> None:
+        amounts = import_module(f"landbridge.testing.{name}").Amounts()
+        for field in fields(amounts):
+            option = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(option, type=int, default=getattr(amounts, field.name))
+        if minute:
+            told = f"calls a minute and {each}"
+            parser.add_argument("--minute", type=int, default=minute, help=told)
+
+    return options
+
+
+def _begun(asked: argparse.Namespace, amounts: type[Any]) -> dict[str, Any]:
+    """The settings that most simulators have."""
+    return {
+        "seed": asked.seed,
+        "amounts": amounts(**{each.name: getattr(asked, each.name) for each in fields(amounts)}),
+        "journal": asked.journal,
+        "base": _base(asked),
+    }
+
+
+def _stripe_options(parser: argparse.ArgumentParser) -> None:
+    from landbridge.testing.stripe import KEY  # noqa: PLC0415 - only what is served
+
+    _counted("stripe")(parser)
     parser.add_argument("--key", action="append", help=f"accepted API key (default {KEY})")
     parser.add_argument("--webhook-url", help="register this endpoint for all events")
     parser.add_argument("--webhook-secret", help="its whsec_... (default: a random one)")
@@ -101,11 +124,8 @@ def _stripe(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     from landbridge.testing.stripe import KEY, Amounts, Settings, Simulator  # noqa: PLC0415
 
     settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
+        **_begun(asked, Amounts),
         keys=tuple(asked.key or [KEY]),
-        journal=asked.journal,
-        base=_base(asked),
         webhook_url=asked.webhook_url,
         webhook_secret=asked.webhook_secret,
         webhook_retries=tuple(float(each) for each in asked.webhook_retries.split(",") if each),
@@ -140,158 +160,53 @@ def _caldav(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
     return simulator.app, more
 
 
-def _xero_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.xero import Amounts  # noqa: PLC0415 - only what is served
-
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
-        )
-    parser.add_argument("--minute", type=int, default=60, help="calls a minute and organisation")
-
-
 def _xero(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
-    from landbridge.testing.xero import (  # noqa: PLC0415
-        CLIENT,
-        SECRET,
-        Amounts,
-        Limits,
-        Settings,
-        Simulator,
-    )
+    from landbridge.testing import xero  # noqa: PLC0415 - only what is served
 
-    settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
-        limits=Limits(minute=asked.minute),
-        journal=asked.journal,
-        base=_base(asked),
-    )
-    simulator = Simulator(settings)
+    settings = xero.Settings(**_begun(asked, xero.Amounts), limits=xero.Limits(minute=asked.minute))
+    simulator = xero.Simulator(settings)
     organisations = {tenant: books.name for tenant, books in simulator.books.items()}
-    shown = {"client_id": CLIENT, "client_secret": SECRET, "organisations": organisations}
-    return simulator.app, shown
-
-
-def _paypal_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.paypal import Amounts  # noqa: PLC0415 - only what is served
-
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(f"--{name}", type=int, default=getattr(ordinary, name))
+    shown = {"client_id": xero.CLIENT, "client_secret": xero.SECRET}
+    return simulator.app, {**shown, "organisations": organisations}
 
 
 def _paypal(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
-    from landbridge.testing.paypal import (  # noqa: PLC0415
-        CLIENT,
-        SECRET,
-        Amounts,
-        Settings,
-        Simulator,
-    )
+    from landbridge.testing import paypal  # noqa: PLC0415 - only what is served
 
-    settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
-        journal=asked.journal,
-        base=_base(asked),
-    )
-    return Simulator(settings).app, {"client_id": CLIENT, "client_secret": SECRET}
-
-
-def _freshbooks_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.freshbooks import Amounts  # noqa: PLC0415 - only what is served
-
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
-        )
-    parser.add_argument("--minute", type=int, default=600, help="calls a minute and business")
+    settings = paypal.Settings(**_begun(asked, paypal.Amounts))
+    simulator = paypal.Simulator(settings)
+    return simulator.app, {"client_id": paypal.CLIENT, "client_secret": paypal.SECRET}
 
 
 def _freshbooks(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
-    from landbridge.testing.freshbooks import (  # noqa: PLC0415
-        CLIENT,
-        SECRET,
-        Amounts,
-        Settings,
-        Simulator,
-    )
+    from landbridge.testing import freshbooks  # noqa: PLC0415 - only what is served
 
-    settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
-        minute=asked.minute,
-        journal=asked.journal,
-        base=_base(asked),
-    )
-    simulator = Simulator(settings)
+    settings = freshbooks.Settings(**_begun(asked, freshbooks.Amounts), minute=asked.minute)
+    simulator = freshbooks.Simulator(settings)
     businesses = {account: books.name for account, books in simulator.books.items()}
-    shown = {"client_id": CLIENT, "client_secret": SECRET, "businesses": businesses}
-    return simulator.app, shown
-
-
-def _square_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.square import Amounts  # noqa: PLC0415 - only what is served
-
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(f"--{name}", type=int, default=getattr(ordinary, name))
+    shown = {"client_id": freshbooks.CLIENT, "client_secret": freshbooks.SECRET}
+    return simulator.app, {**shown, "businesses": businesses}
 
 
 def _square(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
-    from landbridge.testing.square import (  # noqa: PLC0415
-        APPLICATION,
-        SECRET,
-        Amounts,
-        Settings,
-        Simulator,
-    )
+    from landbridge.testing import square  # noqa: PLC0415 - only what is served
 
-    settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
-        journal=asked.journal,
-        base=_base(asked),
-    )
-    simulator = Simulator(settings)
-    shown = {"client_id": APPLICATION, "client_secret": SECRET}
+    settings = square.Settings(**_begun(asked, square.Amounts))
+    simulator = square.Simulator(settings)
+    shown = {"client_id": square.APPLICATION, "client_secret": square.SECRET}
     return simulator.app, {**shown, "merchant": simulator.shop.merchant["id"]}
 
 
-def _quickbooks_options(parser: argparse.ArgumentParser) -> None:
-    from landbridge.testing.quickbooks import Amounts  # noqa: PLC0415 - only what is served
-
-    ordinary = Amounts()
-    for name in Amounts.__dataclass_fields__:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, default=getattr(ordinary, name)
-        )
-    parser.add_argument("--minute", type=int, default=500, help="calls a minute and company")
-
-
 def _quickbooks(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
-    from landbridge.testing.quickbooks import (  # noqa: PLC0415
-        CLIENT,
-        SECRET,
-        Amounts,
-        Limits,
-        Settings,
-        Simulator,
-    )
+    from landbridge.testing import quickbooks  # noqa: PLC0415 - only what is served
 
-    settings = Settings(
-        seed=asked.seed,
-        amounts=Amounts(**{name: getattr(asked, name) for name in Amounts.__dataclass_fields__}),
-        limits=Limits(minute=asked.minute),
-        journal=asked.journal,
-        base=_base(asked),
+    settings = quickbooks.Settings(
+        **_begun(asked, quickbooks.Amounts), limits=quickbooks.Limits(minute=asked.minute)
     )
-    simulator = Simulator(settings)
+    simulator = quickbooks.Simulator(settings)
     companies = {realm: books.name for realm, books in simulator.books.items()}
-    return simulator.app, {"client_id": CLIENT, "client_secret": SECRET, "companies": companies}
+    shown = {"client_id": quickbooks.CLIENT, "client_secret": quickbooks.SECRET}
+    return simulator.app, {**shown, "companies": companies}
 
 
 def _receiver_options(parser: argparse.ArgumentParser) -> None:
@@ -323,13 +238,23 @@ def _receiver(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
 KINDS: Mapping[str, Kind] = {
     "stripe": Kind(what="a Stripe account", options=_stripe_options, build=_stripe),
     "caldav": Kind(what="a small CalDAV server", options=_caldav_options, build=_caldav),
-    "paypal": Kind(what="a PayPal merchant", options=_paypal_options, build=_paypal),
-    "xero": Kind(what="Xero with some organisations", options=_xero_options, build=_xero),
-    "freshbooks": Kind(
-        what="FreshBooks with some businesses", options=_freshbooks_options, build=_freshbooks
+    "paypal": Kind(what="a PayPal merchant", options=_counted("paypal"), build=_paypal),
+    "xero": Kind(
+        what="Xero with some organisations",
+        options=_counted("xero", minute=60, each="organisation"),
+        build=_xero,
     ),
-    "square": Kind(what="Square with one merchant", options=_square_options, build=_square),
-    "quickbooks": Kind(what="QuickBooks Online", options=_quickbooks_options, build=_quickbooks),
+    "freshbooks": Kind(
+        what="FreshBooks with some businesses",
+        options=_counted("freshbooks", minute=600, each="business"),
+        build=_freshbooks,
+    ),
+    "square": Kind(what="Square with one merchant", options=_counted("square"), build=_square),
+    "quickbooks": Kind(
+        what="QuickBooks Online",
+        options=_counted("quickbooks", minute=500, each="company"),
+        build=_quickbooks,
+    ),
     "receiver": Kind(what="a receiver of webhooks", options=_receiver_options, build=_receiver),
 }
 """By name, in an order that stays: a new one goes to the end."""
