@@ -1,14 +1,15 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override `quickbooks_settings`, `receiver_settings`, `stripe_settings` or `xero_settings` to begin
-otherwise.
+Override a simulator's settings, like `stripe_settings` or `receiver_settings`, to begin otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pytest
 
@@ -22,8 +23,11 @@ from landbridge.testing import (
     stripe,
     xero,
 )
+from landbridge.testing.asgi import App
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
+from landbridge.testing.serve import places
+from landbridge.testing.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,84 +52,55 @@ class CalDAVSimulator:
     simulator: caldav.Simulator
 
 
+S = TypeVar("S")
+
+
 @dataclass(frozen=True, kw_only=True)
-class XeroSimulator:
+class _AppSimulator(Generic[S]):
+    """A simulator at `url`, where one app is registered as `client_id`."""
+
+    NAME: ClassVar[str]
+
+    url: str
+    client_id: str
+    client_secret: str
+    control: Control
+    simulator: S
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a connection that lead to it: `connect` and `begin_consent` take them."""
+        return places(self.NAME, self.url)
+
+
+class XeroSimulator(_AppSimulator[xero.Simulator]):
     """Xero at `url`, where one app is registered as `client_id`."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    control: Control
-    simulator: xero.Simulator
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
-        return xero.places(self.url)
+    NAME = "xero"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PayPalSimulator:
+class PayPalSimulator(_AppSimulator[paypal.Simulator]):
     """A PayPal merchant at `url`, whose app is `client_id`."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    control: Control
-    simulator: paypal.Simulator
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings of a connection that lead to it: `connect(..., settings=...)`."""
-        return paypal.places(self.url)
+    NAME = "paypal"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FreshBooksSimulator:
+class FreshBooksSimulator(_AppSimulator[freshbooks.Simulator]):
     """FreshBooks at `url`, where one app is registered as `client_id`."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    control: Control
-    simulator: freshbooks.Simulator
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
-        return freshbooks.places(self.url)
+    NAME = "freshbooks"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SquareSimulator:
+class SquareSimulator(_AppSimulator[square.Simulator]):
     """Square at `url`, where one app is registered as `client_id`."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    control: Control
-    simulator: square.Simulator
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
-        return square.places(self.url)
+    NAME = "square"
 
 
-@dataclass(frozen=True, kw_only=True)
-class QuickBooksSimulator:
+class QuickBooksSimulator(_AppSimulator[quickbooks.Simulator]):
     """QuickBooks Online at `url`, where one app is registered as `client_id`."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    control: Control
-    simulator: quickbooks.Simulator
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings of a connection that lead to it: `begin_consent(..., settings=...)`."""
-        return quickbooks.places(self.url)
+    NAME = "quickbooks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +114,36 @@ class WebhookReceiver:
     def hook(self, name: str, secret: str | None = None) -> tuple[str, str]:
         """The address and the secret of an endpoint, made now."""
         return f"{self.url}/hook/{name}", self.receiver.add(name, secret)
+
+
+A = TypeVar("A", bound=_AppSimulator[Any])
+
+
+class _Staged(Protocol):
+    app: App
+    stage: Stage
+
+
+@contextmanager
+def _running(simulator: _Staged) -> Iterator[tuple[str, Control]]:
+    """Where it answers, and its control client; its journal is closed after that."""
+    with in_thread(simulator.app) as url, Control(url) as control:
+        yield url, control
+    simulator.stage.journal.close()
+
+
+def _registered(
+    kind: type[A], simulator: _Staged, client_id: str, client_secret: str
+) -> Iterator[A]:
+    """It, running, where this app is registered."""
+    with _running(simulator) as (url, control):
+        yield kind(
+            url=url,
+            client_id=client_id,
+            client_secret=client_secret,
+            control=control,
+            simulator=simulator,
+        )
 
 
 @pytest.fixture
@@ -193,17 +198,16 @@ def receiver_settings() -> receiver.Settings:
 def stripe_simulator(stripe_settings: stripe.Settings) -> Iterator[StripeSimulator]:
     """A running Stripe simulator, new for each test."""
     simulator = stripe.Simulator(stripe_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
+    with _running(simulator) as (url, control):
         key = stripe_settings.keys[0]
         yield StripeSimulator(url=url, key=key, control=control, simulator=simulator)
-    simulator.stage.journal.close()
 
 
 @pytest.fixture
 def caldav_simulator(caldav_settings: caldav.Settings) -> Iterator[CalDAVSimulator]:
     """A running CalDAV simulator, new for each test."""
     simulator = caldav.Simulator(caldav_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
+    with _running(simulator) as (url, control):
         yield CalDAVSimulator(
             url=url,
             user=caldav_settings.user,
@@ -212,38 +216,21 @@ def caldav_simulator(caldav_settings: caldav.Settings) -> Iterator[CalDAVSimulat
             control=control,
             simulator=simulator,
         )
-    simulator.stage.journal.close()
 
 
 @pytest.fixture
 def xero_simulator(xero_settings: xero.Settings) -> Iterator[XeroSimulator]:
     """A running Xero simulator, new for each test."""
     simulator = xero.Simulator(xero_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
-        yield XeroSimulator(
-            url=url,
-            client_id=xero.CLIENT,
-            client_secret=xero.SECRET,
-            control=control,
-            simulator=simulator,
-        )
-    simulator.stage.journal.close()
+    yield from _registered(XeroSimulator, simulator, xero.CLIENT, xero.SECRET)
 
 
 @pytest.fixture
 def paypal_simulator(paypal_settings: paypal.Settings) -> Iterator[PayPalSimulator]:
     """A running PayPal simulator, new for each test."""
     simulator = paypal.Simulator(paypal_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
-        client, secret = paypal_settings.clients[0]
-        yield PayPalSimulator(
-            url=url,
-            client_id=client,
-            client_secret=secret,
-            control=control,
-            simulator=simulator,
-        )
-    simulator.stage.journal.close()
+    client, secret = paypal_settings.clients[0]
+    yield from _registered(PayPalSimulator, simulator, client, secret)
 
 
 @pytest.fixture
@@ -252,30 +239,14 @@ def freshbooks_simulator(
 ) -> Iterator[FreshBooksSimulator]:
     """A running FreshBooks simulator, new for each test."""
     simulator = freshbooks.Simulator(freshbooks_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
-        yield FreshBooksSimulator(
-            url=url,
-            client_id=freshbooks.CLIENT,
-            client_secret=freshbooks.SECRET,
-            control=control,
-            simulator=simulator,
-        )
-    simulator.stage.journal.close()
+    yield from _registered(FreshBooksSimulator, simulator, freshbooks.CLIENT, freshbooks.SECRET)
 
 
 @pytest.fixture
 def square_simulator(square_settings: square.Settings) -> Iterator[SquareSimulator]:
     """A running Square simulator, new for each test."""
     simulator = square.Simulator(square_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
-        yield SquareSimulator(
-            url=url,
-            client_id=square.APPLICATION,
-            client_secret=square.SECRET,
-            control=control,
-            simulator=simulator,
-        )
-    simulator.stage.journal.close()
+    yield from _registered(SquareSimulator, simulator, square.APPLICATION, square.SECRET)
 
 
 @pytest.fixture
@@ -284,21 +255,12 @@ def quickbooks_simulator(
 ) -> Iterator[QuickBooksSimulator]:
     """A running QuickBooks simulator, new for each test."""
     simulator = quickbooks.Simulator(quickbooks_settings)
-    with in_thread(simulator.app) as url, Control(url) as control:
-        yield QuickBooksSimulator(
-            url=url,
-            client_id=quickbooks.CLIENT,
-            client_secret=quickbooks.SECRET,
-            control=control,
-            simulator=simulator,
-        )
-    simulator.stage.journal.close()
+    yield from _registered(QuickBooksSimulator, simulator, quickbooks.CLIENT, quickbooks.SECRET)
 
 
 @pytest.fixture
 def webhook_receiver(receiver_settings: receiver.Settings) -> Iterator[WebhookReceiver]:
     """A running receiver of webhooks, new for each test."""
     one = receiver.Receiver(receiver_settings)
-    with in_thread(one.app) as url, Control(url) as control:
+    with _running(one) as (url, control):
         yield WebhookReceiver(url=url, control=control, receiver=one)
-    one.stage.journal.close()
