@@ -13,14 +13,17 @@ The control plane needs no credentials: simulators listen on loopback only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from email.utils import formatdate
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from landbridge.testing.asgi import Answer, BadCall, Call, Router, as_json
-from landbridge.testing.faults import FaultPlan
+from landbridge.testing.faults import Fault, FaultPlan
 from landbridge.testing.journal import Journal
+from landbridge.wire import Response
 
 
 class SimClock:
@@ -50,8 +53,8 @@ def starting_at(unix: float) -> Callable[[], float]:
 class Stage:
     """The clock, journal, fault plan and control routes of one simulator."""
 
-    def __init__(self, *, journal: Path | None = None, base: Callable[[], float] = time.time):
-        self.clock = SimClock(base)
+    def __init__(self, *, journal: Path | None = None, base: Callable[[], float] | None = None):
+        self.clock = SimClock(base or time.time)
         self.journal = Journal(journal)
         self.faults = FaultPlan()
         self.control = Router()
@@ -89,6 +92,24 @@ class Stage:
             return answer if isinstance(answer, Answer) else await answer
         except BadCall as error:
             return as_json({"error": str(error)}, 400)
+
+    def note(self, call: Call, answer: Answer, fault: Fault | None, /, **more: Any) -> None:
+        """Writes a request, what it was answered, and more into the journal."""
+        said: dict[str, Any] = {"query": call.query, **more}
+        self.journal.write(
+            kind="request",
+            at=self.clock.now(),
+            method=call.method,
+            path=call.path,
+            **said,
+            status=answer.status if isinstance(answer, Response) else None,
+            fault=None if fault is None else fault.kind,
+        )
+
+    def dated(self, answer: Response, more: Mapping[str, str]) -> Response:
+        """An answer with the date by this clock, and more headers."""
+        head = {"Date": formatdate(self.clock.now(), usegmt=True), **more}
+        return replace(answer, headers=answer.headers.having(head))
 
     def _index(self, _: Call) -> Answer:
         """Every control call with what it does."""

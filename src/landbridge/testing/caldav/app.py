@@ -6,7 +6,6 @@ One user, HTTP Basic, calendars at `{home}{name}/`, objects at `{home}{name}/{ob
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,7 +73,7 @@ class Simulator:
         if settings.dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise SettingsError(f"dialect: {settings.dialect!r} is none of {known}")
-        self.stage = Stage(journal=settings.journal, base=settings.base or time.time)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.dialect = DIALECTS[settings.dialect]
         self.principal = f"/{settings.user}/"
         self.home = self.dialect.home.format(user=settings.user)

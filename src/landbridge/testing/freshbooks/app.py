@@ -11,8 +11,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from math import ceil
 from pathlib import Path
 from random import Random
@@ -70,9 +68,8 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
         self.settings = settings
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.books: dict[str, Books] = {}
@@ -107,20 +104,10 @@ class Simulator:
         fault = self.stage.faults.take(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._serve(call))
         answer = outcome.answer
-        self.stage.journal.write(
-            kind="request",
-            at=self.stage.clock.now(),
-            method=call.method,
-            path=call.path,
-            query=call.query,
-            status=answer.status if isinstance(answer, Response) else None,
-            fault=None if fault is None else fault.kind,
-        )
+        self.stage.note(call, answer, fault)
         if not isinstance(answer, Response):
             return answer
-        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
-        head = {"Date": format_datetime(when, usegmt=True)}
-        return replace(answer, headers=answer.headers.having(head))
+        return self.stage.dated(answer, {})
 
     def _serve(self, call: Call) -> Response:
         match call.method, call.path:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -70,8 +68,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         self._settings = settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.account = Account(rng=self.rng, now=now, wrapped=settings.wrapped)
@@ -105,23 +102,17 @@ class Simulator:
         self._note(call, fault, outcome)
         if isinstance(answer, Drop) or not isinstance(answer, Response):
             return answer
-        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
-        more = {"Date": format_datetime(when, usegmt=True), "Paypal-Debug-Id": self._debug_id()}
-        return replace(answer, headers=answer.headers.having(more))
+        return self.stage.dated(answer, {"Paypal-Debug-Id": self._debug_id()})
 
     def _note(self, call: Call, fault: Fault | None, outcome: Outcome) -> None:
         answer = outcome.answer
-        self.stage.journal.write(
-            kind="request",
-            at=self.stage.clock.now(),
-            method=call.method,
-            path=call.path,
-            query=call.query,
+        self.stage.note(
+            call,
+            answer,
+            fault,
             body="" if call.path.startswith("/v1/oauth2") else call.body.decode(),
-            status=answer.status if isinstance(answer, Response) else None,
             answer=answer.body.decode() if isinstance(answer, Response) else None,
             idempotency_key=call.headers.get("paypal-request-id"),
-            fault=None if fault is None else fault.kind,
         )
 
     def _respond(self, call: Call) -> Response:

@@ -10,8 +10,6 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -80,9 +78,8 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
         self.settings = settings
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.dispatcher = Dispatcher(stage=self.stage, rng=self.rng)
@@ -116,24 +113,19 @@ class Simulator:
         realm = call.path.removeprefix(API).partition("/")[0] if call.path.startswith(API) else ""
         answer = await self._limited(call, realm, ordered)
         asked = call.args()
-        self.stage.journal.write(
-            kind="request",
-            at=self.stage.clock.now(),
-            method=call.method,
-            path=call.path,
+        self.stage.note(
+            call,
+            answer,
+            ordered,
             query=asked,
             realm=realm,
-            status=answer.status if isinstance(answer, Response) else None,
             requestid=asked.get("requestid"),
             body=call.body.decode() if realm else None,
-            fault=None if ordered is None else ordered.kind,
         )
         if not isinstance(answer, Response):
             return answer
-        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
         trace = f"1-{self.rng.getrandbits(32):08x}-{uuid.UUID(int=self.rng.getrandbits(128)).hex}"
-        more = {"Date": format_datetime(when, usegmt=True), "intuit_tid": trace[:35]}
-        return replace(answer, headers=answer.headers.having(more))
+        return self.stage.dated(answer, {"intuit_tid": trace[:35]})
 
     async def _limited(self, call: Call, realm: str, ordered: Fault | None) -> Answer:
         """The answer, unless the token is not good or a quota is used up."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Receiver:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        self.stage = Stage(journal=settings.journal, base=settings.base or time.time)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self._secrets: dict[str, str] = {}
         self._verifiers: dict[str, Verify] = {}
         self._rules: list[Rule] = [parsed(each) for each in settings.fail_first]

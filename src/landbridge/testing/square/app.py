@@ -10,8 +10,6 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -71,8 +69,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         self.shop = Shop(merchant=dict(vendor()["merchant"]), rng=rng, now=self.stage.clock.now)
         fill(self.shop, settings.amounts)
@@ -98,21 +95,15 @@ class Simulator:
         fault = self.stage.faults.take(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._done(call))
         answer = outcome.answer
-        self.stage.journal.write(
-            kind="request",
-            at=self.stage.clock.now(),
-            method=call.method,
-            path=call.path,
-            query=call.query,
-            status=answer.status if isinstance(answer, Response) else None,
+        self.stage.note(
+            call,
+            answer,
+            fault,
             idempotency_key=_read(call).get("idempotency_key"),
-            fault=None if fault is None else fault.kind,
         )
         if not isinstance(answer, Response):
             return answer
-        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
-        more = {"Date": format_datetime(when, usegmt=True), "Square-Version": VERSION}
-        return replace(answer, headers=answer.headers.having(more))
+        return self.stage.dated(answer, {"Square-Version": VERSION})
 
     def _done(self, call: Call) -> Response:
         """The answer to a call, once it is done."""

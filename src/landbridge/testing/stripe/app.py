@@ -64,8 +64,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.world = World(clock=self.stage.clock, seed=settings.seed)
         fill(self.world, settings.amounts)
         self.dispatcher = Dispatcher(

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -75,8 +74,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        base = {} if settings.base is None else {"base": settings.base}
-        self.stage = Stage(journal=settings.journal, **base)
+        self.stage = Stage(journal=settings.journal, base=settings.base)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.dispatcher = Dispatcher(stage=self.stage, rng=self.rng)
@@ -105,23 +103,17 @@ class Simulator:
         fault = self.stage.faults.take(call.method, call.path)
         tenant = call.headers.get("xero-tenant-id", "")
         answer = await self._limited(call, tenant, fault)
-        self.stage.journal.write(
-            kind="request",
-            at=self.stage.clock.now(),
-            method=call.method,
-            path=call.path,
-            query=call.query,
+        self.stage.note(
+            call,
+            answer,
+            fault,
             tenant=tenant,
-            status=answer.status if isinstance(answer, Response) else None,
             idempotency_key=call.headers.get("idempotency-key"),
             since=call.headers.get("if-modified-since"),
-            fault=None if fault is None else fault.kind,
         )
         if not isinstance(answer, Response):
             return answer
-        when = datetime.fromtimestamp(self.stage.clock.now(), UTC)
-        more = {"Date": format_datetime(when, usegmt=True), "Xero-Correlation-Id": guid(self.rng)}
-        return replace(answer, headers=answer.headers.having(more))
+        return self.stage.dated(answer, {"Xero-Correlation-Id": guid(self.rng)})
 
     async def _limited(self, call: Call, tenant: str, fault: Fault | None) -> Answer:
         """The answer, unless a quota is used up."""
