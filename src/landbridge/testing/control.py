@@ -78,10 +78,11 @@ class Control:
         entries: list[dict[str, Any]] = self.get("journal", **args)["entries"]
         return entries
 
-    def objects(self, collection: str) -> dict[str, dict[str, Any]]:
-        """Every object of a collection by its id (CalDAV: by its href)."""
-        found = self.get(f"objects/{collection}")["objects"]
-        return {each.get("id") or each["href"]: each for each in found}
+    def objects(self, collection: str, **args: Any) -> dict[str, dict[str, Any]]:
+        """Every object of a collection by its id (CalDAV: by its href); of an account by the
+        simulator's word for it (`tenant`, `realm`, `account`)."""
+        found = self.get(f"objects/{collection}", **args)["objects"]
+        return {str(each.get("id") or each["href"]): each for each in found}
 
     def fault(self, kind: str, /, **asked: Any) -> str:
         """Orders a fault (see `landbridge.testing.faults`); its id."""
