@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-import httpx2
 import msgspec
 
 from landbridge import Landbridge
@@ -20,6 +18,7 @@ from landbridge.store.connections import Connection
 from landbridge.testing import freshbooks, quickbooks, xero
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
+from tests.providers.through import consented
 from tests.web.serving import serving
 
 
@@ -109,8 +108,7 @@ class Books:
     def there(self) -> dict[str, dict[str, Any]]:
         """The invoices that the provider has, by their keys."""
         named = {self.kind.account: self.connection.account}
-        found = self.control.get(f"objects/{self.kind.kept}", **named)["objects"]
-        return {str(one["id"]): one for one in found}
+        return self.control.objects(self.kind.kept, **named)
 
     async def fail(self, kind: str, *, method: str = "", **more: Any) -> None:
         """Orders a fault for the next posts of an invoice, or for another method there."""
@@ -151,21 +149,11 @@ async def books(database_url: str, kind: Kind) -> AsyncIterator[Books]:
             secret = {"client_id": kind.client[0], "client_secret": kind.client[1]}
             await bridge.set_client(kind.slug, **secret)
             await bridge.enable(kind.slug, writes=[kind.invoices])
-            connection = await _consented(bridge, kind, url)
+            found = await consented(bridge, kind.slug, kind.places(url))
+            connection = next(iter(found.values()))
             await bridge.pull(connection, kind.pulled)
             keys = [one.key async for one in bridge.records(connection, kind.contacts)]
             yield Books(
                 kind=kind, bridge=bridge, connection=connection, control=control, contact=keys[0]
             )
     simulator.stage.journal.close()
-
-
-async def _consented(bridge: Landbridge, kind: Kind, url: str) -> Connection:
-    consent = await bridge.begin_consent(
-        kind.slug, tenant="acme", settings=kind.places(url), every=None
-    )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(consent.url)
-    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-    finished = await bridge.finish_consent(kind.slug, query, consent.browser_token)
-    return finished.connected[0].connection

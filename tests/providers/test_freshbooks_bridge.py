@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -21,6 +20,7 @@ from landbridge.store.connections import Connection
 from landbridge.testing import freshbooks
 from landbridge.testing.freshbooks.webhooks import sign
 from landbridge.testing.pytest_plugin import FreshBooksSimulator
+from tests.providers.through import connected, held, pushed, until, working
 from tests.web.serving import serving
 
 WRITES = ["client", "invoice", "payment"]
@@ -33,36 +33,10 @@ def freshbooks_settings() -> freshbooks.Settings:
     return freshbooks.Settings(amounts=freshbooks.Amounts(invoices=103, payments=9, clients=7))
 
 
-async def consented(bridge: Landbridge, sim: FreshBooksSimulator) -> dict[str, Connection]:
-    """The connections of a consent that the person gives at once, by their account's name."""
-    consent = await bridge.begin_consent(
-        "freshbooks", tenant="acme", settings=sim.settings, every=None
-    )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(consent.url)
-    assert answer.status_code == 302, answer.text
-    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-    finished = await bridge.finish_consent("freshbooks", query, consent.browser_token)
-    return {one.connection.account_name: one.connection for one in finished.connected}
-
-
-async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
-    for _ in range(tries):
-        found = await done()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not come to that")
-
-
-async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
-    return {one.key: one async for one in bridge.records(connection, resource)}
-
-
 def remote(sim: FreshBooksSimulator, resource: str, account: str) -> dict[str, Any]:
     """What is not deleted there, by its id."""
-    found = sim.control.get(f"objects/{LISTS[resource]}", account=account)["objects"]
-    return {str(one["id"]): one for one in found if one.get("vis_state") != 1}
+    found = sim.control.objects(LISTS[resource], account=account)
+    return {key: one for key, one in found.items() if one.get("vis_state") != 1}
 
 
 async def test_everything_through_the_bridge(
@@ -70,11 +44,7 @@ async def test_everything_through_the_bridge(
 ) -> None:
     sim = freshbooks_simulator
     async with serving(database_url, None) as (bridge, url):
-        await bridge.set_client(
-            "freshbooks", client_id=sim.client_id, client_secret=sim.client_secret
-        )
-        await bridge.enable("freshbooks", writes=WRITES)
-        found = await consented(bridge, sim)
+        found = await connected(bridge, "freshbooks", sim, writes=WRITES)
         assert set(found) == {"Commonwealth of Independent Systems", "Bayern Corporation"}
         books = found["Commonwealth of Independent Systems"]
         assert books.account in sim.simulator.books
@@ -136,97 +106,83 @@ async def webhooks_are_told(
     """FreshBooks is told of every event, its codes are sent back, and then sign what it posts."""
     address = await bridge.intake_url(books)
     assert address.startswith(url)
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-    made = await bridge.subscribe(books)
-    assert {one.event for one in made} >= {"invoice.create", "client.update", "bill.delete"}
-    assert {one.state for one in made} == {"made"}
+    async with working(bridge):
+        made = await bridge.subscribe(books)
+        assert {one.event for one in made} >= {"invoice.create", "client.update", "bill.delete"}
+        assert {one.state for one in made} == {"made"}
 
-    async def verified() -> bool:
-        told = (await asyncio.to_thread(sim.control.get, "webhooks"))["callbacks"]
-        return len(told) == len(made) and all(one["verified"] for one in told)
+        async def verified() -> bool:
+            told = (await asyncio.to_thread(sim.control.get, "webhooks"))["callbacks"]
+            return len(told) == len(made) and all(one["verified"] for one in told)
 
-    await until(verified)
-    assert {one.state for one in await bridge.subscribe(books)} == {"there"}
-    key = next(iter(remote(sim, "client", books.account)))
+        await until(verified)
+        assert {one.state for one in await bridge.subscribe(books)} == {"there"}
+        key = next(iter(remote(sim, "client", books.account)))
 
-    async def told() -> bool:
-        await patched(sim, "clients", key, books, fname="Told by a webhook")
-        await asyncio.sleep(0.2)
-        return "Told by a webhook" in str((await held(bridge, books, "client"))[key].unified)
+        async def told() -> bool:
+            await patched(sim, "clients", key, books, fname="Told by a webhook")
+            await asyncio.sleep(0.2)
+            return "Told by a webhook" in str((await held(bridge, books, "client"))[key].unified)
 
-    await until(told)
-    await patched(sim, "clients", key, books, vis_state=1)
+        await until(told)
+        await patched(sim, "clients", key, books, vis_state=1)
 
-    async def gone() -> bool:
-        return key not in await held(bridge, books, "client")
+        async def gone() -> bool:
+            return key not in await held(bridge, books, "client")
 
-    await until(gone)
-    sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
-    assert sent[-1]["status"] == 200
-    # A code that is not FreshBooks's is sent back, refused, and signs nothing.
-    forged = {"name": "callback.verify", "object_id": str(7000), "verifier": "mine"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        assert (await http.post(address, data=forged)).status_code == 200
+        await until(gone)
+        sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
+        assert sent[-1]["status"] == 200
+        # A code that is not FreshBooks's is sent back, refused, and signs nothing.
+        forged = {"name": "callback.verify", "object_id": str(7000), "verifier": "mine"}
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            assert (await http.post(address, data=forged)).status_code == 200
 
-        async def refused() -> bool:
-            asked = await asyncio.to_thread(sim.control.journal, path="*/callbacks/7000")
-            return any(one["status"] == 422 for one in asked)
+            async def refused() -> bool:
+                asked = await asyncio.to_thread(sim.control.journal, path="*/callbacks/7000")
+                return any(one["status"] == 422 for one in asked)
 
-        await until(refused)
-        fields = {"name": "client.update", "object_id": key}
-        head = {"X-FreshBooks-Hmac-SHA256": sign(fields, "mine")}
-        assert (await http.post(address, data=fields, headers=head)).status_code == 400
-        nobody = address.rpartition("/")[0]
-        assert (await http.post(nobody, data=forged)).status_code == 400
-        broken = {"object_id": "7000", "verifier": "two words"}
-        assert (await http.post(address, data=broken)).status_code == 400
-    stop.set()
-    await work
+            await until(refused)
+            fields = {"name": "client.update", "object_id": key}
+            head = {"X-FreshBooks-Hmac-SHA256": sign(fields, "mine")}
+            assert (await http.post(address, data=fields, headers=head)).status_code == 400
+            nobody = address.rpartition("/")[0]
+            assert (await http.post(nobody, data=forged)).status_code == 400
+            broken = {"object_id": "7000", "verifier": "two words"}
+            assert (await http.post(address, data=broken)).status_code == 400
 
 
 async def writes_have_one_effect(
     bridge: Landbridge, sim: FreshBooksSimulator, books: Connection
 ) -> None:
     """A client, an invoice to it and its payment are written once, whatever becomes of answers."""
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-
-    async def pushed(model: Any, resource: str) -> str:
-        known = set(await held(bridge, books, resource))
-        async with bridge.transaction() as tx:
-            await bridge.push(tx, model, to=books, resource=resource)
-
-        async def arrived() -> str:
-            return next(iter(set(await held(bridge, books, resource)) - known), "")
-
-        return str(await until(arrived))
-
-    contact = await pushed(Contact(name="Written by us", email="us@example.com"), "client")
-    noted = remote(sim, "client", books.account)[contact]["note"]
-    assert noted.startswith("int_")
-    line = Line(item="Advice", quantity=Decimal(2), unit_price=Decimal("99.995"), tax="HST 13")
-    ours = Invoice(
-        contact=contact,
-        status=DocumentStatus.OPEN,
-        number="LB-1",
-        currency="CAD",
-        issued_on=date(2026, 11, 22),
-        due_on=date(2026, 12, 22),
-        lines=(line,),
-    )
-    # It is made, and nobody says so: the marker finds it before it is sent again.
-    sim.control.fault("status", status=503, path="*/invoices/invoices", method="POST", after=True)
-    count = len(remote(sim, "invoice", books.account))
-    invoice = await pushed(ours, "invoice")
-    assert len(remote(sim, "invoice", books.account)) == count + 1
-    theirs = remote(sim, "invoice", books.account)[invoice]
-    assert (theirs["amount"]["amount"], theirs["due_date"]) == ("225.99", "2026-12-22")
-    assert theirs["v3_status"] == "sent"
-    posted = sim.control.journal(method="POST", path="*/invoices/invoices")
-    assert [one["status"] for one in posted] == [503]
-    paid = Payment(invoice=invoice, currency="CAD", amount=22_599, paid_on=date(2026, 11, 23))
-    await pushed(paid, "payment")
-    assert remote(sim, "invoice", books.account)[invoice]["v3_status"] == "paid"
-    stop.set()
-    await work
+    async with working(bridge):
+        write = partial(pushed, bridge, books)
+        contact = await write(Contact(name="Written by us", email="us@example.com"), "client")
+        noted = remote(sim, "client", books.account)[contact]["note"]
+        assert noted.startswith("int_")
+        line = Line(item="Advice", quantity=Decimal(2), unit_price=Decimal("99.995"), tax="HST 13")
+        ours = Invoice(
+            contact=contact,
+            status=DocumentStatus.OPEN,
+            number="LB-1",
+            currency="CAD",
+            issued_on=date(2026, 11, 22),
+            due_on=date(2026, 12, 22),
+            lines=(line,),
+        )
+        # It is made, and nobody says so: the marker finds it before it is sent again.
+        sim.control.fault(
+            "status", status=503, path="*/invoices/invoices", method="POST", after=True
+        )
+        count = len(remote(sim, "invoice", books.account))
+        invoice = await write(ours, "invoice")
+        assert len(remote(sim, "invoice", books.account)) == count + 1
+        theirs = remote(sim, "invoice", books.account)[invoice]
+        assert (theirs["amount"]["amount"], theirs["due_date"]) == ("225.99", "2026-12-22")
+        assert theirs["v3_status"] == "sent"
+        posted = sim.control.journal(method="POST", path="*/invoices/invoices")
+        assert [one["status"] for one in posted] == [503]
+        paid = Payment(invoice=invoice, currency="CAD", amount=22_599, paid_on=date(2026, 11, 23))
+        await write(paid, "payment")
+        assert remote(sim, "invoice", books.account)[invoice]["v3_status"] == "paid"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -36,6 +35,7 @@ from landbridge.store.connections import Connection
 from landbridge.testing.paypal.webhooks import CERTS, FILE
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from tests.client.servers import certificate, listening, says
+from tests.providers.through import another, held, working
 from tests.specs.paypal import document
 from tests.web.serving import serving
 
@@ -57,15 +57,6 @@ def believing(host: str) -> Provider:
     return replace(paypal, webhook=replace(paypal.webhook, signature=signature))
 
 
-async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 200) -> Any:
-    for _ in range(tries):
-        found = await done()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not come to that")
-
-
 async def connected(bridge: Landbridge, sim: PayPalSimulator, **more: Any) -> Connection:
     made = await bridge.connect(
         "paypal",
@@ -76,10 +67,6 @@ async def connected(bridge: Landbridge, sim: PayPalSimulator, **more: Any) -> Co
         **more,
     )
     return made.connection
-
-
-async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
-    return {one.key: one async for one in bridge.records(connection, resource)}
 
 
 def remote(sim: PayPalSimulator, kind: str) -> dict[str, Any]:
@@ -229,41 +216,34 @@ async def test_webhooks_are_verified_and_lead_to_their_records(
             address = await bridge.intake_url(connection)
             hook = await asyncio.to_thread(sim.control.post, "webhooks/register", url=address)
             await bridge.set_webhook_secrets(connection, [hook["id"]])
-            stop = asyncio.Event()
-            work = asyncio.create_task(bridge.work(stop))
+            async with working(bridge):
 
-            async def told(path: str, resource: str, **asked: Any) -> Any:
-                known = set(await held(bridge, connection, resource))
-                await asyncio.to_thread(sim.control.post, path, **asked)
+                async def told(path: str, resource: str, **asked: Any) -> Any:
+                    known = await held(bridge, connection, resource)
+                    await asyncio.to_thread(sim.control.post, path, **asked)
+                    key = await another(bridge, connection, resource, known)
+                    return (await held(bridge, connection, resource))[key]
 
-                async def arrived() -> str:
-                    return next(iter(set(await held(bridge, connection, resource)) - known), "")
-
-                key = await until(arrived)
-                return (await held(bridge, connection, resource))[key]
-
-            captured = await told("objects/capture", "capture", amount="12.00", currency="JPY")
-            assert read_json(Payment, captured.unified).amount == 12
-            refunded = await told(f"captures/{captured.key}/refund", "refund")
-            assert read_json(Refund, refunded.unified).payment == captured.key
-            invoice = await told("objects/invoice", "invoice", **_asked())
-            assert read_json(Invoice, invoice.unified).lines[0].amount == 500
-            disputed = await told("objects/dispute", "dispute", capture=captured.key)
-            assert read_json(Dispute, disputed.unified).payment == captured.key
-            paid = await told("objects/payout", "payout")
-            assert b"SUCCESS" in bytes(paid.raw)
-            subscribed = await told("objects/subscription", "subscription")
-            subscription = read_json(Subscription, subscribed.unified)
-            assert subscription.status is SubscriptionStatus.ACTIVE
-            ended = changed(subscription, status=SubscriptionStatus.CANCELED)
-            after = await bridge.api(connection).update(ended)
-            assert after.status is SubscriptionStatus.CANCELED
-            sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
-            assert {one["status"] for one in sent} == {200}
-            assert len(certificates.requests) == 1
-            await forged_ones_are_refused(sim, hook["id"], address)
-            stop.set()
-            await work
+                captured = await told("objects/capture", "capture", amount="12.00", currency="JPY")
+                assert read_json(Payment, captured.unified).amount == 12
+                refunded = await told(f"captures/{captured.key}/refund", "refund")
+                assert read_json(Refund, refunded.unified).payment == captured.key
+                invoice = await told("objects/invoice", "invoice", **_asked())
+                assert read_json(Invoice, invoice.unified).lines[0].amount == 500
+                disputed = await told("objects/dispute", "dispute", capture=captured.key)
+                assert read_json(Dispute, disputed.unified).payment == captured.key
+                paid = await told("objects/payout", "payout")
+                assert b"SUCCESS" in bytes(paid.raw)
+                subscribed = await told("objects/subscription", "subscription")
+                subscription = read_json(Subscription, subscribed.unified)
+                assert subscription.status is SubscriptionStatus.ACTIVE
+                ended = changed(subscription, status=SubscriptionStatus.CANCELED)
+                after = await bridge.api(connection).update(ended)
+                assert after.status is SubscriptionStatus.CANCELED
+                sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
+                assert {one["status"] for one in sent} == {200}
+                assert len(certificates.requests) == 1
+                await forged_ones_are_refused(sim, hook["id"], address)
     assert misspoken(sim) == []
 
 

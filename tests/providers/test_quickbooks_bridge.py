@@ -3,14 +3,12 @@ write. Each request that the simulator saw is held against Intuit's schema at th
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -25,6 +23,8 @@ from landbridge.store import apps, intents
 from landbridge.store.connections import Connection
 from landbridge.testing import quickbooks as simulated
 from landbridge.testing.pytest_plugin import QuickBooksSimulator
+from tests.providers import through
+from tests.providers.through import consented, held, until, working
 from tests.specs.quickbooks.document import ENTITIES, quickbooks
 from tests.web.serving import serving
 
@@ -38,30 +38,13 @@ def quickbooks_settings() -> simulated.Settings:
     return simulated.Settings(limits=simulated.Limits(minute=5_000), ids="text")
 
 
-async def consented(bridge: Landbridge, sim: QuickBooksSimulator, **more: Any) -> Connection:
-    """The connection of a consent that the person gives at once."""
-    consent = await bridge.begin_consent(
-        "quickbooks", tenant="acme", settings=sim.settings, every=None, **more
-    )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(consent.url)
-    assert answer.status_code == 302, answer.text
-    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-    finished = await bridge.finish_consent("quickbooks", query, consent.browser_token)
-    (connected,) = finished.connected
-    return connected.connection
-
-
 @asynccontextmanager
 async def connected(
     database_url: str, sim: QuickBooksSimulator
 ) -> AsyncIterator[tuple[Landbridge, str, Connection]]:
     async with serving(database_url, None) as (bridge, url):
-        await bridge.set_client(
-            "quickbooks", client_id=sim.client_id, client_secret=sim.client_secret
-        )
-        await bridge.enable("quickbooks", writes=WRITES)
-        connection = await consented(bridge, sim)
+        found = await through.connected(bridge, "quickbooks", sim, writes=WRITES)
+        (connection,) = found.values()
         yield bridge, url, connection
         held_to_the_schema(sim)
 
@@ -77,37 +60,11 @@ def held_to_the_schema(sim: QuickBooksSimulator) -> None:
         assert wrong == [], one
 
 
-@asynccontextmanager
-async def working(bridge: Landbridge) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-    yield
-    stop.set()
-    await work
-
-
-async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
-    for _ in range(tries):
-        found = await done()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not come to that")
-
-
-async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
-    return {one.key: one async for one in bridge.records(connection, resource)}
-
-
-def remote(sim: QuickBooksSimulator, kind: str, realm: str) -> dict[str, Any]:
-    return {one["id"]: one for one in sim.control.get(f"objects/{kind}", realm=realm)["objects"]}
-
-
 async def same(bridge: Landbridge, sim: QuickBooksSimulator, connection: Connection) -> None:
     """What we hold is what is there, to the version."""
     for kind in ENTITIES:
         mine = await held(bridge, connection, kind)
-        theirs = remote(sim, kind, connection.account)
+        theirs = sim.control.objects(kind, realm=connection.account)
         assert set(mine) == set(theirs), kind
         for key, one in mine.items():
             assert json.loads(one.raw)["SyncToken"] == theirs[key]["SyncToken"], (kind, key)
@@ -141,7 +98,7 @@ async def test_everything_is_read_followed_and_deleted(
         assert sorted(asked) == FOLLOWED
         await same(bridge, sim, books)
         mine = await held(bridge, books, "Invoice")
-        there = remote(sim, "Invoice", books.account)
+        there = sim.control.objects("Invoice", realm=books.account)
         void = [key for key, one in there.items() if one.get("PrivateNote") == "Voided"]
         assert {mine[key].unified["status"] for key in void} == {"void"}
 
@@ -153,7 +110,9 @@ async def test_everything_is_read_followed_and_deleted(
             grant.dead = True
         with pytest.raises(ReconnectRequired):
             await bridge.pull(books, ["Customer"])
-        anew = await consented(bridge, sim, connection=await bridge.connection(books.id))
+        dead = await bridge.connection(books.id)
+        found = await consented(bridge, "quickbooks", sim.settings, connection=dead)
+        (anew,) = found.values()
         assert anew.id == books.id
         await bridge.pull(anew, ["Customer"])
 
@@ -218,7 +177,7 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         written = await pushed(Contact(name="Written by us", email="us@example.com"), "Customer")
         made = [
             key
-            for key, one in remote(sim, "Customer", books.account).items()
+            for key, one in sim.control.objects("Customer", realm=books.account).items()
             if one["DisplayName"] == "Written by us"
         ]
         assert (written.state, [written.key]) == ("done", made)
@@ -243,7 +202,7 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
             lines=(line,),
         )
         key = (await pushed(sale, "Invoice")).key
-        theirs = remote(sim, "Invoice", books.account)[key]
+        theirs = sim.control.objects("Invoice", realm=books.account)[key]
         assert (theirs["TotalAmt"], theirs["CustomerRef"]["value"]) == (239.88, written.key)
 
         # A change of the lines leaves what we do not read where it is, and sends no sums back.
@@ -253,7 +212,7 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         ours = await invoice(key)
         more = replace(ours, lines=(*ours.lines, line), due_on=date(2027, 1, 1))
         assert (await pushed(more, "Invoice")).state == "done"
-        now = remote(sim, "Invoice", books.account)[key]
+        now = sim.control.objects("Invoice", realm=books.account)[key]
         kinds = [one["DetailType"].removesuffix("LineDetail") for one in now["Line"]]
         assert kinds == ["SalesItem", "SalesItem", "Discount", "SubTotal"]
         assert (now["DueDate"], now["TotalAmt"]) == ("2027-01-01", 478.76)
@@ -265,7 +224,7 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         sim.control.patch(f"objects/Invoice/{key}", set={"DocNumber": "THEIRS"})
         refused = await pushed(stale, "Invoice")
         assert refused.state == "conflict", refused
-        assert remote(sim, "Invoice", books.account)[key]["DocNumber"] == "THEIRS"
+        assert sim.control.objects("Invoice", realm=books.account)[key]["DocNumber"] == "THEIRS"
 
         # A fault is one under status 200 too, and says what is wrong.
         sim.control.post("faults/status", status=200)
@@ -275,17 +234,17 @@ async def test_writes_have_one_effect_and_overwrite_nobody(
         void = replace(await invoice(key), status=DocumentStatus.VOID)
         sim.control.post("faults/status", status=0)
         assert (await pushed(void, "Invoice")).state == "done"
-        assert remote(sim, "Invoice", books.account)[key]["PrivateNote"] == "Voided"
+        assert sim.control.objects("Invoice", realm=books.account)[key]["PrivateNote"] == "Voided"
         assert (await invoice(key)).status is DocumentStatus.VOID
         assert (await pushed(await invoice(key), "Invoice", action="delete")).state == "done"
-        assert key not in remote(sim, "Invoice", books.account)
+        assert key not in sim.control.objects("Invoice", realm=books.account)
         assert key not in await held(bridge, books, "Invoice")
 
 
 async def a_payment_settles_it_and_goes(
     pushed: Callable[..., Awaitable[Any]], sim: QuickBooksSimulator, books: Connection, key: str
 ) -> None:
-    there = remote(sim, "Invoice", books.account)[key]
+    there = sim.control.objects("Invoice", realm=books.account)[key]
     paid = Payment(
         invoice=key,
         contact=there["CustomerRef"]["value"],
@@ -296,12 +255,12 @@ async def a_payment_settles_it_and_goes(
     )
     done = await pushed(paid, "Payment")
     assert done.state == "done", done
-    assert remote(sim, "Invoice", books.account)[key]["Balance"] == 0
-    assert remote(sim, "Payment", books.account)[done.key]["UnappliedAmt"] == 0
+    assert sim.control.objects("Invoice", realm=books.account)[key]["Balance"] == 0
+    assert sim.control.objects("Payment", realm=books.account)[done.key]["UnappliedAmt"] == 0
     gone = replace(paid, id=done.key)
     assert (await pushed(gone, "Payment", action="delete")).state == "done"
-    assert remote(sim, "Invoice", books.account)[key]["Balance"] == there["TotalAmt"]
+    assert sim.control.objects("Invoice", realm=books.account)[key]["Balance"] == there["TotalAmt"]
     item = Item(code="", name="Consulting", sale_price=Decimal("120.5"), sale_account="5")
     written = await pushed(item, "Item")
-    made = remote(sim, "Item", books.account)[written.key]
+    made = sim.control.objects("Item", realm=books.account)[written.key]
     assert (made["Type"], made["UnitPrice"]) == ("Service", 120.5)

@@ -15,12 +15,8 @@ from landbridge.store import shadow_calls
 from landbridge.testing.pytest_plugin import QuickBooksSimulator
 from landbridge.wire import Request
 from tests.engine.shading import Counted, Shop
-from tests.providers.test_quickbooks_bridge import (
-    connected,
-    held,
-    quickbooks_settings,
-    remote,
-)
+from tests.providers.test_quickbooks_bridge import connected, quickbooks_settings
+from tests.providers.through import held
 from tests.specs.quickbooks.document import quickbooks
 
 __all__ = ["quickbooks_settings"]
@@ -54,7 +50,10 @@ async def test_writes_to_quickbooks_are_answered_and_sent_later(
         sold = (await shop.call("GET", f"/invoice/{invoice.key}", **JSON)).json()["Invoice"]
         assert quickbooks().wrong_object("Invoice", sold) == []
         assert sold["CustomerRef"]["value"] == contact.key
-        assert remote(sim, "Customer", books.account)["2"]["GivenName"] == known.first_name
+        assert (
+            sim.control.objects("Customer", realm=books.account)["2"]["GivenName"]
+            == known.first_name
+        )
         assert len(sim.control.journal(method="POST", path="/v3/*")) == before
         kept = await shadow_calls.page(bridge.db, environment="test", shadow=shadow.id)
         assert [(one.resource, one.action) for one in kept] == [
@@ -66,10 +65,10 @@ async def test_writes_to_quickbooks_are_answered_and_sent_later(
         await bridge.shadows.promote(shadow.id)
         replayed = await bridge.shadows.replay(shadow.id)
         assert (replayed.sent, replayed.refused, replayed.unknown) == (3, 0, 0)
-        there = remote(sim, "Customer", books.account)
+        there = sim.control.objects("Customer", realm=books.account)
         assert there["2"]["GivenName"] == "Renamed"
         (real,) = (one["id"] for one in there.values() if one["DisplayName"] == "Shadowed Ltd")
-        every = remote(sim, "Invoice", books.account).values()
+        every = sim.control.objects("Invoice", realm=books.account).values()
         assert [one["TotalAmt"] for one in every if one["CustomerRef"]["value"] == real] == [20]
 
 

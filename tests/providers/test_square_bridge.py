@@ -6,12 +6,12 @@ Whatever is sent, and whatever the simulator answers, is held against Square's o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-import httpx2
 import pytest
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from landbridge.testing.asgi import App, Receive, Scope, Send
 from landbridge.testing.control import Control
 from landbridge.testing.pytest_plugin import SquareSimulator
 from landbridge.testing.running import in_thread
+from tests.providers.through import connected, consented, held, pushed, until, working
 from tests.specs.square.document import square as document
 from tests.web.serving import serving
 
@@ -84,34 +85,9 @@ def sim() -> Iterator[SquareSimulator]:
             control=control,
             simulator=simulator,
         )
+    simulator.stage.journal.close()
     assert watch.calls > 10
     assert watch.wrong == []
-
-
-async def consented(bridge: Landbridge, sim: SquareSimulator, **more: Any) -> Connection:
-    """The connection of a consent that the seller gives at once."""
-    consent = await bridge.begin_consent(
-        "square", tenant="acme", settings=sim.settings, every=None, **more
-    )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(consent.url)
-    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-    finished = await bridge.finish_consent("square", query, consent.browser_token)
-    (one,) = finished.connected
-    return one.connection
-
-
-async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
-    for _ in range(tries):
-        found = await done()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not come to that")
-
-
-async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
-    return {one.key: one async for one in bridge.records(connection, resource)}
 
 
 async def alike(
@@ -136,9 +112,8 @@ async def alike(
 
 async def test_everything_through_the_bridge(database_url: str, sim: SquareSimulator) -> None:
     async with serving(database_url, None) as (bridge, url):
-        await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("square", writes=["customer", "invoice", "refund"])
-        connection = await consented(bridge, sim)
+        writes = ["customer", "invoice", "refund"]
+        (connection,) = (await connected(bridge, "square", sim, writes=writes)).values()
         merchant = sim.control.get("merchant")
         assert (connection.account, connection.account_name) == (merchant["id"], "Apple A Day")
 
@@ -176,105 +151,89 @@ async def webhooks_are_told(
     await set_app_secrets(bridge.db, bridge.vault, app, [KEY])
     control = sim.control
     await asyncio.to_thread(control.post, "webhooks/register", url=f"{url}/in/{app.token}", key=KEY)
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-    unpaid = next(
-        key for key, one in control.objects("invoice").items() if one["status"] == "UNPAID"
-    )
-    gone = next(iter(control.objects("customer")))
-    await asyncio.to_thread(control.post, f"invoices/{unpaid}/pay")
-    await asyncio.to_thread(control.delete, f"objects/customer/{gone}")
-    held_back = next(
-        key for key, one in control.objects("payment").items() if one["status"] == "APPROVED"
-    )
-    done = {"status": "COMPLETED"}
-    await asyncio.to_thread(control.patch, f"objects/payment/{held_back}", set=done)
-    assert (await asyncio.to_thread(control.post, "webhooks/forge"))["status"] == 400
+    async with working(bridge):
+        unpaid = next(
+            key for key, one in control.objects("invoice").items() if one["status"] == "UNPAID"
+        )
+        gone = next(iter(control.objects("customer")))
+        await asyncio.to_thread(control.post, f"invoices/{unpaid}/pay")
+        await asyncio.to_thread(control.delete, f"objects/customer/{gone}")
+        held_back = next(
+            key for key, one in control.objects("payment").items() if one["status"] == "APPROVED"
+        )
+        done = {"status": "COMPLETED"}
+        await asyncio.to_thread(control.patch, f"objects/payment/{held_back}", set=done)
+        assert (await asyncio.to_thread(control.post, "webhooks/forge"))["status"] == 400
 
-    async def seen() -> bool:
-        paid = (await held(bridge, connection, "invoice"))[unpaid].unified["status"] == "paid"
-        taken = (await held(bridge, connection, "payment"))[held_back].unified["status"]
-        left = gone not in await held(bridge, connection, "customer")
-        return bool(paid and left and taken == "succeeded")
+        async def seen() -> bool:
+            paid = (await held(bridge, connection, "invoice"))[unpaid].unified["status"] == "paid"
+            taken = (await held(bridge, connection, "payment"))[held_back].unified["status"]
+            left = gone not in await held(bridge, connection, "customer")
+            return bool(paid and left and taken == "succeeded")
 
-    await until(seen)
-    filed = await arrivals.events(bridge.db, environment="test")
-    kinds = {(one.topic, one.key): one.kind for one in filed}
-    assert kinds["invoice.payment_made", unpaid] == "invoice.paid"
-    assert kinds["payment.updated", held_back] == "payment.succeeded"
-    assert kinds["customer.deleted", gone] == ""
-    stop.set()
-    await work
+        await until(seen)
+        filed = await arrivals.events(bridge.db, environment="test")
+        kinds = {(one.topic, one.key): one.kind for one in filed}
+        assert kinds["invoice.payment_made", unpaid] == "invoice.paid"
+        assert kinds["payment.updated", held_back] == "payment.succeeded"
+        assert kinds["customer.deleted", gone] == ""
 
 
 async def writes_come_back(
     bridge: Landbridge, sim: SquareSimulator, connection: Connection
 ) -> None:
     """A customer and a refund are written once, also where an answer was lost."""
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
+    async with working(bridge):
+        write = partial(pushed, bridge, connection)
+        control = sim.control
+        control.fault("status", path="/v2/customers", method="POST", status=503, after=True)
+        count = len(control.objects("customer"))
+        made = await write(Customer(name="Ada King Lovelace", email="ada@example.com"), "customer")
+        customers = control.objects("customer")
+        assert len(customers) == count + 1
+        assert (customers[made]["given_name"], customers[made]["family_name"]) == (
+            "Ada King",
+            "Lovelace",
+        )
 
-    async def pushed(model: Any, resource: str) -> str:
-        known = set(await held(bridge, connection, resource))
-        async with bridge.transaction() as tx:
-            await bridge.push(tx, model, to=connection, resource=resource)
+        payments = control.objects("payment")
+        payment = next(
+            key
+            for key, one in payments.items()
+            if one["status"] == "COMPLETED" and "refunded_money" not in one
+        )
+        control.fault("drop", path="/v2/refunds", method="POST", after=True)
+        control.fault("status", path="/v2/refunds", method="POST", status=429)
+        back = Refund(payment=payment, currency="USD", amount=100, reason="broken")
+        refund = await write(back, "refund")
+        assert control.objects("payment")[payment]["refunded_money"] == {
+            "amount": 100,
+            "currency": "USD",
+        }
 
-        async def arrived() -> str:
-            return next(iter(set(await held(bridge, connection, resource)) - known), "")
+        async def tried() -> list[Any]:
+            tries = control.journal(path="/v2/refunds", method="POST")
+            return tries if len(tries) == 3 else []
 
-        return str(await until(arrived))
+        assert len({one["idempotency_key"] for one in await until(tried)}) == 1
+        assert (
+            len([one for one in control.objects("refund").values() if one["payment_id"] == payment])
+            == 1
+        )
 
-    control = sim.control
-    control.fault("status", path="/v2/customers", method="POST", status=503, after=True)
-    count = len(control.objects("customer"))
-    made = await pushed(Customer(name="Ada King Lovelace", email="ada@example.com"), "customer")
-    customers = control.objects("customer")
-    assert len(customers) == count + 1
-    assert (customers[made]["given_name"], customers[made]["family_name"]) == (
-        "Ada King",
-        "Lovelace",
-    )
+        await asyncio.to_thread(control.post, "refunds/settle")
 
-    payments = control.objects("payment")
-    payment = next(
-        key
-        for key, one in payments.items()
-        if one["status"] == "COMPLETED" and "refunded_money" not in one
-    )
-    control.fault("drop", path="/v2/refunds", method="POST", after=True)
-    control.fault("status", path="/v2/refunds", method="POST", status=429)
-    back = Refund(payment=payment, currency="USD", amount=100, reason="broken")
-    refund = await pushed(back, "refund")
-    assert control.objects("payment")[payment]["refunded_money"] == {
-        "amount": 100,
-        "currency": "USD",
-    }
+        async def given_back() -> bool:
+            status = (await held(bridge, connection, "refund"))[refund].unified["status"]
+            return bool(status == "succeeded")
 
-    async def tried() -> list[Any]:
-        tries = control.journal(path="/v2/refunds", method="POST")
-        return tries if len(tries) == 3 else []
+        await until(given_back)
 
-    assert len({one["idempotency_key"] for one in await until(tried)}) == 1
-    assert (
-        len([one for one in control.objects("refund").values() if one["payment_id"] == payment])
-        == 1
-    )
+        async def told() -> bool:
+            filed = await arrivals.events(bridge.db, environment="test")
+            return "payment.refunded" in {one.kind for one in filed if one.key == refund}
 
-    await asyncio.to_thread(control.post, "refunds/settle")
-
-    async def given_back() -> bool:
-        status = (await held(bridge, connection, "refund"))[refund].unified["status"]
-        return bool(status == "succeeded")
-
-    await until(given_back)
-
-    async def told() -> bool:
-        filed = await arrivals.events(bridge.db, environment="test")
-        return "payment.refunded" in {one.kind for one in filed if one.key == refund}
-
-    await until(told)
-    stop.set()
-    await work
+        await until(told)
 
     api = bridge.api(connection)
     same = {"payment_id": payment, "amount_money": {"amount": 1, "currency": "USD"}}
@@ -324,8 +283,10 @@ async def what_ends_is_said(
     sim.control.post("tokens/revoke")
     with pytest.raises(ReconnectRequired):
         await bridge.pull(connection, ["customer"])
-    assert (await bridge.connection(connection.id)).state == "needs_reauth"
-    again = await consented(bridge, sim, connection=await bridge.connection(connection.id))
+    dead = await bridge.connection(connection.id)
+    assert dead.state == "needs_reauth"
+    found = await consented(bridge, "square", sim.settings, connection=dead)
+    (again,) = found.values()
     assert again.id == connection.id
     await bridge.pull(again, ["customer"])
     await bridge.disconnect(again)

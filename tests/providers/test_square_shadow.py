@@ -6,7 +6,8 @@ from landbridge.models.payments import Customer, Refund
 from landbridge.store import shadow_calls
 from landbridge.testing.pytest_plugin import SquareSimulator
 from tests.engine.shading import Counted, Shop
-from tests.providers.test_square_bridge import consented, sim
+from tests.providers.test_square_bridge import sim
+from tests.providers.through import connected
 from tests.specs.square.document import square as document
 from tests.web.serving import serving
 
@@ -18,9 +19,8 @@ async def test_writes_to_square_are_answered_and_sent_later(
     sim: SquareSimulator,
 ) -> None:
     async with serving(database_url, None) as (bridge, _):
-        await bridge.set_client("square", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("square", writes=["customer", "refund"])
-        connection = await consented(bridge, sim)
+        writes = ["customer", "refund"]
+        (connection,) = (await connected(bridge, "square", sim, writes=writes)).values()
         await bridge.pull(connection, ["customer", "refund"])
         shop = Shop(bridge=bridge, connection=connection, door=Counted(sim.simulator.app))
         shadow = await bridge.shadow(connection)

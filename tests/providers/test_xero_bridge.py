@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from functools import partial
 
 import httpx2
 import msgspec
@@ -37,6 +35,7 @@ from landbridge.store import apps
 from landbridge.store.connections import Connection
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
+from tests.providers.through import connected, consented, held, pushed, until, working
 from tests.specs.xero import document
 from tests.web.serving import serving
 
@@ -49,48 +48,12 @@ def xero_settings() -> xero.Settings:
     return xero.Settings(limits=xero.Limits(minute=2_000))
 
 
-async def consented(
-    bridge: Landbridge, sim: XeroSimulator, *, tenant: str = "acme", **more: Any
-) -> dict[str, Connection]:
-    """The connections of a consent that the person gives at once, by their account's name."""
-    consent = await bridge.begin_consent(
-        "xero", tenant=tenant, settings=sim.settings, every=None, **more
-    )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
-        answer = await browser.get(consent.url)
-    assert answer.status_code == 302, answer.text
-    back = answer.headers["location"]
-    assert back.startswith(bridge.redirect_uri("xero"))
-    query = dict(parse_qsl(urlsplit(back).query))
-    finished = await bridge.finish_consent("xero", query, consent.browser_token)
-    return {one.connection.account_name: one.connection for one in finished.connected}
-
-
-async def until(done: Callable[[], Awaitable[Any]], *, tries: int = 400) -> Any:
-    for _ in range(tries):
-        found = await done()
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise TimeoutError("it did not come to that")
-
-
-async def held(bridge: Landbridge, connection: Connection, resource: str) -> dict[str, Any]:
-    return {one.key: one async for one in bridge.records(connection, resource)}
-
-
-def remote(sim: XeroSimulator, kind: str, tenant: str) -> dict[str, Any]:
-    return {one["id"]: one for one in sim.control.get(f"objects/{kind}", tenant=tenant)["objects"]}
-
-
 async def test_everything_through_the_bridge(
     database_url: str, xero_simulator: XeroSimulator
 ) -> None:
     sim = xero_simulator
     async with serving(database_url, None) as (bridge, url):
-        await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("xero", writes=WRITES)
-        found = await consented(bridge, sim)
+        found = await connected(bridge, "xero", sim, writes=WRITES)
         assert set(found) == {"Demo Company (NZ)", "Kiwi Coffee"}
         demo, coffee = found["Demo Company (NZ)"], found["Kiwi Coffee"]
         assert demo.access_grant == coffee.access_grant
@@ -115,7 +78,7 @@ async def test_everything_through_the_bridge(
         assert all(one["since"] for one in listed if one["status"] == 200)
         for kind in ("Contacts", "Invoices", "Payments"):
             mine = await held(bridge, demo, kind)
-            theirs = remote(sim, kind, demo.account)
+            theirs = sim.control.objects(kind, tenant=demo.account)
             live = {key for key, one in theirs.items() if one.get("Status") != "DELETED"}
             assert set(mine) == live, kind
 
@@ -135,112 +98,112 @@ async def webhooks_are_told(
         sim.control.post, "webhooks/register", url=address, key="the-signing-key"
     )
     assert told["active"], told
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-    key = next(iter(remote(sim, "Contacts", coffee.account)))
-    name = {"set": {"FirstName": "Told by a webhook"}}
-    async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
-        path = f"/_sim/objects/Contacts/{key}?tenant={coffee.account}"
-        assert (await http.patch(path, json=name)).status_code == 200
+    async with working(bridge):
+        key = next(iter(sim.control.objects("Contacts", tenant=coffee.account)))
+        name = {"set": {"FirstName": "Told by a webhook"}}
+        async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
+            path = f"/_sim/objects/Contacts/{key}?tenant={coffee.account}"
+            assert (await http.patch(path, json=name)).status_code == 200
 
-    async def seen() -> bool:
-        unified = (await held(bridge, coffee, "Contacts"))[key].unified
-        return "Told by a webhook" in str(unified)
+        async def seen() -> bool:
+            unified = (await held(bridge, coffee, "Contacts"))[key].unified
+            return "Told by a webhook" in str(unified)
 
-    await until(seen)
-    assert key not in await held(bridge, demo, "Contacts")
-    sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
-    assert {one["status"] for one in sent if one["what"] == "event"} == {200}
-    body = sent[-1]["body"].encode()
-    assert document.xero().wrong_object("WebhookEvent", body) == []
-    stop.set()
-    await work
+        await until(seen)
+        assert key not in await held(bridge, demo, "Contacts")
+        sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
+        assert {one["status"] for one in sent if one["what"] == "event"} == {200}
+        body = sent[-1]["body"].encode()
+        assert document.xero().wrong_object("WebhookEvent", body) == []
 
 
 async def writes_come_back(bridge: Landbridge, sim: XeroSimulator, demo: Connection) -> None:
     """A contact, an invoice to it, and its payment are written once and read back."""
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
+    async with working(bridge):
+        write = partial(pushed, bridge, demo)
+        contact = await write(Contact(name="Written by us", email="us@example.com"), "Contacts")
+        line = Line(
+            description="Advice",
+            quantity=Decimal(2),
+            unit_price=Decimal("99.9950"),
+            account="200",
+            tax="OUTPUT2",
+        )
+        document_of_ours = Invoice(
+            contact=contact,
+            direction=Direction.SALE,
+            status=DocumentStatus.OPEN,
+            currency="NZD",
+            issued_on=date(2026, 11, 22),
+            due_on=date(2026, 12, 22),
+            lines=(line,),
+        )
+        invoice = await write(document_of_ours, "Invoices")
+        theirs = sim.control.objects("Invoices", tenant=demo.account)[invoice]
+        assert (theirs["Status"], theirs["Total"]) == ("AUTHORISED", 229.99)
+        bank = next(
+            one
+            for one in sim.control.objects("Accounts", tenant=demo.account).values()
+            if one["Type"] == "BANK"
+        )
+        paid = Payment(
+            invoice=invoice,
+            account=bank["AccountID"],
+            currency="NZD",
+            amount=22_999,
+            paid_on=date(2026, 11, 23),
+        )
+        await write(paid, "Payments")
+        assert sim.control.objects("Invoices", tenant=demo.account)[invoice]["Status"] == "PAID"
 
-    async def pushed(model: Any, resource: str, **more: Any) -> str:
-        known = set(await held(bridge, demo, resource))
-        async with bridge.transaction() as tx:
-            await bridge.push(tx, model, to=demo, resource=resource, **more)
+        async def settled() -> bool:
+            unified = (await held(bridge, demo, "Invoices"))[invoice].unified
+            return "paid" in str(unified)
 
-        async def arrived() -> str:
-            return next(iter(set(await held(bridge, demo, resource)) - known), "")
-
-        return str(await until(arrived))
-
-    contact = await pushed(Contact(name="Written by us", email="us@example.com"), "Contacts")
-    line = Line(
-        description="Advice",
-        quantity=Decimal(2),
-        unit_price=Decimal("99.9950"),
-        account="200",
-        tax="OUTPUT2",
-    )
-    document_of_ours = Invoice(
-        contact=contact,
-        direction=Direction.SALE,
-        status=DocumentStatus.OPEN,
-        currency="NZD",
-        issued_on=date(2026, 11, 22),
-        due_on=date(2026, 12, 22),
-        lines=(line,),
-    )
-    invoice = await pushed(document_of_ours, "Invoices")
-    theirs = remote(sim, "Invoices", demo.account)[invoice]
-    assert (theirs["Status"], theirs["Total"]) == ("AUTHORISED", 229.99)
-    bank = next(
-        one for one in remote(sim, "Accounts", demo.account).values() if one["Type"] == "BANK"
-    )
-    paid = Payment(
-        invoice=invoice,
-        account=bank["AccountID"],
-        currency="NZD",
-        amount=22_999,
-        paid_on=date(2026, 11, 23),
-    )
-    await pushed(paid, "Payments")
-    assert remote(sim, "Invoices", demo.account)[invoice]["Status"] == "PAID"
-
-    async def settled() -> bool:
-        unified = (await held(bridge, demo, "Invoices"))[invoice].unified
-        return "paid" in str(unified)
-
-    await until(settled)  # told by the invoice's own webhook
-    item = Item(code="LB-1", name="Advice", sale_price=Decimal("99.995"), sale_account="200")
-    made = await pushed(item, "Items")
-    assert remote(sim, "Items", demo.account)[made]["SalesDetails"]["UnitPrice"] == 99.995
-    account = LedgerAccount(code="LB1", name="Made by us", type="EXPENSE")
-    made = await pushed(account, "Accounts")
-    assert remote(sim, "Accounts", demo.account)[made]["Class"] == "EXPENSE"
-    credit = CreditNote(
-        contact=contact,
-        status=DocumentStatus.OPEN,
-        currency="NZD",
-        issued_on=date(2026, 11, 22),
-        lines=(msgspec.structs.replace(line, unit_price=Decimal("50.00")),),
-    )
-    made = await pushed(credit, "CreditNotes")
-    assert remote(sim, "CreditNotes", demo.account)[made]["RemainingCredit"] == 115.0
-    sides = tuple(
-        JournalLine(account=code, amount=amount) for code, amount in (("LB1", 1050), ("200", -1050))
-    )
-    entry = JournalEntry(
-        narration="Accrual", status=EntryStatus.POSTED, posted_on=date(2026, 11, 30), lines=sides
-    )
-    made = await pushed(entry, "ManualJournals")
-    assert remote(sim, "ManualJournals", demo.account)[made]["Status"] == "POSTED"
-    rate = TaxRate(name="VAT 7", components=(TaxComponent(name="VAT", percentage=Decimal(7)),))
-    made = await pushed(rate, "TaxRates")
-    assert remote(sim, "TaxRates", demo.account)[made]["EffectiveRate"] == 7
-    written = [one for one in sim.control.journal(method="PUT") if one["tenant"] == demo.account]
-    assert [one["status"] for one in written] == [200] * 8
-    assert all(one["idempotency_key"] for one in written)
-    stop.set()
-    await work
+        await until(settled)  # told by the invoice's own webhook
+        item = Item(code="LB-1", name="Advice", sale_price=Decimal("99.995"), sale_account="200")
+        made = await write(item, "Items")
+        assert (
+            sim.control.objects("Items", tenant=demo.account)[made]["SalesDetails"]["UnitPrice"]
+            == 99.995
+        )
+        account = LedgerAccount(code="LB1", name="Made by us", type="EXPENSE")
+        made = await write(account, "Accounts")
+        assert sim.control.objects("Accounts", tenant=demo.account)[made]["Class"] == "EXPENSE"
+        credit = CreditNote(
+            contact=contact,
+            status=DocumentStatus.OPEN,
+            currency="NZD",
+            issued_on=date(2026, 11, 22),
+            lines=(msgspec.structs.replace(line, unit_price=Decimal("50.00")),),
+        )
+        made = await write(credit, "CreditNotes")
+        assert (
+            sim.control.objects("CreditNotes", tenant=demo.account)[made]["RemainingCredit"]
+            == 115.0
+        )
+        sides = tuple(
+            JournalLine(account=code, amount=amount)
+            for code, amount in (("LB1", 1050), ("200", -1050))
+        )
+        entry = JournalEntry(
+            narration="Accrual",
+            status=EntryStatus.POSTED,
+            posted_on=date(2026, 11, 30),
+            lines=sides,
+        )
+        made = await write(entry, "ManualJournals")
+        assert (
+            sim.control.objects("ManualJournals", tenant=demo.account)[made]["Status"] == "POSTED"
+        )
+        rate = TaxRate(name="VAT 7", components=(TaxComponent(name="VAT", percentage=Decimal(7)),))
+        made = await write(rate, "TaxRates")
+        assert sim.control.objects("TaxRates", tenant=demo.account)[made]["EffectiveRate"] == 7
+        written = [
+            one for one in sim.control.journal(method="PUT") if one["tenant"] == demo.account
+        ]
+        assert [one["status"] for one in written] == [200] * 8
+        assert all(one["idempotency_key"] for one in written)
 
 
 async def a_dead_grant_is_connected_again(
@@ -251,15 +214,19 @@ async def a_dead_grant_is_connected_again(
         grant.dead = True
     with pytest.raises(ReconnectRequired):
         await bridge.pull(demo, ["Contacts"])
-    assert (await bridge.connection(demo.id)).state == "needs_reauth"
+    dead = await bridge.connection(demo.id)
+    assert dead.state == "needs_reauth"
     sim.control.post("churn", count=5, seed=9, tenant=demo.account)
-    found = await consented(bridge, sim, connection=await bridge.connection(demo.id))
+    found = await consented(bridge, "xero", sim.settings, connection=dead)
     assert found["Demo Company (NZ)"].id == demo.id
     before = len(sim.control.journal())
     await bridge.pull(await bridge.connection(demo.id), ["Contacts", "Invoices"])
     listed = sim.control.journal(after=before, path="/api.xro/2.0/Invoices")
     assert listed
     assert all(one["since"] for one in listed)  # its cursor was kept
-    mine, theirs = await held(bridge, demo, "Contacts"), remote(sim, "Contacts", demo.account)
+    mine, theirs = (
+        await held(bridge, demo, "Contacts"),
+        sim.control.objects("Contacts", tenant=demo.account),
+    )
     assert set(mine) == set(theirs)
     assert msgspec.json.encode(sorted(mine)) == msgspec.json.encode(sorted(theirs))

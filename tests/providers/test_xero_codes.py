@@ -13,7 +13,7 @@ from landbridge.errors import NotFound
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from tests.cli.conftest import Cli, bare_cli, cli
-from tests.providers.test_xero_bridge import consented
+from tests.providers.through import connected, consented
 
 __all__ = ["bare_cli", "cli"]
 
@@ -64,9 +64,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 async def _connected(cli: Cli, sim: XeroSimulator) -> dict[str, str]:
     async with Landbridge.from_env(**settings(cli)) as bridge:
-        await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("xero", writes=["Invoices"])
-        found = await consented(bridge, sim)
+        found = await connected(bridge, "xero", sim, writes=["Invoices"])
     return {name: one.id for name, one in found.items()}
 
 
@@ -149,11 +147,11 @@ async def test_lines_elsewhere_are_history_and_other_tenants_only_counted(
     sim = xero_simulator
     async with Landbridge.from_env(**settings(cli)) as bridge:
         await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        mine = await consented(bridge, sim)
+        mine = await consented(bridge, "xero", sim.settings)
         demo, coffee = mine["Demo Company (NZ)"], mine["Kiwi Coffee"]
         await bridge.pull(demo, ["Accounts"])
         for tenant in ("other", "third"):
-            theirs = (await consented(bridge, sim, tenant=tenant))["Kiwi Coffee"]
+            theirs = (await consented(bridge, "xero", sim.settings, tenant=tenant))["Kiwi Coffee"]
             await bridge.custom.set_codes(theirs, "accounts", {"310": "materials"})
         assert await bridge.custom.suggest_codes(demo, "accounts") == [], "theirs are not shown"
         await bridge.custom.set_codes(coffee, "accounts", {"400": "posters"})

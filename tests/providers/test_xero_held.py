@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +22,7 @@ from landbridge.store.parked import Parked
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
-from tests.providers.test_xero_bridge import consented, remote, until
+from tests.providers.through import connected, until, working
 
 NONE = xero.Amounts(
     contacts=1,
@@ -56,7 +55,7 @@ class Books:
         return await self.intent(made)
 
     def invoice(self, *, account: str = "sales", tax: str = "gst") -> Invoice:
-        contact = next(iter(remote(self.sim, "Contacts", self.to.account)))
+        contact = next(iter(self.sim.control.objects("Contacts", tenant=self.to.account)))
         line = Line(quantity=Decimal(1), unit_price=Decimal(100), account=account, tax=tax)
         return Invoice(
             contact=contact,
@@ -80,7 +79,7 @@ class Books:
         return self.sim.control.journal(method="PUT")
 
     def lines(self) -> list[tuple[str, str]]:
-        theirs = remote(self.sim, "Invoices", self.to.account).values()
+        theirs = self.sim.control.objects("Invoices", tenant=self.to.account).values()
         return [
             (one["AccountCode"], one["TaxType"]) for each in theirs for one in each["LineItems"]
         ]
@@ -95,9 +94,7 @@ async def books(database_url: str, xero_simulator: XeroSimulator) -> AsyncIterat
     bridge.codes("tax_rates", [Code(code="gst")])
     sim = xero_simulator
     async with bridge:
-        await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("xero", writes=["Invoices"])
-        to = (await consented(bridge, sim))["Demo Company (NZ)"]
+        to = (await connected(bridge, "xero", sim, writes=["Invoices"]))["Demo Company (NZ)"]
         yield Books(bridge=bridge, to=to, sim=sim)
 
 
@@ -105,37 +102,34 @@ async def test_a_document_is_held_with_all_codes_that_it_lacks_and_goes_out_once
     books: Books,
 ) -> None:
     bridge, custom = books.bridge, books.bridge.custom
-    stop = asyncio.Event()
-    work = asyncio.create_task(bridge.work(stop))
-    intent = await books.push()
-    assert intent.subject == books.invoice().contact, "a held one is erased with its person"
-    (stopped,) = await until(books.held)
-    assert "no line in the code tables for accounts 'sales', tax_rates 'gst'" in stopped.reason
-    assert f"landbridge codes set {books.to.id} accounts THEIRS=sales" in stopped.reason
-    assert (await books.intent(intent.id)).state == "waiting"
-    lacks = {(one.table, one.code): one.documents for one in await custom.check_codes(books.to)}
-    assert lacks == {("accounts", "rent"): 0, ("accounts", "sales"): 1, ("tax_rates", "gst"): 1}
+    async with working(bridge):
+        intent = await books.push()
+        assert intent.subject == books.invoice().contact, "a held one is erased with its person"
+        (stopped,) = await until(books.held)
+        assert "no line in the code tables for accounts 'sales', tax_rates 'gst'" in stopped.reason
+        assert f"landbridge codes set {books.to.id} accounts THEIRS=sales" in stopped.reason
+        assert (await books.intent(intent.id)).state == "waiting"
+        lacks = {(one.table, one.code): one.documents for one in await custom.check_codes(books.to)}
+        assert lacks == {("accounts", "rent"): 0, ("accounts", "sales"): 1, ("tax_rates", "gst"): 1}
 
-    await custom.set_codes(books.to, "accounts", {"200": "sales"})
+        await custom.set_codes(books.to, "accounts", {"200": "sales"})
 
-    async def less() -> bool:
-        (one,) = await books.held()
-        return "'sales'" not in one.reason and "tax_rates 'gst'" in one.reason
+        async def less() -> bool:
+            (one,) = await books.held()
+            return "'sales'" not in one.reason and "tax_rates 'gst'" in one.reason
 
-    await until(less)
-    assert books.written() == [], "it is never guessed"
-    await custom.set_codes(books.to, "tax_rates", {"OUTPUT2": "gst"}, whole=True)
+        await until(less)
+        assert books.written() == [], "it is never guessed"
+        await custom.set_codes(books.to, "tax_rates", {"OUTPUT2": "gst"}, whole=True)
 
-    async def sent() -> bool:
-        return (await books.intent(intent.id)).state == "done"
+        async def sent() -> bool:
+            return (await books.intent(intent.id)).state == "done"
 
-    await until(sent)
-    assert books.lines() == [("200", "OUTPUT2")]
-    assert len(books.written()) == 1
-    assert await books.held() == []
-    assert [one.code for one in await custom.check_codes(books.to)] == ["rent"]
-    stop.set()
-    await work
+        await until(sent)
+        assert books.lines() == [("200", "OUTPUT2")]
+        assert len(books.written()) == 1
+        assert await books.held() == []
+        assert [one.code for one in await custom.check_codes(books.to)] == ["rent"]
 
 
 async def test_a_line_that_is_set_while_it_is_tried_is_not_missed(books: Books) -> None:
@@ -185,15 +179,12 @@ async def test_a_held_document_is_erased_with_its_person(books: Books) -> None:
         await books.bridge._open.pusher.run(intent, hold=_free)
     assert await books.held()
     await books.bridge.erase(tenant="acme", subject=intent.subject)
-    stop = asyncio.Event()
-    work = asyncio.create_task(books.bridge.work(stop))
+    async with working(books.bridge):
 
-    async def gone() -> bool:
-        return not await books.held()
+        async def gone() -> bool:
+            return not await books.held()
 
-    await until(gone)
-    stop.set()
-    await work
+        await until(gone)
 
 
 async def _free(_tx: Tx) -> None:

@@ -38,8 +38,8 @@ from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
 from tests.cli.conftest import Cli
-from tests.providers.test_xero_bridge import consented, remote
 from tests.providers.test_xero_held import NONE
+from tests.providers.through import connected
 
 KEY = new_key()
 PRICES = [Decimal(price) for price in ("25.06", "25.61", "25.63")]
@@ -58,16 +58,14 @@ async def books(
     bridge = Landbridge.from_env(database_url=database_url, key=KEY, allow_networks="127.0.0.0/8")
     sim = xero_simulator
     async with bridge:
-        await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("xero", writes=["Invoices"])
-        to = (await consented(bridge, sim))["Demo Company (NZ)"]
+        to = (await connected(bridge, "xero", sim, writes=["Invoices"]))["Demo Company (NZ)"]
         await bridge.pull(to, ["TaxRates", "Organisation"])
         yield bridge, to
 
 
 def invoice(sim: XeroSimulator, to: Connection, *lines: Line, **more: Any) -> Invoice:
     plain: dict[str, Any] = {
-        "contact": next(iter(remote(sim, "Contacts", to.account))),
+        "contact": next(iter(sim.control.objects("Contacts", tenant=to.account))),
         "direction": Direction.SALE,
         "status": DocumentStatus.OPEN,
         "currency": "NZD",
@@ -213,7 +211,7 @@ async def test_what_may_have_been_posted_is_not_refused_any_more(
     assert tried is not None
     done = await bridge._open.pusher.run(tried, hold=_free)
     assert done.state == "done"
-    assert len(remote(xero_simulator, "Invoices", to.account)) == 1
+    assert len(xero_simulator.control.objects("Invoices", tenant=to.account)) == 1
 
 
 async def _free(_tx: Tx) -> None:

@@ -24,7 +24,8 @@ from landbridge.store import shadow_calls
 from landbridge.testing.pytest_plugin import XeroSimulator
 from tests.engine.shading import Counted, Shop
 from tests.providers.records import XERO_SCHEMAS
-from tests.providers.test_xero_bridge import WRITES, consented, remote, xero_settings
+from tests.providers.test_xero_bridge import WRITES, xero_settings
+from tests.providers.through import connected
 from tests.specs.xero import document
 from tests.web.serving import serving
 
@@ -46,9 +47,7 @@ async def test_writes_to_xero_are_answered_and_sent_later(
 ) -> None:
     sim = xero_simulator
     async with serving(database_url, None) as (bridge, _):
-        await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-        await bridge.enable("xero", writes=WRITES)
-        demo = (await consented(bridge, sim))["Demo Company (NZ)"]
+        demo = (await connected(bridge, "xero", sim, writes=WRITES))["Demo Company (NZ)"]
         shop = Shop(bridge=bridge, connection=demo, door=Counted(sim.simulator.app))
         shadow = await bridge.shadow(demo)
         written = _written(sim)
@@ -77,7 +76,7 @@ async def test_writes_to_xero_are_answered_and_sent_later(
         assert seen.json()["Invoices"][0]["Contact"]["ContactID"] == contact.key
         bank = next(
             key
-            for key, one in remote(sim, "Accounts", demo.account).items()
+            for key, one in sim.control.objects("Accounts", tenant=demo.account).items()
             if one["Type"] == "BANK"
         )
         paid = Payment(
@@ -104,18 +103,20 @@ async def _sent(bridge: Landbridge, sim: XeroSimulator, shadow: str, tenant: str
     replayed = await bridge.shadows.replay(shadow)
     assert (replayed.sent, replayed.refused, replayed.unknown) == (3, 0, 0)
     (theirs,) = (
-        one for one in remote(sim, "Contacts", tenant).values() if one["Name"] == "Shadowed Ltd"
+        one
+        for one in sim.control.objects("Contacts", tenant=tenant).values()
+        if one["Name"] == "Shadowed Ltd"
     )
     (bill,) = (
         one
-        for one in remote(sim, "Invoices", tenant).values()
+        for one in sim.control.objects("Invoices", tenant=tenant).values()
         if one["Contact"]["ContactID"] == theirs["ContactID"]
     )
     assert (bill["Total"], bill["AmountPaid"]) == (229.99, 100)
     told = {each.resource: each.real for each in await bridge.shadows.real_ids(shadow)}
     assert told["Contacts"] == theirs["ContactID"]
     assert told["Invoices"] == bill["InvoiceID"]
-    assert told["Payments"] in remote(sim, "Payments", tenant)
+    assert told["Payments"] in sim.control.objects("Payments", tenant=tenant)
 
 
 def _written(sim: XeroSimulator) -> int:

@@ -13,7 +13,7 @@ from landbridge.store import sessions
 from landbridge.store.connections import Connection
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator, xero_simulator
-from tests.providers.test_xero_bridge import consented
+from tests.providers.through import consented
 from tests.web.conftest import Site
 from tests.web.test_looks import check
 
@@ -37,7 +37,7 @@ async def opened(site: Site, xero_simulator: XeroSimulator) -> tuple[Connection,
         "tax_rates": (Code(code="gst", name="GST on sales", rate=Decimal(15)),),
     }
     await bridge.set_client("xero", client_id=sim.client_id, client_secret=sim.client_secret)
-    to = (await consented(bridge, sim))["Demo Company (NZ)"]
+    to = (await consented(bridge, "xero", sim.settings))["Demo Company (NZ)"]
     return to, await site.session(connection=to, return_to=f"{site.host}/?back")
 
 
