@@ -16,6 +16,7 @@ from landbridge.store import intents
 from landbridge.store.connections import Connection
 from landbridge.store.intents import Intent
 from landbridge.wire import Headers, Request, Response
+from tests.engine.conftest import free
 
 READS = {"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"}
 
@@ -58,7 +59,7 @@ class Shop:
 
     async def run(self, id: str) -> tuple[Intent, Pushed]:
         """Carries an intent out; how it stands then."""
-        done = await self.bridge._open.pusher.run(await self.intent(id), hold=_free)
+        done = await self.bridge._open.pusher.run(await self.intent(id), hold=free)
         return await self.intent(id), done
 
     async def intent(self, id: str) -> Intent:
@@ -85,7 +86,3 @@ class Shop:
                 body=body.encode(),
             )
         )
-
-
-async def _free(_tx: Any) -> None:
-    """No lease to hold."""

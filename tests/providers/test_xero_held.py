@@ -22,6 +22,7 @@ from landbridge.store.parked import Parked
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
+from tests.engine.conftest import free
 from tests.providers.through import connected, until, working
 
 NONE = xero.Amounts(
@@ -176,7 +177,7 @@ async def test_a_held_document_can_be_given_up_and_ends_with_its_connection(book
 async def test_a_held_document_is_erased_with_its_person(books: Books) -> None:
     intent = await books.push()
     with pytest.raises(UnmappedCode):
-        await books.bridge._open.pusher.run(intent, hold=_free)
+        await books.bridge._open.pusher.run(intent, hold=free)
     assert await books.held()
     await books.bridge.erase(tenant="acme", subject=intent.subject)
     async with working(books.bridge):
@@ -185,7 +186,3 @@ async def test_a_held_document_is_erased_with_its_person(books: Books) -> None:
             return not await books.held()
 
         await until(gone)
-
-
-async def _free(_tx: Tx) -> None:
-    """No lease to hold."""

@@ -33,11 +33,11 @@ from landbridge.providers.quickbooks import quickbooks
 from landbridge.spec import Rounding
 from landbridge.store import intents, parked
 from landbridge.store.connections import Connection
-from landbridge.store.database import Tx
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
 from tests.cli.conftest import Cli
+from tests.engine.conftest import free
 from tests.providers.test_xero_held import NONE
 from tests.providers.through import connected
 
@@ -209,13 +209,9 @@ async def test_what_may_have_been_posted_is_not_refused_any_more(
     await bridge.pull(to, ["TaxRates"])
     tried = await intents.one(bridge.db, environment="test", tenant="acme", id=name)
     assert tried is not None
-    done = await bridge._open.pusher.run(tried, hold=_free)
+    done = await bridge._open.pusher.run(tried, hold=free)
     assert done.state == "done"
     assert len(xero_simulator.control.objects("Invoices", tenant=to.account)) == 1
-
-
-async def _free(_tx: Tx) -> None:
-    """No lease to hold."""
 
 
 async def test_readings_that_the_page_leaves_open_are_all_taken_to_be_possible(
