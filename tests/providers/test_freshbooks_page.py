@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,12 +25,13 @@ from landbridge.models.accounting import (
     Payment,
     TaxRate,
 )
-from landbridge.protocols import Page, Place, fetch, pull, write
+from landbridge.protocols import Place, fetch, pull, write
 from landbridge.protocols.accounts import identify_all
 from landbridge.providers.freshbooks import freshbooks
 from landbridge.resilience import expect
 from landbridge.spec import OAuth2, Resource
-from landbridge.wire import Headers, Request, Response
+from landbridge.wire import Headers, Request
+from tests.providers.pages import answer, asked_scopes, edited, led, mapping
 from tests.providers.records import FRESHBOOKS_MODELS, records
 from tests.specs.freshbooks.document import ADDRESSES
 from tests.specs.freshbooks.document import freshbooks as document
@@ -42,33 +43,13 @@ RESOURCES = [pytest.param(resource, id=resource.name) for resource in freshbooks
 WRITTEN = [one for one in freshbooks.resources if one.create]
 
 
-def answer(value: Any, status: int = 200) -> Response:
-    head = Headers({"content-type": "application/json"})
-    return Response(status=status, headers=head, body=canonical(value))
+def wrong(request: Request) -> list[str]:
+    """What the descriptions say against a request of ours."""
+    path = request.url.removeprefix(BASE)
+    return document().refused(request.method, path, dict(request.query), request.body)
 
 
-def run(
-    conversation: Generator[Any, Any, Any], answers: list[Any]
-) -> tuple[list[Request], list[Page], Any]:
-    """Leads a conversation; each request is held against the descriptions before its answer."""
-    made: list[Request] = []
-    pages: list[Page] = []
-    reply: Response | None = None
-    waiting = iter(answers)
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration as end:
-            assert next(waiting, None) is None
-            return made, pages, end.value
-        reply = None
-        if isinstance(step, Page):
-            pages.append(step)
-            continue
-        path = step.url.removeprefix(BASE)
-        assert document().refused(step.method, path, dict(step.query), step.body) == []
-        made.append(step)
-        reply = answer(next(waiting))
+run = partial(led, wrong=wrong)
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -117,8 +98,7 @@ def test_every_write_is_one_that_freshbooks_takes(resource: Resource, data: st.D
     value = data.draw(records(freshbooks, resource))
     model = mapped.read(value)
     other = mapped.read(data.draw(records(freshbooks, resource)))
-    both = {name: getattr(other, name) for name, row in mapped.rows.items() if row.access == "both"}
-    changed = mapped.write(msgspec.structs.replace(model, **both), base=model)
+    changed = mapped.write(edited(mapped, model, other), base=model)
     shown = {"response": {"result": {resource.name: {"id": 9}}}}
     for action, changes in (("create", mapped.write(model)), ("update", changed)):
         base = canonical(value) if action == "update" else None
@@ -135,8 +115,7 @@ def test_every_write_is_one_that_freshbooks_takes(resource: Resource, data: st.D
 
 
 def test_an_update_of_a_line_keeps_the_tax_that_no_row_owns() -> None:
-    mapped = freshbooks.resource("invoice").maps
-    assert mapped is not None
+    mapped = mapping(freshbooks, "invoice")
     line = {"lineid": "1", "name": "a", "qty": "1", "taxName2": "PST", "taxAmount2": "7"}
     value = {
         "id": 9,
@@ -182,13 +161,7 @@ def test_the_businesses_are_those_with_an_account() -> None:
 def test_the_scopes_say_why_and_each_is_asked_by_something() -> None:
     auth = freshbooks.auth
     assert isinstance(auth, OAuth2)
-    needed = set(auth.always)
-    for resource in freshbooks.resources:
-        assert resource.needs, resource.name
-        needed |= resource.needs
-        for step in (resource.create, resource.update, resource.delete):
-            needed |= step.needs if step else set()
-    assert needed == set(auth.scopes)
+    assert asked_scopes(freshbooks) == set(auth.scopes)
     assert (auth.pkce, auth.refresh_rotates, auth.client) == (True, True, "post")
 
 
@@ -223,8 +196,7 @@ def test_a_callback_is_signed_over_its_fields_as_json() -> None:
 
 def test_freshbooks_own_clients_are_read() -> None:
     shown = document().examples["list_clients_response"]["response"]["result"]["clients"]
-    mapped = freshbooks.resource("client").maps
-    assert mapped is not None
+    mapped = mapping(freshbooks, "client")
     read = [mapped.read(one) for one in shown]
     first = read[0]
     assert isinstance(first, Contact)
@@ -238,13 +210,8 @@ def test_freshbooks_own_clients_are_read() -> None:
 
 
 def test_amounts_taxes_and_states_are_read() -> None:
-    def reading(name: str) -> Any:
-        mapped = freshbooks.resource(name).maps
-        assert mapped is not None
-        return mapped
-
     cad = {"amount": "113.00", "code": "CAD"}
-    invoice = reading("invoice").read(
+    invoice = mapping(freshbooks, "invoice").read(
         {
             "id": 1,
             "customerid": 2,
@@ -257,15 +224,17 @@ def test_amounts_taxes_and_states_are_read() -> None:
     )
     assert isinstance(invoice, Invoice)
     assert (invoice.status, invoice.total) == (DocumentStatus.OPEN, 11_300)
-    tax = reading("tax").read({"id": 3, "name": "HST", "amount": "13"})
+    tax = mapping(freshbooks, "tax").read({"id": 3, "name": "HST", "amount": "13"})
     assert isinstance(tax, TaxRate)
     assert (tax.code, invoice.lines) == ("HST 13", (Line(item="a", tax="HST 13"),))
     spent = {"id": 4, "vis_state": 0, "amount": cad, "date": "2026-03-01", "categoryid": 8}
-    expense = reading("expense").read({**spent, "taxAmount1": {"amount": "13", "code": "CAD"}})
+    expense = mapping(freshbooks, "expense").read(
+        {**spent, "taxAmount1": {"amount": "13", "code": "CAD"}}
+    )
     assert isinstance(expense, Expense)
     assert (expense.lines[0].account, expense.lines[0].tax_amount) == ("8", 1_300)
     paid = Payment(invoice="12", currency="CAD", amount=5, paid_on=date(2026, 3, 1))
-    assert reading("payment").write(paid) == {
+    assert mapping(freshbooks, "payment").write(paid) == {
         "invoiceid": 12,
         "amount": {"amount": "0.05", "code": "CAD"},
         "date": "2026-03-01",

@@ -30,6 +30,7 @@ from landbridge.providers.paypal import paypal
 from landbridge.resilience import expect
 from landbridge.spec import Accounts, InRanges, PageNumber, Resource, Step, Write, holes, kind_of
 from landbridge.wire import Headers, Request, Response
+from tests.providers.pages import answer, led, mapping
 from tests.specs.paypal import document as specs
 from tests.specs.xero.document import Document
 
@@ -62,33 +63,16 @@ def document() -> Document:
     return specs.paypal()
 
 
-def answer(value: Any) -> Response:
-    return Response(status=200, headers=Headers({}), body=canonical(value))
-
-
 def run(
     document: Document, conversation: Generator[Any, Any, Any], answers: list[Any]
 ) -> tuple[list[Request], list[Page], Any]:
     """Leads a conversation; each request is held against the document before it is answered."""
-    made: list[Request] = []
-    pages: list[Page] = []
-    reply: Response | None = None
-    waiting = iter(answers)
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration as end:
-            assert next(waiting, None) is None
-            return made, pages, end.value
-        reply = None
-        if isinstance(step, Page):
-            pages.append(step)
-            continue
-        path = step.url.removeprefix(paypal.base)
-        headers = dict(step.headers.pairs())
-        assert document.refused(step.method, path, dict(step.query), headers, step.body) == []
-        made.append(step)
-        reply = answer(next(waiting))
+
+    def wrong(request: Request) -> list[str]:
+        path, headers = request.url.removeprefix(paypal.base), dict(request.headers.pairs())
+        return document.refused(request.method, path, dict(request.query), headers, request.body)
+
+    return led(conversation, answers, wrong=wrong)
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -218,9 +202,7 @@ def test_a_range_with_too_many_movements_is_halved(document: Document) -> None:
     assert isinstance(request, Request)
     ends = [dict(request.query)["end_date"]]
     for _ in range(2):
-        request = conversation.send(
-            Response(status=400, headers=Headers({}), body=canonical(refusal))
-        )
+        request = conversation.send(answer(refusal, 400))
         assert isinstance(request, Request)
         ends.append(dict(request.query)["end_date"])
     assert ends == ["2026-11-27T12:00:00Z", "2026-11-19T09:00:00Z", "2026-11-15T07:30:00Z"]
@@ -231,9 +213,7 @@ def test_a_range_with_too_many_movements_is_halved(document: Document) -> None:
     assert dict(request.query)["start_date"] == ends[-1]
     assert dict(request.query)["end_date"] == ends[0]
     with pytest.raises(Refused):
-        conversation.send(
-            Response(status=400, headers=Headers({}), body=canonical({**refusal, "name": "OTHER"}))
-        )
+        conversation.send(answer({**refusal, "name": "OTHER"}, 400))
 
 
 def test_a_load_of_a_range_asks_for_that_range_alone(document: Document) -> None:
@@ -268,14 +248,12 @@ def test_a_dispute_stands_where_its_outcome_says(
     }
     if outcome:
         record["dispute_outcome"] = {"outcome_code": outcome}
-    mapped = paypal.resource("dispute").maps
-    assert mapped is not None
+    mapped = mapping(paypal, "dispute")
     assert mapped.read(record).status is ours
 
 
 def written(name: str, model: Any, base: Any = None) -> dict[str, Any]:
-    mapped = paypal.resource(name).maps
-    assert mapped is not None
+    mapped = mapping(paypal, name)
     return mapped.write(model, base=base)
 
 

@@ -23,6 +23,7 @@ from landbridge.providers.quickbooks.mapping import settled
 from landbridge.resilience import expect
 from landbridge.spec import OAuth2, OnePage, Resource, capabilities, find, grade
 from landbridge.wire import Request, Response
+from tests.providers.pages import answer, led, mapping
 from tests.providers.records import records
 from tests.specs.quickbooks import document as specs
 from tests.specs.quickbooks.document import Document
@@ -43,26 +44,17 @@ def run(
     document: Document, conversation: Generator[Any, Any, Any], answers: list[Any]
 ) -> tuple[list[Request], list[Page], Any]:
     """Leads a conversation; requests and answers are held against the schema."""
-    made: list[Request] = []
-    pages: list[Page] = []
-    reply: Response | None = None
-    waiting = iter(answers)
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration as end:
-            assert next(waiting, None) is None
-            return made, pages, end.value
-        reply = None
-        if isinstance(step, Page):
-            pages.append(step)
-            continue
-        path = step.url.removeprefix(PLACE.base)
-        assert document.refused(step.method, path, dict(step.query), step.body) == []
-        made.append(step)
-        body = canonical(next(waiting))
-        assert document.misanswered(path, 200, body) == []
-        reply = Response(status=200, body=body)
+
+    def path(request: Request) -> str:
+        return request.url.removeprefix(PLACE.base)
+
+    def wrong(request: Request) -> list[str]:
+        return document.refused(request.method, path(request), dict(request.query), request.body)
+
+    made, pages, found = led(conversation, answers, wrong=wrong)
+    for request, value in zip(made, answers, strict=True):
+        assert document.misanswered(path(request), 200, canonical(value)) == []
+    return made, pages, found
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -153,8 +145,7 @@ def invoice(**more: Any) -> dict[str, Any]:
 
 
 def read(name: str, value: dict[str, Any]) -> Any:
-    mapped = quickbooks.resource(name).maps
-    assert mapped is not None
+    mapped = mapping(quickbooks, name)
     return mapped.read(value)
 
 
@@ -181,8 +172,7 @@ def test_only_lines_that_sell_are_lines_and_the_others_stay() -> None:
     value = invoice(Line=[{**sold, "SalesItemLineDetail": detail}, off, sums])
     ours: Invoice = read("Invoice", value)
     assert [(line.id, line.item, line.amount) for line in ours.lines] == [("1", "1", 500)]
-    mapped = quickbooks.resource("Invoice").maps
-    assert mapped is not None
+    mapped = mapping(quickbooks, "Invoice")
     more = replace(ours, lines=(*ours.lines, Line(amount=700, item="2")))
     after = mapped.apply(value, mapped.write(more, base=ours))["Line"]
     assert after[0] == value["Line"][0]
@@ -205,8 +195,7 @@ def test_a_journal_says_debit_and_credit_by_a_sign() -> None:
     value["Line"] = [line("0", "Debit"), line("1", "Credit")]
     ours: JournalEntry = read("JournalEntry", value)
     assert [each.amount for each in ours.lines] == [1050, -1050]
-    mapped = quickbooks.resource("JournalEntry").maps
-    assert mapped is not None
+    mapped = mapping(quickbooks, "JournalEntry")
     turned = tuple(replace(each, amount=-each.amount) for each in ours.lines)
     sent = mapped.write(replace(ours, lines=turned), base=ours)["Line"]
     assert [each["JournalEntryLineDetail"]["PostingType"] for each in sent] == ["Credit", "Debit"]
@@ -279,9 +268,9 @@ def test_refusals_are_read_from_intuits_shapes(document: Document) -> None:
         error = {"Message": "So it is", "Detail": "in detail", "code": code}
         more = {"element": element} if element else {}
         fault = {"Error": [{**error, **more}], "type": "ValidationFault"}
-        body = canonical({"Fault": fault, "time": TIME})
-        assert document.misanswered("/invoice", status, body) == []
-        return Response(status=status, body=body, headers=Response(status=200).headers)
+        told = answer({"Fault": fault, "time": TIME}, status)
+        assert document.misanswered("/invoice", status, told.body) == []
+        return told
 
     request = Request(method="POST", url=f"{PLACE.base}/invoice")
     for status in (200, 400):

@@ -29,6 +29,7 @@ from landbridge.providers.square import square
 from landbridge.resilience import Gone, Refresh, classify, expect
 from landbridge.spec import Resource
 from landbridge.wire import Request, Response
+from tests.providers.pages import mapping
 from tests.specs.square.document import square as document
 
 PLACE = Place(base=square.base)
@@ -47,8 +48,7 @@ SHOWN = document().examples
 
 def read(name: str, **more: Any) -> Any:
     """The vendor's example, with some fields of our own, as our model."""
-    mapped = square.resource(name).maps
-    assert mapped is not None
+    mapped = mapping(square, name)
     return mapped.read({**SHOWN[name], **more})
 
 
@@ -80,8 +80,7 @@ def test_what_a_resource_names_is_in_the_document(resource: Resource) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_what_a_mapping_reads_is_in_the_document(name: str) -> None:
-    mapped = square.resource(name).maps
-    assert mapped is not None
+    mapped = mapping(square, name)
     schema = document().schema(SCHEMAS[name])
     lost = [path for path in mapped.owned_paths if not document().has(schema, path)]
     assert lost == []
@@ -99,8 +98,7 @@ def test_a_customer_is_read_and_its_name_is_written_in_two_parts() -> None:
         country="US",
     )
     assert read("customer", given_name=None, family_name=None, company_name="A Ltd").name == "A Ltd"
-    mapped = square.resource("customer").maps
-    assert mapped is not None
+    mapped = mapping(square, "customer")
     for name, given, family in (
         ("Ada King Lovelace", "Ada King", "Lovelace"),
         ("Acme", "Acme", None),
@@ -181,8 +179,7 @@ def test_disputes_and_payouts_are_read() -> None:
 
 
 def test_what_is_sent_is_what_the_document_takes() -> None:
-    mapped = square.resource("customer").maps
-    assert mapped is not None
+    mapped = mapping(square, "customer")
     new = Customer(name="Ada Lovelace", address=Address(city="London", country="GB"))
     made = written("customer", "create", mapped.write(new))
     assert json.loads(made.body) == {
@@ -201,8 +198,7 @@ def test_what_is_sent_is_what_the_document_takes() -> None:
     assert set(sent) == {"version", "phone_number", "address"}
     assert sent["address"]["locality"] == "Paris"
     assert written("customer", "delete", {}, key=key).method == "DELETE"
-    refunds = square.resource("refund").maps
-    assert refunds is not None
+    refunds = mapping(square, "refund")
     back = refunds.write(Refund(payment="p", currency="KWD", amount=1500, reason="broken"))
     made = written("refund", "create", back)
     assert json.loads(made.body) == {

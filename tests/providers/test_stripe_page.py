@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landbridge.formats import form
-from landbridge.formats.canonical import canonical
 from landbridge.models.payments import (
     Customer,
     InvoiceStatus,
@@ -25,7 +25,8 @@ from landbridge.protocols import Page, Place, fetch, identify, load, pull, write
 from landbridge.providers.stripe import stripe
 from landbridge.providers.stripe.mapping import EXPONENTS, MARKER, charge_status
 from landbridge.spec import EventFeed, Resource
-from landbridge.wire import Headers, Request, Response
+from landbridge.wire import Request, Response
+from tests.providers.pages import answer, edited, led, mapping
 from tests.providers.records import records
 from tests.specs import requests
 from tests.specs.requests import Requests
@@ -41,33 +42,17 @@ def document() -> Requests:
     return requests.stripe()
 
 
-def answer(value: Any, **headers: str) -> Response:
-    return Response(status=200, headers=Headers(headers), body=canonical(value))
+def wrong(document: Requests, request: Request) -> list[str]:
+    """What Stripe's document says against a request of ours, which names its version."""
+    assert request.headers["Stripe-Version"] == "2026-05-27.dahlia"
+    return document.wrong(request)
 
 
 def run(
     document: Requests, conversation: Generator[Any, Any, Any], answers: list[Any]
 ) -> tuple[list[Request], list[Page], Any]:
     """Leads a conversation; each request is held against the document before it is answered."""
-    made: list[Request] = []
-    pages: list[Page] = []
-    reply: Response | None = None
-    waiting = iter(answers)
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration as end:
-            assert next(waiting, None) is None
-            return made, pages, end.value
-        reply = None
-        if isinstance(step, Page):
-            pages.append(step)
-            continue
-        assert document.wrong(step) == []
-        assert step.headers["Stripe-Version"] == "2026-05-27.dahlia"
-        made.append(step)
-        given = next(waiting)
-        reply = given if isinstance(given, Response) else answer(given)
+    return led(conversation, answers, wrong=partial(wrong, document))
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -202,15 +187,10 @@ def test_every_write_is_one_that_stripe_takes(resource: Resource, data: st.DataO
     assert mapped is not None
     model = mapped.read(data.draw(records(stripe, resource)))
     other = mapped.read(data.draw(records(stripe, resource)))
-    both = {
-        name: getattr(other, name)
-        for name, row in mapped.rows.items()
-        if row.access == "both" and not (row.lasting and getattr(other, name) is None)
-    }
     made = mapped.write(model)
     if isinstance(model, Refund):
         made["reason"] = "duplicate"  # what Stripe reports is more than what it takes
-    changed = mapped.write(msgspec.structs.replace(model, **both), base=model)
+    changed = mapped.write(edited(mapped, model, other), base=model)
     shown = answer({"id": "x_9", "metadata": {}})
     for action, changes in (("create", made), ("update", changed)):
         conversation = write(stripe, resource, PLACE, action, "x_9", changes, None, "int_7")
@@ -269,8 +249,7 @@ def test_a_form_is_written_as_stripes_own_sdk_writes_it() -> None:
 
 
 def test_money_is_in_iso_4217s_units_also_where_stripe_makes_up_cents() -> None:
-    mapped = stripe.resource("payment_intent").maps
-    assert mapped is not None
+    mapped = mapping(stripe, "payment_intent")
     record = {"status": "succeeded", "amount": 500}
     amounts = {
         code: mapped.read(record | {"currency": code}).amount
@@ -281,8 +260,7 @@ def test_money_is_in_iso_4217s_units_also_where_stripe_makes_up_cents() -> None:
 
 
 def test_prices_are_decimals_of_major_units() -> None:
-    mapped = stripe.resource("price").maps
-    assert mapped is not None
+    mapped = mapping(stripe, "price")
     price = mapped.read({"product": "p", "currency": "usd", "unit_amount_decimal": "0.5"})
     assert isinstance(price, Price)
     assert str(price.unit_price) == "0.005"
@@ -296,8 +274,7 @@ def test_only_captured_money_counts_as_taken() -> None:
         ("pending", False, PaymentStatus.PROCESSING),
     ):
         assert charge_status({"status": status, "captured": captured}) is expected
-    mapped = stripe.resource("charge").maps
-    assert mapped is not None
+    mapped = mapping(stripe, "charge")
     attempt = mapped.read(
         {
             "status": "failed",
@@ -312,8 +289,7 @@ def test_only_captured_money_counts_as_taken() -> None:
 
 
 def test_our_mark_is_never_the_tenants_field() -> None:
-    mapped = stripe.resource("customer").maps
-    assert mapped is not None
+    mapped = mapping(stripe, "customer")
     customer = mapped.read({"id": "c", "metadata": {"a": "1", MARKER: "int_1"}})
     assert isinstance(customer, Customer)
     assert customer.extra == {"a": "1"}
@@ -322,8 +298,7 @@ def test_our_mark_is_never_the_tenants_field() -> None:
 
 
 def test_a_due_date_is_kept_until_its_last_second() -> None:
-    mapped = stripe.resource("invoice").maps
-    assert mapped is not None
+    mapped = mapping(stripe, "invoice")
     base = mapped.read({"status": "draft", "currency": "usd", "due_date": 1_775_000_000})
     assert base.status is InvoiceStatus.DRAFT
     moved = msgspec.structs.replace(base, due_on=datetime(2026, 4, 1, tzinfo=UTC).date())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,8 @@ from landbridge.providers.xero import xero
 from landbridge.providers.xero.mapping import rate
 from landbridge.resilience import expect
 from landbridge.spec import OAuth2, PageNumber, Resource, SinceHeader
-from landbridge.wire import Headers, Request, Response
+from landbridge.wire import Request
+from tests.providers.pages import answer, asked_scopes, edited, led, mapping
 from tests.providers.records import XERO_SCHEMAS, records
 from tests.specs.xero import document as specs
 from tests.specs.xero.document import Document
@@ -36,10 +37,6 @@ def document() -> Document:
     return specs.xero()
 
 
-def answer(value: Any) -> Response:
-    return Response(status=200, headers=Headers({}), body=canonical(value))
-
-
 def wrong(document: Document, request: Request) -> list[str]:
     """What Xero's document says against a request of ours."""
     headers = dict(request.headers.pairs()) | ACCOUNT
@@ -51,23 +48,7 @@ def run(
     document: Document, conversation: Generator[Any, Any, Any], answers: list[Any]
 ) -> tuple[list[Request], list[Page], Any]:
     """Leads a conversation; each request is held against the document before it is answered."""
-    made: list[Request] = []
-    pages: list[Page] = []
-    reply: Response | None = None
-    waiting = iter(answers)
-    while True:
-        try:
-            step = conversation.send(reply)
-        except StopIteration as end:
-            assert next(waiting, None) is None
-            return made, pages, end.value
-        reply = None
-        if isinstance(step, Page):
-            pages.append(step)
-            continue
-        assert wrong(document, step) == []
-        made.append(step)
-        reply = answer(next(waiting))
+    return led(conversation, answers, wrong=partial(wrong, document))
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -137,14 +118,9 @@ def test_every_write_is_one_that_xero_takes(resource: Resource, data: st.DataObj
     value = data.draw(records(xero, resource))
     model = mapped.read(value)
     other = mapped.read(data.draw(records(xero, resource)))
-    both = {
-        name: getattr(other, name)
-        for name, row in mapped.rows.items()
-        if row.access == "both" and not (row.lasting and getattr(other, name) is None)
-    }
     writes = [("create", mapped.write(model))]
     if resource.update:
-        writes += [("update", mapped.write(msgspec.structs.replace(model, **both), base=model))]
+        writes += [("update", mapped.write(edited(mapped, model, other), base=model))]
     shown = {resource.envelope: [{resource.key: "x9", "ValidationErrors": []}]}
     for action, changes in writes:
         base = canonical(value) if action == "update" else None
@@ -164,13 +140,7 @@ def test_a_payment_is_deleted_by_its_status(document: Document) -> None:
 def test_the_scopes_say_why_and_each_is_asked_by_something() -> None:
     auth = xero.auth
     assert isinstance(auth, OAuth2)
-    needed = set(auth.always)
-    for resource in xero.resources:
-        assert resource.needs, resource.name
-        needed |= resource.needs
-        for step in (resource.create, resource.update, resource.delete):
-            needed |= step.needs if step else set()
-    assert needed == set(auth.scopes)
+    assert asked_scopes(xero) == set(auth.scopes)
     assert all(auth.scopes.values())
     assert (auth.pkce, auth.refresh_rotates) == (True, True)
 
@@ -197,10 +167,10 @@ def test_refusals_are_read_from_xeros_shapes(document: Document) -> None:
     assert document.wrong_object("Error", canonical(body)) == []
     request = Request(method="POST", url=f"{xero.base}/Contacts/x")
     with pytest.raises(Refused, match=r"exception occurred: Email address must be valid\."):
-        expect(xero, request, Response(status=400, body=canonical(body)))
+        expect(xero, request, answer(body, 400))
     gone = {"Title": "Forbidden", "Status": 403, "Detail": "AuthenticationUnsuccessful"}
     with pytest.raises(ReconnectRequired, match="Xero did not accept the credentials"):
-        expect(xero, request, Response(status=403, body=canonical(gone)))
+        expect(xero, request, answer(gone, 403))
     shown = {"Contacts": [{"ContactID": "0", "ValidationErrors": [{"Message": "No name."}]}]}
     conversation = write(xero, xero.resource("Contacts"), PLACE, "create", "", {}, None, "int_7")
     with pytest.raises(Refused, match=r"No name\."):
@@ -208,15 +178,13 @@ def test_refusals_are_read_from_xeros_shapes(document: Document) -> None:
 
 
 def test_xeros_own_examples_are_read(document: Document) -> None:
-    mapped = xero.resource("Invoices").maps
-    assert mapped is not None
+    mapped = mapping(xero, "Invoices")
     model = mapped.read(document.examples["Invoices"][1])
     assert isinstance(model, Invoice)
     assert (model.number, model.total, model.amount_paid) == ("INV-0002", 4600, 4600)
     assert (model.status, model.direction) == (DocumentStatus.PAID, Direction.SALE)
     assert (str(model.issued_on), str(model.due_on)) == ("2018-10-20", "2018-12-30")
-    mapped = xero.resource("Contacts").maps
-    assert mapped is not None
+    mapped = mapping(xero, "Contacts")
     contact = mapped.read(document.examples["Contacts"][0])
     assert isinstance(contact, Contact)
     assert (contact.name, contact.phone) == ("Katherine Warren", "847-1294")
