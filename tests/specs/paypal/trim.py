@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.specs.cutting import SCHEMAS, is_prose, keep, reached, references, resolved
 
 HERE = Path(__file__).parent
 KEPT = HERE / "paypal_extract.json"
@@ -29,7 +30,6 @@ FILES = {
     "notifications_webhooks_v1": "/v1/notifications/webhooks /v1/notifications/webhooks-events",
 }
 METHODS = ("get", "put", "post", "patch", "delete")
-PROSE = ("description", "summary", "title", "tags", "security", "operationId", "externalDocs")
 FIELDS = ("properties", "schemas")
 MEDIA = "application/json"
 REFUSAL = "notifications_webhooks.error"
@@ -41,62 +41,54 @@ class Cut:
 
     def __init__(self, name: str, document: dict[str, Any]):
         self._name = name
-        self._parts: dict[str, Any] = document["components"]
-        self._paths: dict[str, Any] = document["paths"]
+        self._document = document
         self.examples: dict[str, Any] = {}
 
     def operations(self, path: str) -> dict[str, Any]:
         """The operations of a path, with parameters and answers written out."""
         return {
             method: self._operation(f"{method} {path}", told)
-            for method, told in self._paths[path].items()
+            for method, told in self._document["paths"][path].items()
             if method in METHODS
         }
 
     def schemas(self, wanted: set[str]) -> dict[str, Any]:
         """The schemas of these names, and those that they lead to."""
-        kept: dict[str, Any] = {}
-        names = [name.partition(".")[2] for name in wanted if name.startswith(f"{self._name}.")]
-        while names:
-            name = names.pop()
-            if name not in kept:
-                kept[name] = self._bare(self._parts["schemas"][name])
-                names += [each.partition(".")[2] for each in references(kept[name])]
-        return {f"{self._name}.{name}": schema for name, schema in kept.items()}
+        mark = f"{self._name}."
+        schemas = self._document["components"]["schemas"]
+        return reached(
+            (name for name in wanted if name.startswith(mark)),
+            lambda name: self._bare(schemas[name.removeprefix(mark)]),
+        )
 
     def _operation(self, what: str, told: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {
-            "parameters": [self._bare(self._resolved(each)) for each in told.get("parameters", ())],
+            "parameters": [
+                self._bare(resolved(self._document, each)) for each in told.get("parameters", ())
+            ],
             "responses": {},
         }
         for status, answer in told["responses"].items():
-            content = self._resolved(answer).get("content", {}).get(MEDIA)
+            content = resolved(self._document, answer).get("content", {}).get(MEDIA)
             made["responses"][status] = {}
             if content is None:
                 continue
             schema = self._bare(content["schema"])
             if status == "default" or int(status) >= 400:
-                schema = {"$ref": f"#/components/schemas/{REFUSAL}"}
+                schema = {"$ref": f"{SCHEMAS}{REFUSAL}"}
             elif status in ("200", "201"):
                 self._note(what, content)
             made["responses"][status] = {"content": {MEDIA: {"schema": schema}}}
         if "requestBody" in told:
-            schema = self._resolved(told["requestBody"])["content"][MEDIA]["schema"]
+            schema = resolved(self._document, told["requestBody"])["content"][MEDIA]["schema"]
             made["requestBody"] = {"content": {MEDIA: {"schema": self._bare(schema)}}}
         return made
 
     def _note(self, what: str, content: dict[str, Any]) -> None:
         for each in content.get("examples", {}).values():
-            value = self._resolved(each).get("value")
+            value = resolved(self._document, each).get("value")
             if isinstance(value, dict):
                 self.examples.setdefault(what, []).append(value)
-
-    def _resolved(self, value: dict[str, Any]) -> dict[str, Any]:
-        if "$ref" not in value:
-            return value
-        _, _, kind, name = value["$ref"].split("/")
-        found: dict[str, Any] = self._parts[kind][name]
-        return found
 
     def _bare(self, value: Any, *, names: bool = False) -> Any:
         """The value without prose, examples and vendor's marks; `names`: keys are fields."""
@@ -106,19 +98,19 @@ class Cut:
             return value
         if not names and "allOf" in value:
             value = self._together(value)
-        if not names and str(value.get("$ref", "")).startswith("#/components/schemas/"):
-            return {"$ref": value["$ref"].replace("schemas/", f"schemas/{self._name}.", 1)}
+        if not names and str(value.get("$ref", "")).startswith(SCHEMAS):
+            return {"$ref": f"{SCHEMAS}{self._name}.{value['$ref'].removeprefix(SCHEMAS)}"}
         return {
             key: self._bare(each, names=key in FIELDS and not names)
             for key, each in value.items()
-            if names or not (key in PROSE or key.startswith(("x-", "example")))
+            if names or not is_prose(key)
         }
 
     def _together(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with all that `allOf` says taken into it."""
         made: dict[str, Any] = {key: each for key, each in schema.items() if key != "allOf"}
         for part in schema.get("allOf", ()):
-            inner = self._together(self._resolved(part))
+            inner = self._together(resolved(self._document, part))
             for key, each in inner.items():
                 if key == "properties":
                     made[key] = {**each, **made.get(key, {})}
@@ -127,18 +119,6 @@ class Cut:
                 else:
                     made.setdefault(key, each)
         return made
-
-
-def references(value: Any) -> Iterator[str]:
-    """The names of all schemas that a value leads to."""
-    if isinstance(value, list):
-        for each in value:
-            yield from references(each)
-    elif isinstance(value, dict):
-        if str(value.get("$ref", "")).startswith("#/components/schemas/"):
-            yield value["$ref"].rpartition("/")[2]
-        for each in value.values():
-            yield from references(each)
 
 
 def trimmed(folder: Path) -> dict[str, Any]:
@@ -160,5 +140,4 @@ def trimmed(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    text = json.dumps(trimmed(Path(sys.argv[1])), separators=(",", ":"), sort_keys=True)
-    KEPT.write_text(text + "\n", encoding="utf-8")
+    keep(KEPT, trimmed(Path(sys.argv[1])))

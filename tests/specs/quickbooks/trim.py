@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.specs.cutting import reached
+
 HERE = Path(__file__).parent
 KEPT = HERE / "quickbooks_extract.json"
 NAMES = (
@@ -37,15 +39,7 @@ _PLAIN: dict[str, dict[str, Any]] = {
 def main(source: Path) -> None:
     """Writes the extract."""
     told: dict[str, Any] = json.loads(source.read_bytes())
-    schemas: dict[str, Any] = {}
-    waiting = list(NAMES)
-    while waiting:
-        name = waiting.pop()
-        if name in schemas:
-            continue
-        schemas[name] = made = _schema(told, name)
-        waiting += [each for each in _references(made) if each not in schemas]
-    body = {"components": {"schemas": dict(sorted(schemas.items()))}}
+    body = {"components": {"schemas": reached(NAMES, lambda name: _schema(told, name))}}
     KEPT.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -73,13 +67,6 @@ def _schema(told: dict[str, Any], name: str) -> dict[str, Any]:
         required.append("value")
     more = {"required": sorted(required)} if required else {}
     return {"type": "object", "properties": properties, **more}
-
-
-def _references(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        own = [value["$ref"].rpartition("/")[2]] if "$ref" in value else []
-        return own + [name for each in value.values() for name in _references(each)]
-    return [name for each in value for name in _references(each)] if isinstance(value, list) else []
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.specs.xero.trim import bare, references
+from tests.specs.cutting import bare, keep, operation, reached, references
 
 HERE = Path(__file__).parent
 KEPT = HERE / "square_extract.json"
@@ -65,32 +65,18 @@ def trimmed(document: dict[str, Any]) -> dict[str, Any]:
     """The kept parts of the file."""
     schemas = document["components"]["schemas"]
     paths = {
-        path: {method: _operation(document["paths"][path][method]) for method in methods}
+        path: {method: operation(document, path, method) for method in methods}
         for path, methods in OPERATIONS.items()
     }
-    wanted, kept = [*references(paths), *EVENTS], dict[str, Any]()
-    while wanted:
-        name = wanted.pop()
-        if name not in kept:
-            kept[name] = bare(schemas.get(name, {}))  # one is referred to and missing
-            wanted += references(kept[name])
+    # One is referred to and missing.
+    kept = reached([*references(paths), *EVENTS], lambda name: bare(schemas.get(name, {})))
     return {
         "version": document["info"]["version"],
         "paths": paths,
-        "components": {"schemas": dict(sorted(kept.items()))},
+        "components": {"schemas": kept},
         "examples": _examples(schemas),
         "events": {schemas[name]["example"]["type"]: schemas[name]["example"] for name in EVENTS},
     }
-
-
-def _operation(told: dict[str, Any]) -> dict[str, Any]:
-    made = {
-        "parameters": [bare(each) for each in told.get("parameters", [])],
-        "responses": {status: bare(each) for status, each in told["responses"].items()},
-    }
-    if "requestBody" in told:
-        made["requestBody"] = bare(told["requestBody"])
-    return made
 
 
 def _examples(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +86,5 @@ def _examples(schemas: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     made = trimmed(json.loads(Path(sys.argv[1]).read_bytes()))
-    for place, value in ((KEPT, made), (VENDOR, made["examples"])):
-        text = json.dumps(value, separators=(",", ":"), sort_keys=True)
-        place.write_text(text + "\n", encoding="utf-8")
+    keep(KEPT, made)
+    keep(VENDOR, made["examples"])

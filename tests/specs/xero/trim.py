@@ -7,13 +7,13 @@ their example answers.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
+
+from tests.specs.cutting import bare, keep, operation, reached, references
 
 HERE = Path(__file__).parent
 KEPT = HERE / "xero_extract.json"
@@ -22,16 +22,6 @@ NAMES = (
     " Organisation"
 ).split()
 METHODS = ("get", "put", "post", "delete")
-PROSE = (
-    "description",
-    "summary",
-    "externalDocs",
-    "title",
-    "xml",
-    "tags",
-    "security",
-    "operationId",
-)
 
 
 class Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -42,54 +32,6 @@ Loader.yaml_implicit_resolvers = {
     letter: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
     for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-
-
-def bare(value: Any, *, names: bool = False) -> Any:
-    """The value without prose, examples and the vendor's own marks; `names`: keys are fields."""
-    if isinstance(value, list):
-        return [bare(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: bare(each, names=key in ("properties", "schemas"))
-        for key, each in value.items()
-        if names or not (key in PROSE or key.startswith(("x-", "example")))
-    }
-
-
-def references(value: Any) -> Iterator[str]:
-    """The names of all schemas that a value leads to."""
-    if isinstance(value, list):
-        for each in value:
-            yield from references(each)
-    elif isinstance(value, dict):
-        if str(value.get("$ref", "")).startswith("#/components/schemas/"):
-            yield value["$ref"].rpartition("/")[2]
-        for each in value.values():
-            yield from references(each)
-
-
-def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """A parameter or an answer, where it is only referred to."""
-    if "$ref" not in value:
-        return value
-    _, _, kind, name = value["$ref"].split("/")
-    found: dict[str, Any] = document["components"][kind][name]
-    return found
-
-
-def operation(document: dict[str, Any], path: str, method: str) -> dict[str, Any]:
-    """An operation with its parameters and answers written out."""
-    place = document["paths"][path]
-    told = place[method]
-    given = [*place.get("parameters", []), *told.get("parameters", [])]
-    answers = {
-        status: bare(resolved(document, answer)) for status, answer in told["responses"].items()
-    }
-    made = {"parameters": [bare(resolved(document, each)) for each in given], "responses": answers}
-    if "requestBody" in told:
-        made["requestBody"] = bare(told["requestBody"])
-    return made
 
 
 def trimmed(folder: Path) -> dict[str, Any]:
@@ -114,20 +56,15 @@ def trimmed(folder: Path) -> dict[str, Any]:
         paths[path.lower()] = {method: operation(identity, path, method) for method in here}
     schemas = {**identity["components"]["schemas"], **accounting["components"]["schemas"]}
     schemas["WebhookEvent"] = hooks["components"]["schemas"]["WebhookEvent"]
-    wanted, kept = [*references(paths), "Error", "WebhookEvent"], dict[str, Any]()
-    while wanted:
-        name = wanted.pop()
-        if name not in kept:
-            kept[name] = bare(schemas[name])
-            wanted += references(kept[name])
+    wanted = [*references(paths), "Error", "WebhookEvent"]
+    kept = reached(wanted, lambda name: bare(schemas[name]))
     return {
         "version": accounting["info"]["version"],
         "paths": paths,
-        "components": {"schemas": dict(sorted(kept.items()))},
+        "components": {"schemas": kept},
         "examples": examples,
     }
 
 
 if __name__ == "__main__":
-    text = json.dumps(trimmed(Path(sys.argv[1])), separators=(",", ":"), sort_keys=True)
-    KEPT.write_text(text + "\n", encoding="utf-8")
+    keep(KEPT, trimmed(Path(sys.argv[1])))
