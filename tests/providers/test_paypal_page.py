@@ -31,8 +31,8 @@ from landbridge.resilience import expect
 from landbridge.spec import Accounts, InRanges, PageNumber, Resource, Step, Write, holes, kind_of
 from landbridge.wire import Headers, Request, Response
 from tests.providers.pages import answer, led, mapping
+from tests.specs.documents import Document
 from tests.specs.paypal import document as specs
-from tests.specs.xero.document import Document
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PLACE = Place(base=paypal.base)

@@ -22,8 +22,8 @@ from landbridge.spec import OAuth2, PageNumber, Resource, SinceHeader
 from landbridge.wire import Request
 from tests.providers.pages import answer, asked_scopes, edited, led, mapping
 from tests.providers.records import XERO_SCHEMAS, records
+from tests.specs.documents import Document
 from tests.specs.xero import document as specs
-from tests.specs.xero.document import Document
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLACE = Place(base=xero.base)

@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from landbridge.testing.pytest_plugin import XeroSimulator
-from tests.specs.xero.document import Document, xero
+from tests.specs.documents import Document
+from tests.specs.xero.document import xero
 
 SCOPES = (
     "offline_access accounting.settings accounting.contacts accounting.invoices"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ class OpenApi:
 
     def check(self, method: str, path: str, status: int, body: bytes) -> list[str]:
         """Everything wrong with the body of a response to `METHOD path`, path without query."""
-        operation = self._operation(method, path)
-        if operation is None:
+        found = operation(self._paths, method, path)
+        if found is None:
             return [f"{method} {path}: the vendor's document has no such operation"]
-        declared = operation["responses"].get(str(status))
+        declared = found["responses"].get(str(status))
         if declared is None and status >= 400:
-            declared = operation["responses"].get("default")
+            declared = found["responses"].get("default")
         if declared is None:
             return [f"{method} {path}: status {status} is not declared"]
         schema = declared.get("content", {}).get("application/json", {}).get("schema")
@@ -68,18 +69,6 @@ class OpenApi:
             root = self._json_schema(schema) | {"components": {"schemas": self._defs}}
             self._validators[key] = jsonschema_rs.Draft202012Validator(root)
         return self._validators[key]
-
-    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
-        """The operation of the path with the fewest placeholders that matches."""
-        found = [
-            (pattern.count("{"), methods[method.lower()])
-            for pattern, methods in self._paths.items()
-            if method.lower() in methods and _compiled(pattern).fullmatch(path)
-        ]
-        operation: dict[str, Any] | None = min(found, key=lambda each: each[0], default=(0, None))[
-            1
-        ]
-        return operation
 
     def _demanding(self, schema: dict[str, Any], seen: frozenset[str] = frozenset()) -> bool:
         if "$ref" in schema:
@@ -113,6 +102,16 @@ class OpenApi:
         if schema.get("nullable") is True:
             return {"anyOf": [plain, {"type": "null"}]}
         return plain
+
+
+def operation(paths: Mapping[str, Any], method: str, path: str) -> Mapping[str, Any] | None:
+    """The operation with the fewest holes that a path, or a template, matches."""
+    found = [
+        (pattern.count("{"), methods[method.lower()])
+        for pattern, methods in paths.items()
+        if method.lower() in methods and _compiled(pattern).fullmatch(path)
+    ]
+    return min(found, key=lambda each: each[0])[1] if found else None
 
 
 @cache

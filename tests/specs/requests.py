@@ -45,13 +45,7 @@ class Requests:
 
     def operation(self, method: str, path: str) -> Mapping[str, Any] | None:
         """The operation with the fewest holes that a path, or a template, matches."""
-        found = [
-            (pattern.count("{"), methods[method.lower()])
-            for pattern, methods in self._paths.items()
-            if method.lower() in methods
-            and re.fullmatch(re.sub(r"\{\w+\}", r"([^/]+|\\{\\w+\\})", pattern), path)
-        ]
-        return min(found, key=lambda each: each[0])[1] if found else None
+        return openapi.operation(self._paths, method, path)
 
     def answer(self, method: str, path: str) -> Mapping[str, Any]:
         """The schema of the answer 200 of an operation."""

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from tests.specs.xero.document import Document
+from tests.specs.documents import Document
 
 KEPT = Path(__file__).parent / "paypal_extract.json"
 SCHEMAS = {

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.specs.xero.document import Document
+from tests.specs.documents import Document
 
 KEPT = Path(__file__).parent / "square_extract.json"
 

@@ -3,120 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import jsonschema_rs
-
-from tests.specs.requests import Requests
+from tests.specs.documents import Document
 
 KEPT = Path(__file__).parent / "xero_extract.json"
-
-
-class Document(Requests):
-    """The document as the receiver of requests, the sender of answers and the owner of paths.
-
-    Requests are held to it strictly: nothing that it does not name. Answers may say more, as the
-    vendor's own examples do (`DateString`).
-    """
-
-    def __init__(self, document: Mapping[str, Any]):
-        super().__init__(document)
-        self.examples: Mapping[str, Any] = document["examples"]
-
-    def refused(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> list[str]:
-        """Everything in a request that the document does not allow; `path` has no base."""
-        operation = self.operation(method, path)
-        if operation is None:
-            return [f"{method} {path}: no such operation"]
-        given = {name.lower() for name in headers}
-        known = {each["name"]: each for each in operation["parameters"]}
-        problems = [f"query {name}: not known" for name in query if name not in known]
-        problems += [
-            f"header {name}: missing"
-            for name, each in known.items()
-            if each["in"] == "header" and each.get("required") and name.lower() not in given
-        ]
-        if body:
-            told = operation.get("requestBody")
-            if told is None:
-                return [*problems, f"{method} {path}: takes no body"]
-            schema = told["content"]["application/json"]["schema"]
-            problems += self._wrong(schema, body, strict=True)
-        return problems
-
-    def misanswered(self, method: str, path: str, status: int, body: bytes) -> list[str]:
-        """Everything in an answer that the document does not declare."""
-        operation = self.operation(method, path)
-        if operation is None:
-            return [f"{method} {path}: no such operation"]
-        declared = operation["responses"].get(str(status))
-        if declared is None:
-            return [f"{method} {path}: status {status} is not declared"]
-        content = declared.get("content")
-        if content is None:
-            return [f"{method} {path}: a body where there is none"] if body else []
-        wrong = self._wrong(content["application/json"]["schema"], body, strict=False)
-        return [f"{method} {path} {status}: {each}" for each in wrong]
-
-    def wrong_object(self, name: str, body: bytes) -> list[str]:
-        """Everything wrong with JSON that should be the component schema of this name."""
-        return self._wrong({"$ref": f"#/components/schemas/{name}"}, body, strict=False)
-
-    def operation(self, method: str, path: str) -> Mapping[str, Any] | None:
-        """The operation with the fewest holes that a path, or a template, matches."""
-        found = [
-            (pattern.count("{"), methods[method.lower()])
-            for pattern, methods in self._paths.items()
-            if method.lower() in methods
-            and re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern)), path)
-        ]
-        return min(found, key=lambda each: each[0])[1] if found else None
-
-    def _wrong(self, schema: dict[str, Any], body: bytes, *, strict: bool) -> list[str]:
-        try:
-            value = json.loads(body)
-        except ValueError as error:
-            return [f"the body is not JSON: {error}"]
-        definitions = {name: plain(each, strict=strict) for name, each in self._schemas.items()}
-        root = plain(schema, strict=strict) | {"components": {"schemas": definitions}}
-        validator = jsonschema_rs.Draft202012Validator(root)
-        return [
-            f"at /{'/'.join(map(str, each.instance_path))}: {each.message[:200]}"
-            for each in validator.iter_errors(value)
-        ]
-
-
-def plain(schema: Any, *, strict: bool) -> Any:
-    """OpenAPI 3.0's dialect as JSON Schema; `strict`: objects have the named fields only."""
-    if isinstance(schema, list):
-        return [plain(each, strict=strict) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {
-        key: {name: plain(each, strict=strict) for name, each in value.items()}
-        if key == "properties"
-        else plain(value, strict=strict)
-        for key, value in schema.items()
-        if key not in {"nullable", "format", "readOnly"}
-    }
-    if strict and made.get("properties"):
-        made["additionalProperties"] = False
-        # A null clears a field; the document does not say which fields may be null.
-        made["properties"] = {
-            name: {"anyOf": [each, {"type": "null"}]} for name, each in made["properties"].items()
-        }
-    return made
 
 
 @cache
