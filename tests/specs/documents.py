@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema_rs
-
 from tests.specs.requests import Requests
+from tests.specs.schemas import Schemas
 
 
 class Document(Requests):
@@ -21,6 +20,12 @@ class Document(Requests):
     def __init__(self, document: Mapping[str, Any]):
         super().__init__(document)
         self.examples: Mapping[str, Any] = document["examples"]
+        self._held = {
+            strict: Schemas(
+                {name: plain(each, strict=strict) for name, each in self._schemas.items()}
+            )
+            for strict in (True, False)
+        }
 
     def refused(
         self,
@@ -73,13 +78,7 @@ class Document(Requests):
             value = json.loads(body)
         except ValueError as error:
             return [f"the body is not JSON: {error}"]
-        definitions = {name: plain(each, strict=strict) for name, each in self._schemas.items()}
-        root = plain(schema, strict=strict) | {"components": {"schemas": definitions}}
-        validator = jsonschema_rs.Draft202012Validator(root)
-        return [
-            f"at /{'/'.join(map(str, each.instance_path))}: {each.message[:200]}"
-            for each in validator.iter_errors(value)
-        ]
+        return self._held[strict].wrong(plain(schema, strict=strict), value)
 
 
 def plain(schema: Any, *, strict: bool) -> Any:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
+from tests.specs.schemas import Schemas
 
 STRIPE = Path(__file__).parent / "stripe" / "stripe_openapi_extract.json"
 
@@ -29,7 +29,7 @@ class OpenApi:
             name: self._json_schema(schema)
             for name, schema in document["components"]["schemas"].items()
         }
-        self._validators: dict[str, jsonschema_rs.Validator] = {}
+        self._schemas = Schemas(self._defs)
 
     def check(self, method: str, path: str, status: int, body: bytes) -> list[str]:
         """Everything wrong with the body of a response to `METHOD path`, path without query."""
@@ -60,15 +60,7 @@ class OpenApi:
             value = json.loads(body)
         except ValueError as error:
             return [f"the body is not JSON: {error}"]
-        errors = self._validator(schema).iter_errors(value)
-        return [f"at {_pointer(each)}: {each.message[:300]}" for each in errors]
-
-    def _validator(self, schema: dict[str, Any]) -> jsonschema_rs.Validator:
-        key = json.dumps(schema, sort_keys=True)
-        if key not in self._validators:
-            root = self._json_schema(schema) | {"components": {"schemas": self._defs}}
-            self._validators[key] = jsonschema_rs.Draft202012Validator(root)
-        return self._validators[key]
+        return self._schemas.wrong(self._json_schema(schema), value)
 
     def _demanding(self, schema: dict[str, Any], seen: frozenset[str] = frozenset()) -> bool:
         if "$ref" in schema:
@@ -117,10 +109,6 @@ def operation(paths: Mapping[str, Any], method: str, path: str) -> Mapping[str, 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern)))
-
-
-def _pointer(error: jsonschema_rs.ValidationError) -> str:
-    return "/" + "/".join(str(each) for each in error.instance_path)
 
 
 @cache

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
+from tests.specs.schemas import Schemas
 
 KEPT = Path(__file__).parent / "freshbooks_extract.json"
 # The list's address, the word around one record, and the model, by the word around the list.
@@ -56,6 +56,10 @@ class Document:
         }
         self.enums: Mapping[str, Mapping[str, str]] = kept["enums"]
         self.examples: Mapping[str, Any] = kept["examples"]
+        self._held = {
+            strict: Schemas({name: self._object(name, strict) for name in self.models})
+            for strict in (True, False)
+        }
 
     def has(self, model: str, path: str) -> bool:
         """Whether a model has a path; `[]` behind a list."""
@@ -108,12 +112,8 @@ class Document:
 
     def wrong(self, model: str, value: Any, *, strict: bool = False) -> list[str]:
         """Everything in a record that its model does not allow."""
-        definitions = {name: self._object(name, strict) for name in self.models}
-        root = {"$ref": f"#/$defs/{model}", "$defs": definitions}
-        return [
-            f"{model} /{'/'.join(map(str, each.instance_path))}: {each.message[:200]}"
-            for each in jsonschema_rs.Draft202012Validator(root).iter_errors(value)
-        ]
+        wrong = self._held[strict].wrong({"$ref": f"#/components/schemas/{model}"}, value)
+        return [f"{model} {each}" for each in wrong]
 
     def _object(self, model: str, strict: bool) -> dict[str, Any]:
         fields = {name: self._type(model, name, told) for name, told in self.models[model].items()}
@@ -130,7 +130,7 @@ class Document:
             inner_name = told.removesuffix("[]").removeprefix("Array<").removesuffix(">")
             return {"type": "array", "items": self._type(model, name, inner_name)}
         if told in self.models:
-            return {"$ref": f"#/$defs/{told}"}
+            return {"$ref": f"#/components/schemas/{told}"}
         if told == "number" or (told == "string" and name.endswith("id")):
             return {"anyOf": [{"type": "number"}, _NUMBER, *_text(told)]}
         if told == "Money":

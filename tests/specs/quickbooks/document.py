@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
+from tests.specs.schemas import Schemas
 
 KEPT = Path(__file__).parent / "quickbooks_extract.json"
 ENTITIES = (
@@ -52,8 +52,10 @@ class Document:
 
     def __init__(self, document: Mapping[str, Any]):
         self.schemas: Mapping[str, Any] = document["components"]["schemas"]
-        self._strict = {name: _strict(each, nulls=False) for name, each in self.schemas.items()}
-        self._sent = {name: _strict(each, nulls=True) for name, each in self.schemas.items()}
+        self._strict, self._sent = (
+            Schemas({name: _strict(each, nulls=nulls) for name, each in self.schemas.items()})
+            for nulls in (False, True)
+        )
 
     def has(self, kind: str, path: str) -> bool:
         """Whether an entity has a dotted path (`[]` behind a list)."""
@@ -70,7 +72,7 @@ class Document:
 
     def wrong_object(self, kind: str, value: Any) -> list[str]:
         """Everything wrong with an entity."""
-        return self._wrong({"$ref": f"#/components/schemas/{kind}"}, value, self._strict)
+        return self._strict.wrong({"$ref": f"#/components/schemas/{kind}"}, value)
 
     def refused(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> list[str]:
         """Everything in a request that is not allowed; `path` begins behind the company's id."""
@@ -111,7 +113,7 @@ class Document:
             kind = kinds[name]
             one = {"anyOf": [{"$ref": f"#/components/schemas/{kind}"}, _GONE]}
             schema = _envelope({kind: one}, kind)
-        return self._wrong(schema, value, self._strict)
+        return self._strict.wrong(schema, value)
 
     def _listed(self) -> dict[str, Any]:
         lists = {
@@ -136,20 +138,13 @@ class Document:
 
     def _unfit(self, kind: str, query: Mapping[str, str], body: bytes) -> list[str]:
         value = json.loads(body)
-        problems = self._wrong({"$ref": f"#/components/schemas/{kind}"}, value, self._sent)
+        problems = self._sent.wrong({"$ref": f"#/components/schemas/{kind}"}, value)
         if ("Id" in value or "operation" in query) and not {"Id", "SyncToken"} <= set(value):
             problems.append("a change needs Id and SyncToken")
         sums = [
             one for one in value.get("Line") or () if one.get("DetailType", "").startswith("Sub")
         ]
         return problems + ["a sum of the lines is sent back" for _ in sums]
-
-    def _wrong(self, schema: dict[str, Any], value: Any, schemas: Mapping[str, Any]) -> list[str]:
-        root = schema | {"components": {"schemas": schemas}}
-        return [
-            f"at /{'/'.join(map(str, each.instance_path))}: {each.message[:200]}"
-            for each in jsonschema_rs.Draft202012Validator(root).iter_errors(value)
-        ]
 
 
 def _envelope(properties: dict[str, Any], name: str, *, time: bool = True) -> dict[str, Any]:
