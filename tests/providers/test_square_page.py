@@ -30,19 +30,10 @@ from landbridge.resilience import Gone, Refresh, classify, expect
 from landbridge.spec import Resource
 from landbridge.wire import Request, Response
 from tests.providers.pages import mapping
+from tests.providers.records import SQUARE_SCHEMAS
 from tests.specs.square.document import square as document
 
 PLACE = Place(base=square.base)
-SCHEMAS = {
-    "customer": "Customer",
-    "item": "CatalogObject",
-    "subscription": "Subscription",
-    "invoice": "Invoice",
-    "payment": "Payment",
-    "refund": "PaymentRefund",
-    "dispute": "Dispute",
-    "payout": "Payout",
-}
 SHOWN = document().examples
 
 
@@ -78,10 +69,10 @@ def test_what_a_resource_names_is_in_the_document(resource: Resource) -> None:
         assert document().has(found, f"{place.records}[].{place.key}")
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", SQUARE_SCHEMAS)
 def test_what_a_mapping_reads_is_in_the_document(name: str) -> None:
     mapped = mapping(square, name)
-    schema = document().schema(SCHEMAS[name])
+    schema = document().schema(SQUARE_SCHEMAS[name])
     lost = [path for path in mapped.owned_paths if not document().has(schema, path)]
     assert lost == []
 
