@@ -8,7 +8,6 @@ import hmac
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from landbridge.testing import freshbooks
 from landbridge.testing.freshbooks.webhooks import sign
 from landbridge.testing.pytest_plugin import FreshBooksSimulator, WebhookReceiver
+from tests.providers import visiting
 from tests.specs.freshbooks.document import ADDRESSES
 from tests.specs.freshbooks.document import freshbooks as document
 
@@ -24,59 +24,22 @@ OBJECTS = (
     " bill_payments journal_entries"
 ).split()
 SCOPES = " ".join(f"user:{name}:{way}" for name in OBJECTS for way in ("read", "write"))
-VERIFIER = "v" * 50
-REDIRECT = "https://app.example/back"
 
 
-class Visitor:
+class Visitor(visiting.Visitor):
     """An app that talks to the simulator; each call is held against the descriptions."""
 
-    def __init__(self, sim: FreshBooksSimulator):
-        self.sim = sim
-        self.http = httpx2.Client(base_url=sim.url, trust_env=False)
-        self.tokens: dict[str, Any] = {}
-        self.account = next(iter(sim.simulator.books))
+    authorize = "/oauth/authorize"
+    scopes = SCOPES
 
-    def consent(self, **more: str) -> dict[str, str]:
-        """The parameters with which the browser comes back."""
-        challenge = hashlib.sha256(VERIFIER.encode()).digest()
-        asked = {
-            "response_type": "code",
-            "client_id": self.sim.client_id,
-            "redirect_uri": REDIRECT,
-            "scope": SCOPES,
-            "state": "s1",
-            "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-            **more,
-        }
-        answer = self.http.get("/oauth/authorize", params=asked)
-        assert answer.status_code == 302, answer.text
-        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    def __init__(self, sim: FreshBooksSimulator):
+        super().__init__(sim)
+        self.sim = sim
+        self.account = next(iter(sim.simulator.books))
 
     def token(self, **form: str) -> httpx2.Response:
         ours = {"client_id": self.sim.client_id, "client_secret": self.sim.client_secret}
         return self.http.post("/auth/oauth/token", data={**ours, **form})
-
-    def exchange(self, code: str, verifier: str = VERIFIER) -> httpx2.Response:
-        return self.token(
-            grant_type="authorization_code",
-            code=code,
-            redirect_uri=REDIRECT,
-            code_verifier=verifier,
-        )
-
-    def refresh(self, token: str) -> httpx2.Response:
-        return self.token(grant_type="refresh_token", refresh_token=token)
-
-    def connect(self, **more: str) -> None:
-        answer = self.exchange(self.consent(**more)["code"])
-        assert answer.status_code == 200, answer.text
-        self.tokens = answer.json()
-
-    @property
-    def bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens.get('access_token', '')}"}
 
     def call(self, method: str, path: str, sent: Any = None, **params: Any) -> httpx2.Response:
         at = f"/accounting/account/{self.account}{path}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
 
 from landbridge.testing.pytest_plugin import XeroSimulator
+from tests.providers import visiting
 from tests.specs.documents import Document
 from tests.specs.xero.document import xero
 
@@ -19,8 +17,6 @@ SCOPES = (
     "offline_access accounting.settings accounting.contacts accounting.invoices"
     " accounting.payments accounting.banktransactions.read accounting.manualjournals"
 )
-VERIFIER = "v" * 50
-REDIRECT = "https://app.example/back"
 KINDS = (
     "Accounts TaxRates Contacts Items Invoices CreditNotes Payments BankTransactions"
     " ManualJournals Organisation"
@@ -28,56 +24,24 @@ KINDS = (
 API = "/api.xro/2.0"
 
 
-class Visitor:
+class Visitor(visiting.Visitor):
     """An app that talks to the simulator; each call of the API is held against the document."""
 
+    authorize = "/identity/connect/authorize"
+    scopes = SCOPES
+
     def __init__(self, sim: XeroSimulator):
+        super().__init__(sim)
         self.sim = sim
         self.document: Document = xero()
-        self.http = httpx2.Client(base_url=sim.url, trust_env=False)
-        self.tokens: dict[str, Any] = {}
         self.tenant = next(iter(sim.simulator.books))
 
-    def consent(self, **more: str) -> dict[str, str]:
-        """The parameters with which the browser comes back."""
-        challenge = hashlib.sha256(VERIFIER.encode()).digest()
-        asked = {
-            "response_type": "code",
-            "client_id": self.sim.client_id,
-            "redirect_uri": REDIRECT,
-            "scope": SCOPES,
-            "state": "s1",
-            "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-            **more,
-        }
-        answer = self.http.get("/identity/connect/authorize", params=asked)
-        assert answer.status_code == 302, answer.text
-        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-
     def token(self, **form: str) -> httpx2.Response:
-        pair = (self.sim.client_id, self.sim.client_secret)
-        return self.http.post("/connect/token", data=form, auth=pair)
-
-    def exchange(self, code: str, verifier: str = VERIFIER) -> httpx2.Response:
-        return self.token(
-            grant_type="authorization_code",
-            code=code,
-            redirect_uri=REDIRECT,
-            code_verifier=verifier,
-        )
-
-    def refresh(self, token: str) -> httpx2.Response:
-        return self.token(grant_type="refresh_token", refresh_token=token)
-
-    def connect(self, **more: str) -> None:
-        answer = self.exchange(self.consent(**more)["code"])
-        assert answer.status_code == 200, answer.text
-        self.tokens = answer.json()
+        return self.http.post("/connect/token", data=form, auth=self.client)
 
     def call(self, method: str, path: str, *, sent: Any = None, **more: Any) -> httpx2.Response:
         headers = {
-            "Authorization": f"Bearer {self.tokens.get('access_token', '')}",
+            **self.bearer,
             "Xero-Tenant-Id": self.tenant,
             **more.pop("headers", {}),
         }

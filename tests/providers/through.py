@@ -19,6 +19,9 @@ class Simulated(Protocol):
     """A simulator with an app that asks for consent."""
 
     @property
+    def url(self) -> str: ...
+
+    @property
     def client_id(self) -> str: ...
 
     @property
