@@ -38,18 +38,23 @@ class Trap:
         if self.due(point):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def amid(self, point: str, work: Any, within: float) -> Any:
-        """The work's result; at the time, the process ends somewhere in its first moments."""
+    async def amid(self, point: str, work: Any, within: float, *, least: float = 0) -> Any:
+        """The work's result; at the time, the process ends so many seconds after it began, or when
+        the work is done before that."""
         if not self.due(point):
             return await work
         running = asyncio.ensure_future(work)
-        await asyncio.wait([running], timeout=random.uniform(0, within))
+        await asyncio.wait([running], timeout=random.uniform(least, within))
         os.kill(os.getpid(), signal.SIGKILL)
         return None
 
 
 class Posting:
-    """Posts by another sender, with a trap in the first moments of a post, and one behind it."""
+    """Posts by another sender, with a trap amid a post, and one behind it.
+
+    Half of those who die amid a post die in its first moments, the others a while later, when the
+    receiver has surely taken it; a busy machine makes the first moments too short for that.
+    """
 
     def __init__(self, sender: Posts, trap: Trap, *, moments: float):
         self._sender = sender
@@ -58,7 +63,10 @@ class Posting:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         posting = self._sender.post(url, headers, body)
-        sent: Sent = await self._trap.amid("posting", posting, within=self._moments)
+        least = random.choice((0, 4)) * self._moments
+        sent: Sent = await self._trap.amid(
+            "posting", posting, least=least, within=least + self._moments
+        )
         self._trap.reach("answered")
         return sent
 
