@@ -4,6 +4,7 @@
 PYTHON ?= python3
 JOBS ?= 3
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes compiles everything it imports
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
