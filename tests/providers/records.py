@@ -127,14 +127,17 @@ def _calendar_object(rng: Random, uid: str) -> str:
 
 def _xero(resource: Resource, seed: int) -> Any:
     assert resource.maps is not None
-    shown = xero.xero().examples[resource.name]
-    if seed % 10 == 0:
+    shown = xero.shown(resource)
+    if shown and seed % 10 == 0:
         made = shown[seed // 10 % len(shown)]
     else:
         needed = [*resource.maps.needed_paths, resource.key, *XERO_NEEDED.get(resource.name, ())]
         made = _xero_document().make(
             XERO_SCHEMAS[resource.name], seed, owned=resource.maps.owned_paths, needed=needed
         )
+        made |= {name: words[0] for name, words in resource.only.items()}
+        if resource.name == "SpendMoney" and not made.get("LineItems"):
+            made["LineItems"] = [{"LineItemID": f"{seed}", "Description": "Paper"}]
     return codec(resource.format).parse(canonical(made))
 
 
@@ -144,15 +147,19 @@ XERO_SCHEMAS = {
     "Contacts": "Contact",
     "Items": "Item",
     "Invoices": "Invoice",
+    "Bills": "Invoice",
     "CreditNotes": "CreditNote",
     "Payments": "Payment",
     "BankTransactions": "BankTransaction",
+    "SpendMoney": "BankTransaction",
     "ManualJournals": "ManualJournal",
     "Organisation": "Organisation",
 }
-XERO_NEEDED = dict.fromkeys(
-    ["Invoices", "CreditNotes", "BankTransactions"], ("CurrencyCode", "LineItems[].LineItemID")
+XERO_NEEDED: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ["Invoices", "Bills", "CreditNotes", "BankTransactions", "SpendMoney"],
+    ("CurrencyCode", "LineItems[].LineItemID"),
 )
+XERO_NEEDED["SpendMoney"] = (*XERO_NEEDED["SpendMoney"], "BankAccount.AccountID")
 """What Xero always sends, though its document does not say so."""
 _DAYS = ["/Date(1518652800000+0000)/", "/Date(1543449600000+0000)/", "2019-03-11T00:00:00"]
 XERO_WORDS: Mapping[str, list[Any]] = {

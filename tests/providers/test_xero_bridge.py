@@ -6,6 +6,7 @@ import asyncio
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import httpx2
 import msgspec
@@ -13,13 +14,15 @@ import pytest
 
 from landbridge import Landbridge
 from landbridge.engine.receive import set_app_secrets
-from landbridge.errors import ReconnectRequired
+from landbridge.errors import ReconnectRequired, Refused
 from landbridge.models.accounting import (
+    Bill,
     Contact,
     CreditNote,
     Direction,
     DocumentStatus,
     EntryStatus,
+    Expense,
     Invoice,
     Item,
     JournalEntry,
@@ -39,7 +42,9 @@ from tests.providers.through import connected, consented, held, pushed, until, w
 from tests.specs.xero import document
 from tests.web.serving import serving
 
-WRITES = "Accounts Contacts CreditNotes Invoices Items ManualJournals Payments TaxRates".split()
+WRITES = (
+    "Accounts Bills Contacts CreditNotes Invoices Items ManualJournals Payments SpendMoney TaxRates"
+).split()
 
 
 @pytest.fixture
@@ -59,7 +64,8 @@ async def test_everything_through_the_bridge(
         assert demo.access_grant == coffee.access_grant
 
         totals = await bridge.pull(demo)
-        assert (totals["Invoices"].changed, totals["Invoices"].pages >= 2) == (130, True)
+        assert (totals["Invoices"].changed, totals["Invoices"].pages >= 2) == (104, True)
+        assert (totals["Bills"].changed, totals["SpendMoney"].changed) == (26, 8)
         assert {name: one.parked for name, one in totals.items() if one.parked} == {}
         (organisation,) = (await held(bridge, demo, "Organisation")).values()
         assert organisation.kind == Organisation.kind
@@ -76,14 +82,19 @@ async def test_everything_through_the_bridge(
         assert sim.control.get("grants")["exchanges"] == 2
         listed = sim.control.journal(after=before, path="/api.xro/2.0/Invoices")
         assert all(one["since"] for one in listed if one["status"] == 200)
-        for kind in ("Contacts", "Invoices", "Payments"):
+        for kind in ("Contacts", "Payments"):
             mine = await held(bridge, demo, kind)
             theirs = sim.control.objects(kind, tenant=demo.account)
             live = {key for key, one in theirs.items() if one.get("Status") != "DELETED"}
             assert set(mine) == live, kind
+        for kind, word in (("Invoices", "ACCREC"), ("Bills", "ACCPAY")):
+            mine = await held(bridge, demo, kind)
+            theirs = sim.control.objects("Invoices", tenant=demo.account)
+            assert set(mine) == {key for key, one in theirs.items() if one["Type"] == word}, kind
 
         await webhooks_are_told(bridge, sim, demo, coffee, url)
         await writes_come_back(bridge, sim, demo)
+        await purchases_come_back(bridge, sim, coffee)
         await a_dead_grant_is_connected_again(bridge, sim, demo)
 
 
@@ -111,6 +122,23 @@ async def webhooks_are_told(
 
         await until(seen)
         assert key not in await held(bridge, demo, "Contacts")
+        # An event of an invoice that is a bill is read once, and is no invoice here.
+        await bridge.pull(coffee, ["Invoices", "Bills"])
+        invoices = set(await held(bridge, coffee, "Invoices"))
+        bill = next(iter(await held(bridge, coffee, "Bills")))
+        before = len(sim.control.journal())
+        async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
+            path = f"/_sim/objects/Invoices/{bill}?tenant={coffee.account}"
+            number = {"set": {"InvoiceNumber": "Told too"}}
+            assert (await http.patch(path, json=number)).status_code == 200
+
+        async def numbered() -> bool:
+            return "Told too" in str((await held(bridge, coffee, "Bills"))[bill].unified)
+
+        await until(numbered)
+        assert set(await held(bridge, coffee, "Invoices")) == invoices
+        read = sim.control.journal(after=before, path=f"/api.xro/2.0/Invoices/{bill}")
+        assert len(read) == 1
         sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
         assert {one["status"] for one in sent if one["what"] == "event"} == {200}
         body = sent[-1]["body"].encode()
@@ -204,6 +232,63 @@ async def writes_come_back(bridge: Landbridge, sim: XeroSimulator, demo: Connect
         ]
         assert [one["status"] for one in written] == [200] * 8
         assert all(one["idempotency_key"] for one in written)
+
+
+async def purchases_come_back(bridge: Landbridge, sim: XeroSimulator, to: Connection) -> None:
+    """A bill with its payment, and an expense that is taken back."""
+
+    def theirs(kind: str) -> dict[str, dict[str, Any]]:
+        return sim.control.objects(kind, tenant=to.account)
+
+    await bridge.pull(to, ["TaxRates", "Organisation"])
+    contact = next(iter(theirs("Contacts")))
+    bank = next(key for key, one in theirs("Accounts").items() if one["Type"] == "BANK")
+    line = Line(description="Paper", unit_price=Decimal("20.00"), account="400", tax="INPUT2")
+    demanded = Bill(
+        contact=contact,
+        number="B-77",
+        status=DocumentStatus.OPEN,
+        currency="NZD",
+        issued_on=date(2026, 11, 22),
+        due_on=date(2026, 12, 22),
+        lines=(line,),
+        total=2300,
+    )
+    with pytest.raises(Refused, match=r"the document says 24\.00 NZD, Xero would post 23\.00"):
+        await bridge.api(to).create(msgspec.structs.replace(demanded, total=2400))
+    purchase = Invoice(
+        contact=contact,
+        direction=Direction.PURCHASE,
+        status=DocumentStatus.OPEN,
+        currency="NZD",
+        issued_on=date(2026, 11, 22),
+    )
+    with pytest.raises(Refused, match="no word for 'purchase' at Type"):
+        await bridge.api(to).create(purchase)
+    async with working(bridge):
+        write = partial(pushed, bridge, to)
+        bill = await write(demanded, "Bills")
+        there = theirs("Invoices")[bill]
+        assert (there["Type"], there["InvoiceNumber"], there["Total"]) == ("ACCPAY", "B-77", 23)
+        paid = Payment(
+            bill=bill, account=bank, currency="NZD", amount=2300, paid_on=date(2026, 11, 23)
+        )
+        made = await write(paid, "Payments")
+        unified = (await held(bridge, to, "Payments"))[made].unified
+        assert (unified["bill"], unified.get("invoice")) == (bill, None)
+        spent = Expense(
+            contact=contact,
+            account=bank,
+            currency="NZD",
+            spent_on=date(2026, 11, 24),
+            reference="Receipt 9",
+            lines=(line,),
+        )
+        expense = await write(spent, "SpendMoney")
+        there = theirs("BankTransactions")[expense]
+        assert [there[name] for name in ("Type", "Total", "Status")] == ["SPEND", 23, "AUTHORISED"]
+    await bridge.api(to).delete(msgspec.structs.replace(spent, id=expense))
+    assert theirs("BankTransactions")[expense]["Status"] == "DELETED"
 
 
 async def a_dead_grant_is_connected_again(

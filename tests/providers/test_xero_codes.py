@@ -129,9 +129,9 @@ def test_what_lacks_a_line_is_named_with_what_waits_for_it(
     assert told == [
         ("accounts", "ours", "rent", 0),
         ("accounts", "ours", "sales", 0),
-        ("accounts", "theirs", "200", 7),
+        ("accounts", "theirs", "200", 6),
         ("tax_rates", "ours", "gst", 0),
-        ("tax_rates", "theirs", "OUTPUT2", 6),
+        ("tax_rates", "theirs", "OUTPUT2", 5),
     ]
     assert "OUTPUT2" in cli.ok("codes", "check", demo).out
     cli.ok("codes", "set", demo, "accounts", "200=sales", "--anyway")

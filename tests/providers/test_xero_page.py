@@ -88,8 +88,10 @@ def test_every_address_of_a_resource_is_in_xeros_document(
 def test_every_request_of_a_pull_is_one_that_xero_takes(
     document: Document, resource: Resource
 ) -> None:
+    kind = {name: words[0] for name, words in resource.only.items()}
+
     def listing(*keys: str, pages: int = 2) -> dict[str, Any]:
-        found = [{resource.key: key} for key in keys]
+        found = [{resource.key: key, **kind} for key in keys]
         return {resource.records: found, "pagination": {"page": 1, "pageCount": pages}}
 
     paged = isinstance(resource.page, PageNumber)
@@ -103,9 +105,13 @@ def test_every_request_of_a_pull_is_one_that_xero_takes(
         assert {dict(one.query)["order"] for one in made} == {resource.key}
         assert "If-Modified-Since" in made[-1].headers
     if resource.one:
-        fetched = {resource.envelope: [{resource.key: "a"}]}
+        fetched = {resource.envelope: [{resource.key: "a", **kind}]}
         _, _, found = run(document, fetch(xero, resource, PLACE, "a"), [fetched])
         assert found.key == "a"
+        for name in kind:
+            other = {resource.envelope: [{resource.key: "a", name: "RECEIVE"}]}
+            _, _, found = run(document, fetch(xero, resource, PLACE, "a"), [other])
+            assert found is None
 
 
 @pytest.mark.parametrize("resource", WRITTEN, ids=lambda resource: resource.name)
@@ -192,7 +198,7 @@ def test_xeros_own_examples_are_read(document: Document) -> None:
     assert contact.billing_address.postal_code == "94020"
     for resource in xero.resources:
         assert resource.maps is not None
-        for shown in document.examples[resource.name]:
+        for shown in specs.shown(resource):
             assert resource.maps.read(shown)
 
 

@@ -39,7 +39,7 @@ def test_a_blank_is_what_xero_could_answer(name: str) -> None:
     assert (
         document.xero().wrong_object(XERO_SCHEMAS[name], msgspec.json.encode(resource.blank)) == []
     )
-    assert document.xero().wrong_object(name, wrapped(resource, resource.blank)) == []
+    assert document.xero().wrong_object(resource.records, wrapped(resource, resource.blank)) == []
 
 
 async def test_writes_to_xero_are_answered_and_sent_later(

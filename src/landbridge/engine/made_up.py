@@ -51,7 +51,7 @@ def aim_of(provider: Provider, base: str, request: Request) -> Aim:
             step: Write | None = getattr(resource, action)
             if step is not None and step.method == request.method:
                 key = _named(resource, step, path, request)
-                if key is not None:
+                if key is not None and _is_of(resource, step, request):
                     return Aim(resource=resource, action=action, key=key, envelope=step.envelope)
         if request.method == "GET" and resource.one:
             key = _at(resource.one, path)
@@ -73,6 +73,13 @@ def _named(resource: Resource, step: Write, path: str, request: Request) -> str 
         return None if told else key
     asked = {name: text for name, text in request.query if name != resource.idempotency}
     return told if isinstance(told, str) and told and asked == dict(step.query) else None
+
+
+def _is_of(resource: Resource, step: Write, request: Request) -> bool:
+    """Whether what a write says is not what another resource at the same address would say."""
+    told = changes_in(request, step.envelope) if resource.only else {}
+    found = [(find(told, path), words) for path, words in resource.only.items()]
+    return all(word is None or word in words for word, words in found)
 
 
 def _at(template: str, path: str) -> str | None:

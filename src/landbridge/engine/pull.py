@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -206,25 +206,36 @@ class Puller:
         """
         provider = page_of(self._provider, connection)
         resource = provider.resource(resource_name)
-        stream = stream_of(connection, resource_name)
+        kin = provider.kin(resource)
+        asked = replace(resource, only={}) if resource.only else resource
         for _ in range(READS):
             began = await moment.now(self._db)
-            fetched = await self.fetch(connection, provider, resource, key)
-            applied = await apply_one(
-                self._db, stream, resource, key, fetched, began=began, hold=hold
-            )
-            if applied.missing:
-                continue
-            if told_at is not None and (applied.stored or applied.gone):
-                now = self._clock.now()
-                self._freshness.changes(provider, stream, [told_at], now, by="webhook")
-            if self._seen is not None and fetched is not None:
-                await self._seen(connection, resource, (fetched,))
-            return applied
+            fetched = await self.fetch(connection, provider, asked, key)
+            # What is read at an address that several resources share is of one of them.
+            done: list[Applied] = []
+            for each in kin:
+                if fetched is not None and not each.has(fetched.value):
+                    continue
+                stream = stream_of(connection, each.name)
+                applied = await apply_one(
+                    self._db, stream, each, key, fetched, began=began, hold=hold
+                )
+                if applied.stored or applied.gone:
+                    self._heard(provider, stream, told_at)
+                if self._seen is not None and fetched is not None and not applied.missing:
+                    await self._seen(connection, each, (fetched,))
+                done.append(applied)
+            if not any(applied.missing for applied in done):
+                return max(done, key=lambda applied: applied.news, default=Applied())
         raise Unreachable(
             f"{provider.name}: others stored {resource.name} {key} whenever it was read; it is"
             " read again later"
         )
+
+    def _heard(self, provider: Provider, stream: Stream, told_at: datetime | None) -> None:
+        if told_at is not None:
+            now = self._clock.now()
+            self._freshness.changes(provider, stream, [told_at], now, by="webhook")
 
     async def fetch(
         self, connection: Connection, provider: Provider, resource: Resource, key: str

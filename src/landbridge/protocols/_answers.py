@@ -20,14 +20,16 @@ def records(
 ) -> tuple[list[Fetched], list[Unreadable]]:
     """The records that a listing holds at `path`, each with its own bytes as they were sent.
 
-    An item without a key is unreadable, and the others are not touched by it.
+    An item without a key is unreadable, and the others are not touched by it. What is another
+    resource's (`Resource.only`) is passed over.
     """
     fetched: list[Fetched] = []
     unreadable: list[Unreadable] = []
     for raw in pluck(provider, response, path, list[msgspec.Raw]) or ():
         one = record(resource, bytes(raw))
         if type(one) is Fetched:
-            fetched.append(one)
+            if resource.has(one.value):
+                fetched.append(one)
         elif type(one) is Unreadable:
             unreadable.append(one)
     return fetched, unreadable

@@ -61,7 +61,8 @@ def page_query(page: object, after: str | None) -> list[tuple[str, str]]:
 def fetch(
     provider: Provider, resource: Resource, place: Place, key: str
 ) -> Generator[Request, Response, Fetched | None]:
-    """One record as it is now; None if the provider says that it is gone."""
+    """One record as it is now; None if the provider says that it is gone, or that it is another
+    resource's (`Resource.only`)."""
     if not resource.one:
         raise Refused(f"{provider.name} cannot read a single {resource.name}")
     query = [*resource.one_query.items()]
@@ -73,7 +74,7 @@ def fetch(
     found = single(provider, resource, response)
     if isinstance(found, Unreadable):
         raise Refused(f"{provider.name} answered with no {resource.name}: {found.reason}")
-    if found.deleted:
+    if found.deleted or not resource.has(found.value):
         return None
     return (yield from completed(provider, resource, place, found))
 

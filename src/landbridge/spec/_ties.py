@@ -112,15 +112,26 @@ def _plain(annotation: Any) -> Any:
 
 
 def _distinct(model: str, rows: Mapping[str, Row]) -> None:
-    """No place may be written by two rows."""
+    """No place may be written by two rows, unless at most one of them ever has a value."""
     seen: list[tuple[str, str]] = []
     for name, path in written(rows):
         for other, taken in seen:
+            if path == taken and _apart(rows[name], rows[other]):
+                continue
             if path == taken or path.startswith(f"{taken}.") or taken.startswith(f"{path}."):
                 raise SpecError(
                     f"{model}: {other} and {name} both write {path}; make one of them read_only"
                 )
         seen.append((name, path))
+
+
+def _apart(one: Row, other: Row) -> bool:
+    """Whether two rows are of different words at one path (`when`), and neither is changed."""
+    if one.when is None or other.when is None:
+        return False
+    (path, word), (there, another) = one.when, other.when
+    made = one.access is Access.CREATE and other.access is Access.CREATE
+    return made and path == there and word != another
 
 
 def _has_currency(where: str, row: Row, rows: Mapping[str, Row]) -> None:

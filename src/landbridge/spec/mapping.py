@@ -126,6 +126,7 @@ class Mapped(Generic[M]):
         owned: list[str] = []
         for tie in self._ties:
             row = tie.row
+            owned.extend(row.when[:1] if row.when else ())
             if row.part is None:
                 owned.extend(row.paths or ((row.path,) if row.path else ()))
             else:
@@ -225,11 +226,16 @@ class Mapped(Generic[M]):
     ) -> dict[str, Any]:
         """Writes within a larger writing; `whole` sends equal fields too, as lists need it."""
         changes: dict[str, Any] = {}
+        taken: dict[str, str] = {}
         for tie in self._writers:
             ours = getattr(model, tie.name)
             before = None if base is None else getattr(base, tie.name)
             if _is_empty(ours) and (base is None or _is_empty(before)):
                 continue
+            if tie.row.when and (first := taken.setdefault(tie.row.path, tie.name)) != tie.name:
+                raise Fault(f"{first} goes to {{path}} too: set one of them").in_field(
+                    tie.name, tie.row.path
+                )
             if base is not None and not whole:
                 if ours == before:
                     continue
@@ -395,7 +401,8 @@ def blend(changes: dict[str, Any], path: str, value: Any) -> None:
 
 def _note(row: Row) -> str:
     if row.to:
-        return f"-> {row.to}"
+        of = f", where {row.when[0]} is {row.when[1]}" if row.when else ""
+        return f"-> {row.to}{of}"
     if row.table:
         return f"table {row.table}"
     return ", ".join(f"{theirs} = {ours}" for theirs, ours in row.shown.items())

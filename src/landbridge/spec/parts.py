@@ -24,6 +24,7 @@ __all__ = [
     "picked",
     "ref",
     "spread",
+    "when",
 ]
 
 _ALL: Mapping[str, Sequence[str]] = {}
@@ -244,6 +245,24 @@ def ref(path: str, *, to: str, number: bool = False) -> Row:
         read=lambda record, scope: read_link(row.read(record, scope), scope),
         write=lambda ours, code, scope: back(write_link(ours, scope), code, scope),
         to=to,
+    )
+
+
+def when(path: str, word: str, row: Row) -> Row:
+    """The row, read only where the provider's word at `path` is this one.
+
+    Rows of one mapping with different words there may share a place (the document that a payment
+    settles, which is an invoice or a bill), if they are written only when the record is made.
+    Whoever sets two of them is told so (a `RecordError`).
+    """
+    problem = check_path(path)
+    if problem:
+        raise SpecError(f"when: {problem}")
+    told = getter(path)
+    return replace(
+        row,
+        read=lambda record, scope: row.read(record, scope) if told(record) == word else None,
+        when=(path, word),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
-from landbridge.spec._paths import find
+from landbridge.spec._paths import check_path, find, has_words
 from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
@@ -177,6 +177,9 @@ class Resource:
     """Path to the list in an answer; empty: the answer is the list."""
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every listing needs, so that nothing is left out of it."""
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The words, by their paths, of its records, where the provider keeps several kinds in one
+    collection (`{"Type": ["ACCPAY"]}`): others are those of another resource."""
     page: Paging = OnePage()
     across: Across | None = None
     """What there is a list for each of; None: there is one list."""
@@ -278,12 +281,20 @@ class Resource:
             yield from self._needless_sweep()
         yield from self._unclear_words()
 
+    def has(self, record: Any) -> bool:
+        """Whether a record of the collection is one of this resource's."""
+        return has_words(record, self.only)
+
     def _unread_lists(self) -> Iterator[str]:
         by_token = isinstance(self.page, NextCursor)
         if by_token and isinstance(self.since, SinceParam) and self.since.also:
             yield "since: `also` does not go with NextCursor, which follows one list"
         if self.across and not by_token:
             yield "across: several lists are read by NextCursor alone"
+        for path, words in self.only.items():
+            problem = check_path(path) or ("" if words else f"{path} has no word")
+            if problem:
+                yield f"only: {problem}"
 
     def _unclear_keys(self) -> Iterator[str]:
         """How a record is named, where it is read, changed and known to be gone."""
@@ -378,6 +389,11 @@ class Provider:
             f"{self.slug} has no resource {name!r}.{did_you_mean(name, names)}"
             f" There are: {', '.join(names)}."
         )
+
+    def kin(self, resource: Resource) -> list[Resource]:
+        """The resource, and the others whose records are read at the same address."""
+        others = [each for each in self.resources if each.only and each.one == resource.one]
+        return others if resource.only and resource.one else [resource]
 
     @property
     def code_tables(self) -> frozenset[str]:

@@ -90,6 +90,8 @@ class Row:
     """Enum values that nothing leads to."""
     shown: Mapping[str, Any] = field(default_factory=dict)
     """The pairs of a `one_of`, for documentation."""
+    when: tuple[str, str] | None = None
+    """The path and the word without which it is not read."""
     echo: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """What the provider shows elsewhere once it has taken some changes."""
 

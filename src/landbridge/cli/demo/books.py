@@ -20,7 +20,9 @@ from landbridge.testing import xero
 
 ENVIRONMENT = "books"
 """An environment of its own: what comes in there is counted there."""
-KINDS = ("Accounts", "Contacts", "Invoices", "CreditNotes", "Payments", "BankTransactions")
+KINDS = ("Accounts", "Contacts", "Invoices", "Bills", "CreditNotes", "Payments", "BankTransactions")
+_AMONG = {"Invoices": ("Invoices", "ACCREC"), "Bills": ("Invoices", "ACCPAY")}
+"""In which of Xero's collections records of these kinds are, and by which type."""
 _SECONDS = 60.0
 _KEY = "the-signing-key-of-the-demonstration"
 
@@ -127,9 +129,10 @@ async def _until(scene: Scene, done: Callable[[], Awaitable[bool]], what: str) -
 
 async def _theirs(scene: Scene, kind: str, tenant: str) -> dict[str, Any]:
     there = scene.theirs.xero
-    found = (await asyncio.to_thread(there.get, f"objects/{kind}", tenant=tenant))["objects"]
+    collection, word = _AMONG.get(kind, (kind, ""))
+    found = (await asyncio.to_thread(there.get, f"objects/{collection}", tenant=tenant))["objects"]
     return {
         one["id"]: {name: value for name, value in one.items() if name != "id"}
         for one in found
-        if one.get("Status") != "DELETED"
+        if one.get("Status") != "DELETED" and word in ("", one.get("Type"))
     }

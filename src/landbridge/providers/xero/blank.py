@@ -51,6 +51,25 @@ INVOICE: Final[dict[str, Any]] = {
     "SentToContact": False,
 }
 
+BILL: Final[dict[str, Any]] = {**INVOICE, "Type": "ACCPAY"}
+
+EXPENSE: Final[dict[str, Any]] = {
+    "BankTransactionID": _NONE,
+    "Type": "SPEND",
+    "BankAccount": {"AccountID": _NONE},
+    "Status": "AUTHORISED",
+    "LineAmountTypes": "Exclusive",
+    "LineItems": [],
+    "Date": _BEGIN,
+    "SubTotal": 0,
+    "TotalTax": 0,
+    "Total": 0,
+    "CurrencyRate": 1,
+    "IsReconciled": False,
+    "HasAttachments": False,
+    "UpdatedDateUTC": _BEGIN,
+}
+
 PAYMENT: Final[dict[str, Any]] = {
     **_ALL,
     "PaymentID": _NONE,

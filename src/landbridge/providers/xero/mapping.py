@@ -10,11 +10,13 @@ from typing import Any
 from landbridge.models.accounting import (
     AccountCategory,
     BankTransaction,
+    Bill,
     Contact,
     CreditNote,
     Direction,
     DocumentStatus,
     EntryStatus,
+    Expense,
     Flow,
     Invoice,
     Item,
@@ -31,6 +33,7 @@ from landbridge.models.accounting import (
 )
 from landbridge.models.base import Address
 from landbridge.spec import (
+    constant,
     currency,
     date,
     decimal,
@@ -51,6 +54,7 @@ from landbridge.spec import (
     ref,
     text,
     via,
+    when,
 )
 
 updated = read_only(instant("UpdatedDateUTC", dotnet=True))
@@ -68,19 +72,6 @@ document_status = one_of(
         "PAID": DocumentStatus.PAID,
         "VOIDED": DocumentStatus.VOID,
         "DELETED": DocumentStatus.VOID,
-    },
-)
-direction = one_of(
-    "Type",
-    {
-        "ACCREC": Direction.SALE,
-        "ACCPAY": Direction.PURCHASE,
-        "ACCRECCREDIT": Direction.SALE,
-        "ACCPAYCREDIT": Direction.PURCHASE,
-        "AROVERPAYMENT": Direction.SALE,
-        "APOVERPAYMENT": Direction.PURCHASE,
-        "ARPREPAYMENT": Direction.SALE,
-        "APPREPAYMENT": Direction.PURCHASE,
     },
 )
 
@@ -208,27 +199,29 @@ tax = major("TotalTax", currency="CurrencyCode")
 subtotal = major("SubTotal", currency="CurrencyCode")
 issued = date("Date", dotnet=True)
 
-invoice = map_to(
-    Invoice,
-    id=read_only(text("InvoiceID")),
-    direction=on_create(direction),
-    number=text("InvoiceNumber"),
-    reference=text("Reference"),
-    contact=ref("Contact.ContactID", to="Contacts"),
-    status=document_status,
-    currency=on_create(currency("CurrencyCode")),
-    exchange_rate=exchange_rate,
-    issued_on=issued,
-    due_on=date("DueDate", dotnet=True),
-    tax_mode=tax_mode,
-    lines=lines,
-    subtotal=read_only(subtotal),
-    tax=read_only(tax),
-    total=read_only(total),
-    amount_paid=read_only(major("AmountPaid", currency="CurrencyCode")),
-    amount_due=read_only(major("AmountDue", currency="CurrencyCode")),
-    updated_at=updated,
-)
+document = {
+    "id": read_only(text("InvoiceID")),
+    "number": text("InvoiceNumber"),
+    "reference": text("Reference"),
+    "contact": ref("Contact.ContactID", to="Contacts"),
+    "status": document_status,
+    "currency": on_create(currency("CurrencyCode")),
+    "exchange_rate": exchange_rate,
+    "issued_on": issued,
+    "due_on": date("DueDate", dotnet=True),
+    "tax_mode": tax_mode,
+    "lines": lines,
+    "subtotal": read_only(subtotal),
+    "tax": read_only(tax),
+    "total": read_only(total),
+    "amount_paid": read_only(major("AmountPaid", currency="CurrencyCode")),
+    "amount_due": read_only(major("AmountDue", currency="CurrencyCode")),
+    "updated_at": updated,
+}
+# An invoice of ours that is a purchase is refused: it is a bill here.
+sale = one_of("Type", {"ACCREC": Direction.SALE}, never=[Direction.PURCHASE])
+invoice = map_to(Invoice, **document, direction=on_create(sale))
+bill = map_to(Bill, **document, direction=constant(Direction.PURCHASE))
 
 credit_note = map_to(
     CreditNote,
@@ -252,11 +245,13 @@ credit_note = map_to(
     updated_at=updated,
 )
 
+SETTLED = "Invoice.InvoiceID"
 # A payment of an overpayment or a prepayment may name its currency elsewhere (unsure): it parks.
 payment = map_to(
     Payment,
     id=read_only(text("PaymentID")),
-    invoice=on_create(ref("Invoice.InvoiceID", to="Invoices")),
+    invoice=when("PaymentType", "ACCRECPAYMENT", on_create(ref(SETTLED, to="Invoices"))),
+    bill=when("PaymentType", "ACCPAYPAYMENT", on_create(ref(SETTLED, to="Bills"))),
     contact=read_only(ref("Invoice.Contact.ContactID", to="Contacts")),
     account=on_create(ref("Account.AccountID", to="Accounts")),
     status=read_only(
@@ -269,8 +264,26 @@ payment = map_to(
     updated_at=updated,
 )
 
+moved = {
+    "currency": on_create(currency("CurrencyCode")),
+    "reference": text("Reference"),
+    "tax_mode": tax_mode,
+    "lines": lines,
+    "tax": read_only(tax),
+    "total": read_only(total),
+    "updated_at": updated,
+}
+counts = one_of(
+    "Status",
+    {
+        "AUTHORISED": PaymentStatus.ACTIVE,
+        "DELETED": PaymentStatus.VOID,
+        "VOIDED": PaymentStatus.VOID,
+    },
+)
 bank_transaction = map_from(
     BankTransaction,
+    **moved,
     id=text("BankTransactionID"),
     flow=one_of(
         "Type",
@@ -288,23 +301,18 @@ bank_transaction = map_from(
     type=text("Type"),
     account=ref("BankAccount.AccountID", to="Accounts"),
     contact=ref("Contact.ContactID", to="Contacts"),
-    status=one_of(
-        "Status",
-        {
-            "AUTHORISED": PaymentStatus.ACTIVE,
-            "VOIDED": PaymentStatus.VOID,
-            "DELETED": PaymentStatus.VOID,
-        },
-    ),
+    status=counts,
     reconciled=flag("IsReconciled"),
-    currency=currency("CurrencyCode"),
     booked_on=issued,
-    reference=text("Reference"),
-    tax_mode=tax_mode,
-    lines=lines,
-    tax=tax,
-    total=total,
-    updated_at=updated,
+)
+expense = map_to(
+    Expense,
+    **moved,
+    id=read_only(text("BankTransactionID")),
+    account=on_create(ref("BankAccount.AccountID", to="Accounts")),
+    contact=on_create(ref("Contact.ContactID", to="Contacts")),
+    status=counts,
+    spent_on=issued,
 )
 
 manual_journal = map_to(

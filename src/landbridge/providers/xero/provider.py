@@ -37,6 +37,22 @@ PRICES = {"unitdp": "4"}
 SETTINGS = frozenset({"accounting.settings.read"})
 WRITES_SETTINGS = frozenset({"accounting.settings"})
 INVOICES = frozenset({"accounting.invoices.read"})
+WRITES_INVOICES = frozenset({"accounting.invoices"})
+BANK = frozenset({"accounting.banktransactions.read"})
+WRITES_BANK = frozenset({"accounting.banktransactions"})
+
+# They are told apart by their type; a change says it again.
+INVOICE_TOLD = topics_of("INVOICE", "CREATE UPDATE")
+sale = partial(Write, envelope="Invoices", sends={"Type": "ACCREC"}, needs=WRITES_INVOICES)
+purchase = partial(Write, envelope="Invoices", sends={"Type": "ACCPAY"}, needs=WRITES_INVOICES)
+spending = partial(Write, envelope="BankTransactions", sends={"Type": "SPEND"}, needs=WRITES_BANK)
+REPEATED = ["BankAccount", "LineItems"]
+
+
+def of(kind: str) -> dict[str, str]:
+    """What narrows a list to a type."""
+    return {"where": f'Type=="{kind}"'}
+
 
 # The granular ones, which apps made since March 2026 have (their set is unsure).
 SCOPES = {
@@ -50,6 +66,7 @@ SCOPES = {
     "accounting.payments.read": "payments, to read",
     "accounting.payments": "payments, to read and write",
     "accounting.banktransactions.read": "bank transactions, to read",
+    "accounting.banktransactions": "bank transactions, to read and write",
     "accounting.manualjournals.read": "manual journals, to read",
     "accounting.manualjournals": "manual journals, to read and write",
 }
@@ -67,7 +84,8 @@ QUOTAS = [
         remaining="X-AppMinLimit-Remaining",
     ),
 ]
-# Archived, paid and voided ones come as UPDATE; payments are told of by their invoice.
+# Archived, paid and voided ones come as UPDATE; payments are told of by their invoice or bill. No
+# event says what happened, so none is of a kind.
 HOOK = Webhook(
     signature=hmac_base64("x-xero-signature"),
     id="",  # an event has none; its content tells it apart
@@ -192,29 +210,41 @@ invoices = listed(
     records="Invoices",
     key="InvoiceID",
     envelope="Invoices",
-    query={"order": "InvoiceID", "includeArchived": "true", **PRICES},
+    query={**of("ACCREC"), "order": "InvoiceID", "includeArchived": "true", **PRICES},
+    only={"Type": ["ACCREC"]},
     one="/Invoices/{id}",
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
-    topics=topics_of("INVOICE", "CREATE UPDATE"),
-    create=Write(
-        path="/Invoices",
-        method="PUT",
-        envelope="Invoices",
-        query={**ALONE, **PRICES},
-        needs=frozenset({"accounting.invoices"}),
-    ),
-    update=Write(
-        path="/Invoices/{id}",
-        envelope="Invoices",
-        query=PRICES,
-        needs=frozenset({"accounting.invoices"}),
-    ),
+    topics=INVOICE_TOLD,
+    create=sale(path="/Invoices", method="PUT", query={**ALONE, **PRICES}),
+    update=sale(path="/Invoices/{id}", query=PRICES),
     idempotency=KEY,
     needs=INVOICES,
     maps=mapping.invoice,
     blank=blank.INVOICE,
+)
+
+# Xero keeps them among the invoices: an event of the one may be about the other.
+bills = listed(
+    name="Bills",
+    path="/Invoices",
+    records="Invoices",
+    key="InvoiceID",
+    envelope="Invoices",
+    query={**of("ACCPAY"), "order": "InvoiceID", "includeArchived": "true", **PRICES},
+    only={"Type": ["ACCPAY"]},
+    one="/Invoices/{id}",
+    subject="Contact.ContactID",
+    deleted="Status",
+    deleted_words=MARKED,
+    topics=INVOICE_TOLD,
+    create=purchase(path="/Invoices", method="PUT", query={**ALONE, **PRICES}),
+    update=purchase(path="/Invoices/{id}", query=PRICES),
+    idempotency=KEY,
+    needs=INVOICES,
+    maps=mapping.bill,
+    blank=blank.BILL,
 )
 
 credit_notes = listed(
@@ -256,7 +286,7 @@ payments = listed(
     envelope="Payments",
     query={"order": "PaymentID"},
     one="/Payments/{id}",
-    subject="Invoice.Contact.ContactID",
+    subject="Invoice.Contact.ContactID",  # a bill's too
     deleted="Status",
     deleted_words=MARKED,
     create=Write(
@@ -288,8 +318,36 @@ bank_transactions = listed(
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
-    needs=frozenset({"accounting.banktransactions.read"}),
+    needs=BANK,
     maps=mapping.bank_transaction,
+)
+
+# What is spent at once, by itself: an expense. It is among the bank transactions too.
+spend_money = listed(
+    name="SpendMoney",
+    path="/BankTransactions",
+    records="BankTransactions",
+    key="BankTransactionID",
+    envelope="BankTransactions",
+    query={**of("SPEND"), "order": "BankTransactionID", **PRICES},
+    only={"Type": ["SPEND"]},
+    one="/BankTransactions/{id}",
+    subject="Contact.ContactID",
+    deleted="Status",
+    deleted_words=MARKED,
+    create=spending(path="/BankTransactions", method="PUT", query={**ALONE, **PRICES}),
+    update=spending(path="/BankTransactions/{id}", query=PRICES, repeats=REPEATED),
+    delete=Write(
+        path="/BankTransactions/{id}",
+        envelope="BankTransactions",
+        sends={"Type": "SPEND", "Status": "DELETED"},
+        repeats=REPEATED,
+        needs=WRITES_BANK,
+    ),
+    idempotency=KEY,
+    needs=BANK,
+    maps=mapping.expense,
+    blank=blank.EXPENSE,
 )
 
 manual_journals = listed(
@@ -368,9 +426,11 @@ xero = Provider(
         contacts,
         items,
         invoices,
+        bills,
         credit_notes,
         payments,
         bank_transactions,
+        spend_money,
         manual_journals,
         organisation,
     ],

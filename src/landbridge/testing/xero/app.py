@@ -7,6 +7,7 @@ and the API below `/api.xro/2.0`. What happens behind the API's back is in `cont
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ _SCOPES = {
     "BankTransactions": "accounting.banktransactions",
     "ManualJournals": "accounting.manualjournals",
 }
+_EQUAL = re.compile(r'(\w+)=="([^"]*)"')
 _KEYS_LIVE = 360
 _MOST = 1000
 
@@ -210,6 +212,12 @@ class Simulator:
             since = told.replace(tzinfo=UTC).timestamp()
         archived = asked.get("includeArchived") == "true"
         found = books.listed(kind, since=since, order=asked.get("order", ""), archived=archived)
+        if "where" in asked:
+            condition = _EQUAL.fullmatch(asked["where"])
+            if condition is None:
+                message = 'this simulator takes conditions like Type=="ACCREC" only'
+                return refused(16, "QueryParseException", message)
+            found = [one for one in found if one.get(condition[1]) == condition[2]]
         if kind not in _PAGED or "page" not in asked:
             return envelope(self.rng, books.now(), kind, found)
         page, size = int(asked["page"]), min(int(asked.get("pageSize", 100)), _MOST)

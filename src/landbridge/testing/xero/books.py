@@ -24,7 +24,8 @@ IDS = {
     "Organisations": "OrganisationID",
 }
 WRITTEN = frozenset(
-    "Contacts Invoices CreditNotes Payments Items Accounts ManualJournals TaxRates".split()
+    "Contacts Invoices CreditNotes Payments BankTransactions Items Accounts ManualJournals"
+    " TaxRates".split()
 )
 """The collections that can be written here."""
 
@@ -118,6 +119,7 @@ class Books:
             "ManualJournals": self._journal,
             "TaxRates": self._tax_rate,
             "Payments": self._payment,
+            "BankTransactions": self._bank_transaction,
         }
         before: Obj = {}
         key = key or sent.get(IDS[kind])
@@ -212,6 +214,33 @@ class Books:
         for name in ("AmountPaid", "AmountCredited", "AmountDue"):
             del made[name]
         return made
+
+    def _bank_transaction(self, obj: Obj, sent: Obj) -> Obj:
+        if obj.get("Status") in ("DELETED", "VOIDED") or obj.get("IsReconciled"):
+            raise Invalid("This Bank Transaction cannot be edited as it is deleted or reconciled")
+        plain = {"LineAmountTypes": "Exclusive", "CurrencyCode": self.base, "CurrencyRate": 1.0}
+        plain |= {"Status": "AUTHORISED", "IsReconciled": False, "HasAttachments": False}
+        made = without_nulls({**plain, **obj, **sent})
+        if made.get("Type") not in ("SPEND", "RECEIVE") or made["Type"] != obj.get(
+            "Type", made["Type"]
+        ):
+            raise Invalid("The type of this bank transaction is not one that can be written")
+        made["Contact"] = self._named_contact(made)
+        account = self.kept["Accounts"].get((made.get("BankAccount") or {}).get("AccountID", ""))
+        if account is None or account["Type"] != "BANK":
+            raise Invalid("The BankAccount must be a bank account of the organisation")
+        made["BankAccount"] = {name: account[name] for name in ("AccountID", "Code", "Name")}
+        made["Date"] = day(made.get("Date") or stamp(self.now() // 86_400 * 86_400))
+        mode = made["LineAmountTypes"]
+        made["LineItems"] = [self._line(line, mode) for line in made.get("LineItems") or ()]
+        if not made["LineItems"]:
+            raise Invalid("One or more line items must be specified")
+        made = reckoned({**made, "AmountPaid": 0, "AmountCredited": 0})
+        return {
+            name: value
+            for name, value in made.items()
+            if name not in ("AmountPaid", "AmountCredited", "AmountDue")
+        } | {"Status": sent.get("Status") or made["Status"]}
 
     def _item(self, obj: Obj, sent: Obj) -> Obj:
         made = without_nulls({"IsSold": True, "IsPurchased": True, **obj, **sent})
