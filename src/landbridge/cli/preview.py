@@ -72,5 +72,6 @@ def _tell(shown: Preview) -> None:
         print_rows("lines", rows, ["line", "amount", "tax"], as_json=False)
         facts |= {name: money(getattr(shown.totals, name)) for name in ("subtotal", "tax", "total")}
         facts |= {"in_the_books": shown.in_books, "rounding": shown.rule}
+    facts |= {"notes": [f"{name}: {told}" for name, told in shown.notes.items()]}
     facts |= {"not_sent": list(shown.unsent), **shown.problems}
     print_facts(facts, as_json=False)

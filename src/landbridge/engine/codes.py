@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ import msgspec
 
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
-from landbridge.engine.stored import organisation, unified
+from landbridge.engine.stored import kept_rates, organisation, unified
 from landbridge.engine.suggest import LEAST, Code, Seen, Suggestion, suggest
 from landbridge.errors import (
     InvalidInput,
@@ -26,6 +25,9 @@ from landbridge.errors import (
     did_you_mean,
 )
 from landbridge.formats import codec
+from landbridge.models import read_json
+from landbridge.models.accounting import TaxRate
+from landbridge.models.totals import whole_rate
 from landbridge.spec import Context, Provider, Resource
 from landbridge.store import overlays, parked, remaps
 from landbridge.store.connections import Connection
@@ -107,18 +109,21 @@ async def theirs(db: Database, page: Provider, connection: Connection, table: st
     books = await organisation(db, page, connection)
     country = _two_letters(books.country) if books else ""
     found: dict[str, Code] = {}
+    kept = await kept_rates(db, page, connection)
     for resource in listing:
         async for fields in unified(db, connection, resource.name):
             code = fields.get(resource.codes[table])
             if not code or not fields.get("active", True):
                 continue
-            rate = fields.get("percentage")
+            rate = None
+            if resource.maps is not None and resource.maps.model is TaxRate:
+                rate = whole_rate(read_json(TaxRate, fields), kept=kept)
             found[str(code)] = Code(
                 code=str(code),
                 name=fields.get("name") or "",
                 category=fields.get("category") or "",
                 type=fields.get("type") or "",
-                rate=None if rate is None else Decimal(str(rate)),
+                rate=rate,
                 country=_two_letters(fields.get("country")) or country,
             )
     return list(found.values())

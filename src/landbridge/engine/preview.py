@@ -36,6 +36,8 @@ class Preview:
     """The total in the organisation's own currency, by the document's exchange rate."""
     unsent: Sequence[str]
     """Fields that the document gives and the provider is not sent: it reckons or knows them."""
+    notes: dict[str, str]
+    """By its field, what may come out otherwise than it is shown, or only the provider knows."""
     problems: dict[str, str]
     """By its field, each figure that would be posted otherwise than the document says: with any of
     them the write is refused."""
@@ -67,6 +69,7 @@ async def preview(
         rule=str(proof.rule) if proof else "",
         in_books=await _in_books(db, page, connection, document, proof, left_out),
         unsent=left_out,
+        notes=proof.notes if proof else {},
         problems=proof.differing if proof else problems,
     )
 

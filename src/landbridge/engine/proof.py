@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_totals
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -15,21 +16,28 @@ from typing import Any
 from msgspec.structs import replace
 
 from landbridge.engine.codes import lines_of
-from landbridge.engine.stored import models
+from landbridge.engine.stored import kept_rates, models, of_model
 from landbridge.errors import Refused
 from landbridge.models import Model
 from landbridge.models.accounting import (
+    Bill,
+    Direction,
     Document,
     DocumentStatus,
+    Expense,
     JournalEntry,
     Line,
+    PaymentStatus,
     TaxRate,
 )
-from landbridge.models.totals import Rule, Totals, reckon, unbalanced, whole_rate
+from landbridge.models.totals import Rule, Totals, rate_parts, reckon, unbalanced
 from landbridge.money import Money
 from landbridge.spec import Access, Provider, Resource, Rounding
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
+
+Reckoned = Document | Expense
+"""What has lines that come to something."""
 
 _TOTALS = ("subtotal", "tax", "total")
 _MONEY = ("lines", "tax_mode", "currency")
@@ -49,6 +57,19 @@ class Proof:
     totals: Totals
     readings: Sequence[Mapping[str, int]]
     said: Mapping[str, int]
+    unknown: Mapping[str, str]
+    """Figures that the provider alone knows before they are posted, and why."""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """A sentence for each figure that may come out otherwise than it is shown."""
+        told = dict(self.unknown)
+        for name in self.readings[0]:
+            values = sorted({one[name] for one in self.readings if name in one})
+            if len(values) > 1:
+                each = " or ".join(self._money(value) for value in values)
+                told[name] = f"{each}: how {self.provider} rounds is not known for sure"
+        return told
 
     @property
     def differing(self) -> dict[str, str]:
@@ -68,7 +89,7 @@ class Proof:
             told = "; ".join(f"{name}: {sentence}" for name, sentence in wrong.items())
             raise Refused(f"nothing was sent. {told} ({self.rule})", problems=wrong)
 
-    def posted_otherwise(self, posted: Document) -> dict[str, str]:
+    def posted_otherwise(self, posted: Reckoned) -> dict[str, str]:
         """A sentence for each figure of what was posted that is not what was said or reckoned."""
         wrong = {}
         if len(posted.lines) != len(self.totals.lines):
@@ -88,9 +109,9 @@ class Proof:
         return str(Money(minor=minor, currency=self.currency))
 
 
-def figures(document: Document) -> dict[str, int]:
+def figures(document: Reckoned) -> dict[str, int]:
     """The figures that a document gives, by its fields."""
-    found = {name: getattr(document, name) for name in _TOTALS}
+    found = {name: getattr(document, name, None) for name in _TOTALS}
     for place, line in enumerate(document.lines):
         found[f"lines[{place}].amount"] = line.amount
         found[f"lines[{place}].tax_amount"] = line.tax_amount
@@ -109,19 +130,33 @@ async def prove(
     nothing about its amounts is to change. `Refused`: an entry whose lines do not balance."""
     if isinstance(document, JournalEntry):
         _balance(document, base)
-    if page.rounding is None or not isinstance(document, Document):
+    if page.rounding is None or not isinstance(document, Reckoned):
         return None
-    if document.status is DocumentStatus.VOID:
+    if document.status in (DocumentStatus.VOID, PaymentStatus.VOID):
         return None
     if base is not None and all(getattr(base, one) == getattr(document, one) for one in _MONEY):
         return None
     rules = readings(page.rounding)
-    rates = await tax_rates(db, page, connection) if _taxed(document) else {}
+    rates, parts = {}, {}
+    if _taxed(document):
+        parts = await tax_rates(db, page, connection, _direction(document))
+        rates = {code: sum(each, Decimal(0)) for code, each in parts.items()}
     sent = as_sent(resource, document)
-    totals = [reckon(sent, rule, rates) for rule in rules]
+    totals = [reckon(sent, rule, rates, parts) for rule in rules]
+    unknown = _untold(page, document, totals[0])
+    if isinstance(base, Reckoned) and _holds_more(base, rules, rates, parts):
+        totals = [replace_totals(one, subtotal=None, tax=None, total=None) for one in totals]
+        unknown["total"] = (
+            f"{page.name} reckons it: the record that is there comes to something else than its"
+            " lines (by a discount, freight, a tax set by hand)"
+        )
     # What it says only by a discount or an amount that the provider is not sent counts as well.
-    meant = reckon(document, rules[0], rates).figures()
-    lost = {name: value for name, value in meant.items() if totals[0].figures().get(name) != value}
+    posted, meant = totals[0].figures(), reckon(document, rules[0], rates, parts).figures()
+    lost = {
+        name: value
+        for name, value in meant.items()
+        if posted.get(name) != value and not ("total" in unknown and name in _TOTALS)
+    }
     return Proof(
         provider=page.name,
         currency=document.currency,
@@ -129,30 +164,66 @@ async def prove(
         totals=totals[0],
         readings=[one.figures() for one in totals],
         said=lost | _said(document, base),
+        unknown=unknown,
     )
 
 
 def readings(rounding: Rounding) -> list[Rule]:
     """The rules that a page leaves open, the one that it states first."""
-    perhaps = {"per": ("line", "document"), "half": ("up", "even")}
-    stated = {"per": rounding.per, "half": rounding.half}
-    possible = [
-        dict.fromkeys([stated[name], *(words if name in rounding.unsure else ())])
+    perhaps = {"per": ("line", "document"), "half": ("up", "even"), "split": (False, True)}
+    possible: list[list[Any]] = [
+        list(dict.fromkeys([getattr(rounding, name), *(words if name in rounding.unsure else ())]))
         for name, words in perhaps.items()
     ]
     return [
-        Rule(per=per, half=half, decimals=rounding.decimals, prices=rounding.prices)
-        for per, half in product(*possible)
+        Rule(per=per, half=half, split=split, decimals=rounding.decimals, prices=rounding.prices)
+        for per, half, split in product(*possible)
     ]
 
 
-def as_sent(resource: Resource, document: Document) -> Document:
+def as_sent(resource: Resource, document: Reckoned) -> Reckoned:
     """The document with only those fields of its lines that the mapping writes."""
-    assert resource.maps is not None
-    written = {line.ours for line in resource.maps.fields if line.access is not Access.READ}
-    left_out = [name for name in Line.__struct_fields__ if f"lines[].{name}" not in written]
+    written = _written(resource)
+    left_out = [name for name in Line.__struct_fields__ if name not in written]
     nothing: dict[str, Any] = dict.fromkeys(left_out)
     return replace(document, lines=tuple(replace(line, **nothing) for line in document.lines))
+
+
+def with_amounts(page: Provider, resource: Resource, document: Model, base: Model | None) -> Model:
+    """The document with the amounts of its lines, where the provider wants to be sent them.
+
+    A line that gives one keeps it, unless its price or quantity is another than that of the record
+    that is there, and the amount is still the one of old.
+    """
+    if page.rounding is None or not isinstance(document, Reckoned):
+        return document
+    if "amount" not in _written(resource):
+        return document
+    rule = readings(page.rounding)[0]
+    reckoned = reckon(as_sent(resource, document), rule, {}).lines
+    olds = {line.id: line for line in getattr(base, "lines", ()) if line.id is not None}
+    lines = []
+    for line, total in zip(document.lines, reckoned, strict=True):
+        old = olds.get(line.id)
+        stale = old is not None and line.amount == old.amount and _priced(line) != _priced(old)
+        if line.unit_price is not None and (line.amount is None or stale):
+            line = replace(line, amount=total.amount)  # noqa: PLW2901  # the line as it is sent
+        lines.append(line)
+    return replace(document, lines=tuple(lines))
+
+
+def _written(resource: Resource) -> frozenset[str]:
+    """The fields of lines that the mapping writes."""
+    assert resource.maps is not None
+    return frozenset(
+        one.ours.removeprefix("lines[].")
+        for one in resource.maps.fields
+        if one.access is not Access.READ and one.ours.startswith("lines[].")
+    )
+
+
+def _priced(line: Line) -> tuple[Any, ...]:
+    return line.unit_price, line.quantity, line.discount
 
 
 def unsent(resource: Resource, document: Model, base: Model | None) -> list[str]:
@@ -171,24 +242,57 @@ def unsent(resource: Resource, document: Model, base: Model | None) -> list[str]
     return found
 
 
-async def tax_rates(db: Database, page: Provider, connection: Connection) -> dict[str, Decimal]:
-    """The percentages of a tenant's taxes by the codes that our lines name, as they were pulled."""
-    ours = lines_of(connection)
-    found: dict[str, Decimal] = {}
-    for resource in page.resources:
-        if resource.maps is None or resource.maps.model is not TaxRate:
-            continue
+async def tax_rates(
+    db: Database, page: Provider, connection: Connection, direction: Direction
+) -> dict[str, Sequence[Decimal]]:
+    """The percentages that a tenant's taxes are the sums of, by the codes that our lines name, as
+    they were pulled."""
+    ours, kept = lines_of(connection), await kept_rates(db, page, connection)
+    found: dict[str, Sequence[Decimal]] = {}
+    for resource in of_model(page, TaxRate):
         for table, field in resource.codes.items():
             async for rate in models(db, connection, resource.name, TaxRate):
-                percent, code = whole_rate(rate), getattr(rate, field) or ""
+                code = getattr(rate, field) or ""
                 word = ours[table].get(code) if table in ours else code
-                if percent is not None and word is not None:
-                    found.setdefault(word, percent)
+                parts = rate_parts(rate, direction, kept)
+                if parts and word is not None:
+                    found.setdefault(word, parts)
     return found
 
 
-def _said(document: Document, base: Model | None) -> dict[str, int]:
-    if not isinstance(base, Document):
+def _direction(document: Reckoned) -> Direction:
+    if isinstance(document, Bill | Expense):
+        return Direction.PURCHASE
+    return document.direction
+
+
+def _holds_more(
+    base: Reckoned,
+    rules: Sequence[Rule],
+    rates: Mapping[str, Decimal],
+    parts: Mapping[str, Sequence[Decimal]],
+) -> bool:
+    """Whether a record comes to something that no reading of its lines does."""
+    sums = {reckon(base, rule, rates, parts).total for rule in rules}
+    return None not in sums and base.total is not None and base.total not in sums
+
+
+def _untold(page: Provider, document: Reckoned, totals: Totals) -> dict[str, str]:
+    """A sentence for the tax of each line of which no percentage is known."""
+    named = " and ".join(one.name for one in of_model(page, TaxRate))
+    found = {}
+    for place, (line, total) in enumerate(zip(document.lines, totals.lines, strict=True)):
+        if total.amount is not None and total.tax is None:
+            why = "the line names none"
+            if line.tax:
+                why = f"no percentage of {line.tax!r} is known here"
+                why += f"; pull {named}, if they tell one" if named else ""
+            found[f"lines[{place}].tax_amount"] = f"{page.name} reckons the tax: {why}"
+    return found
+
+
+def _said(document: Reckoned, base: Model | None) -> dict[str, int]:
+    if not isinstance(base, Reckoned):
         return figures(document)
     before, places = figures(base), {line.id: at for at, line in enumerate(base.lines)}
     found = {}
@@ -202,7 +306,7 @@ def _said(document: Document, base: Model | None) -> dict[str, int]:
     return found
 
 
-def _taxed(document: Document) -> bool:
+def _taxed(document: Reckoned) -> bool:
     return any(line.tax for line in document.lines)
 
 

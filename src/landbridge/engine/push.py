@@ -33,7 +33,6 @@ from landbridge.errors import (
 )
 from landbridge.formats import codec
 from landbridge.models import Model, read_json
-from landbridge.models.accounting import Document
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
 from landbridge.spec import Context, Provider, Resource, Step, find
@@ -258,6 +257,7 @@ class Pusher:
             if found is None or found.raw is None:
                 raise Refused(f"{chosen.name} {document.id} does not exist at {provider.name}")
             base = chosen.maps.read(codec(chosen.format).parse(found.raw), context)
+        document = proof.with_amounts(provider, chosen, document, base)
         body = chosen.maps.write(document, base, context)
         return await preview(self._db, provider, connection, chosen, document, base, body)
 
@@ -284,7 +284,7 @@ class Pusher:
             gone = await self._sent(intent, connection, provider, resource, {}, base_raw)
             return gone, None
         context = Context(codes=lines_of(connection), own=self._own)
-        compare = partial(_compared, intent, resource, base_raw)
+        compare = partial(_compared, intent, provider, resource, base_raw)
         try:
             document, base, changes = compare(context)
         except UnmappedCode:
@@ -461,7 +461,11 @@ async def met_again(tx: Tx, intent: Intent) -> None:
 
 
 def _compared(
-    intent: Intent, resource: Resource, base_raw: bytes | None, context: Context
+    intent: Intent,
+    provider: Provider,
+    resource: Resource,
+    base_raw: bytes | None,
+    context: Context,
 ) -> tuple[Model, Model | None, dict[str, Any]]:
     """The document, the record that it changes, and what is to be sent of it."""
     assert resource.maps is not None
@@ -471,6 +475,7 @@ def _compared(
         base = resource.maps.read(codec(resource.format).parse(base_raw), context)
     if intent.seen is not None and base is not None:
         document = narrowed(document, base, intent)
+    document = proof.with_amounts(provider, resource, document, base)
     return document, base, resource.maps.write(document, base, context)
 
 
@@ -484,4 +489,4 @@ def _posted_otherwise(
         posted = resource.maps.read(codec(resource.format).parse(there))
     except RecordError as error:
         return {error.field or "id": f"what was posted cannot be read: {error}"}
-    return proved.posted_otherwise(posted) or None if isinstance(posted, Document) else None
+    return proved.posted_otherwise(posted) or None if isinstance(posted, proof.Reckoned) else None

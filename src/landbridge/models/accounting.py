@@ -106,8 +106,11 @@ class TaxComponent(Part, frozen=True, kw_only=True):
 
     name: str
     """What it is called."""
-    percentage: Decimal
-    """5 means five percent."""
+    percentage: Decimal | None = None
+    """5 means five percent; None: that of `rate`."""
+    rate: str | None = None
+    """Id of the tax rate that has the percentage, where the provider keeps them apart; None beside
+    no percentage: nobody knows it before."""
     compound: bool = False
     """Whether it is reckoned on the amount with the other taxes on it."""
 
@@ -127,6 +130,10 @@ class TaxRate(Model, frozen=True, kw_only=True):
     """Whether prices contain it; None: the document says so."""
     components: tuple[TaxComponent, ...] = ()
     """What it is made of."""
+    sale_components: tuple[TaxComponent, ...] = ()
+    """What it is made of on sales, where that is not the same on purchases."""
+    purchase_components: tuple[TaxComponent, ...] = ()
+    """What it is made of on purchases, where that is not the same on sales."""
     country: str | None = None
     """ISO 3166-1 code of two letters."""
     active: bool = True

@@ -11,25 +11,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
-from landbridge.models.accounting import Document, JournalEntry, Line, TaxMode, TaxRate
+from landbridge.models.accounting import (
+    Direction,
+    Document,
+    Expense,
+    JournalEntry,
+    Line,
+    TaxMode,
+    TaxRate,
+)
 from landbridge.money import exponent
+
+_NONE: Mapping[str, Decimal] = MappingProxyType({})
+_WHOLE: Mapping[str, Sequence[Decimal]] = MappingProxyType({})
+_ONE: Sequence[Fraction] = (Fraction(1),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """How one rounds. `per` is line or document: where taxes are; `half` is up (away from zero) or
-    even. `decimals` are the most that amounts have (None: the currency's), `prices` those of unit
-    prices (None: any)."""
+    even; with `split` each of the rates that a tax is made of is rounded by itself. `decimals` are
+    the most that amounts have (None: the currency's), `prices` those of unit prices (None: any)."""
 
     per: str = "line"
     half: str = "up"
+    split: bool = False
     decimals: int | None = None
     prices: int | None = None
 
     def __str__(self) -> str:
         where = "for each line" if self.per == "line" else "for the whole document"
-        return f"tax is rounded {where}, half {self.half}"
+        split = ", each of its rates by itself" if self.split else ""
+        return f"tax is rounded {where}{split}, half {self.half}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +73,14 @@ class Totals:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def reckon(document: Document, rule: Rule, rates: Mapping[str, Decimal]) -> Totals:
-    """What the lines of a document come to. `rates` are percentages by the lines' `tax`.
+def reckon(
+    document: Document | Expense,
+    rule: Rule,
+    rates: Mapping[str, Decimal],
+    parts: Mapping[str, Sequence[Decimal]] = _WHOLE,
+) -> Totals:
+    """What the lines of a document come to. `rates` are percentages by the lines' `tax`, `parts`
+    those that a rate is the sum of (a rule that splits them looks there).
 
     A line's quantity, price and discount count before its `amount`; totals of the document are not
     looked at. Lines are read as without tax where `tax_mode` is None. A tax of the whole document
@@ -73,10 +94,14 @@ def reckon(document: Document, rule: Rule, rates: Mapping[str, Decimal]) -> Tota
         None if amount is None else _tax(line, amount, mode, rates)
         for line, amount in zip(document.lines, amounts, strict=True)
     ]
+    splits = {name: _weights(parts.get(name, ())) for name in rates if rule.split}
     if rule.per == "line":
-        taxes = [None if one is None else _whole(one, rule, step) for one in shares]
+        taxes = [
+            None if one is None else _in_parts(one, splits.get(line.tax or "", _ONE), rule, step)
+            for line, one in zip(document.lines, shares, strict=True)
+        ]
     else:
-        taxes = _together(document.lines, shares, rule, step)
+        taxes = _together(document.lines, shares, splits, rule, step)
     whole, tax = _sum(amounts), _sum(taxes)
     lines = tuple(
         LineTotal(amount=amount, tax=one) for amount, one in zip(amounts, taxes, strict=True)
@@ -88,14 +113,37 @@ def reckon(document: Document, rule: Rule, rates: Mapping[str, Decimal]) -> Tota
     return Totals(lines=lines, subtotal=whole, tax=tax, total=gross)
 
 
-def whole_rate(rate: TaxRate) -> Decimal | None:
-    """The percentage of a tax with all that it is made of; None: nobody told."""
-    if rate.percentage is not None or not rate.components:
-        return rate.percentage
-    plain = sum((one.percentage for one in rate.components if not one.compound), Decimal(0))
-    for one in rate.components:
-        if one.compound:
-            plain += (100 + plain) * one.percentage / 100
+def whole_rate(
+    rate: TaxRate, direction: Direction = Direction.SALE, kept: Mapping[str, Decimal] = _NONE
+) -> Decimal | None:
+    """The percentage of a tax with all that it is made of; None: nobody told.
+
+    `kept` are the percentages of the rates that its components name, by their ids.
+    """
+    parts = rate_parts(rate, direction, kept)
+    return sum(parts, Decimal(0)) if parts else None
+
+
+def rate_parts(
+    rate: TaxRate, direction: Direction = Direction.SALE, kept: Mapping[str, Decimal] = _NONE
+) -> list[Decimal]:
+    """The percentages of the untaxed amount that a tax is the sum of, as `whole_rate`; none: nobody
+    told one of them."""
+    if rate.percentage is not None:
+        return [rate.percentage]
+    made_of = rate.components
+    if rate.sale_components or rate.purchase_components:
+        sale = direction is Direction.SALE
+        made_of = rate.sale_components if sale else rate.purchase_components
+    plain: list[Decimal] = []
+    raised: list[Decimal] = []
+    for one in made_of:
+        percent = one.percentage if one.percentage is not None else kept.get(one.rate or "")
+        if percent is None:
+            return []
+        (raised if one.compound else plain).append(percent)
+    for percent in raised:
+        plain.append((100 + sum(plain)) * percent / 100)
     return plain
 
 
@@ -145,7 +193,11 @@ def _tax(line: Line, amount: int, mode: TaxMode, rates: Mapping[str, Decimal]) -
 
 
 def _together(
-    lines: Sequence[Line], exact: Sequence[Fraction | None], rule: Rule, step: int
+    lines: Sequence[Line],
+    exact: Sequence[Fraction | None],
+    splits: Mapping[str, Sequence[Fraction]],
+    rule: Rule,
+    step: int,
 ) -> list[int | None]:
     """The taxes of lines, rounded once for each rate."""
     taxes: list[int | None] = [None] * len(lines)
@@ -153,10 +205,21 @@ def _together(
         own = [at for at, line in enumerate(lines) if line.tax == tax]
         known = [one for at in own if (one := exact[at]) is not None]
         if len(known) == len(own):
-            parts = share(_whole(sum(known, Fraction(0)), rule, step), known, step)
-            for at, part in zip(own, parts, strict=True):
+            whole = _in_parts(sum(known, Fraction(0)), splits.get(tax or "", _ONE), rule, step)
+            for at, part in zip(own, share(whole, known, step), strict=True):
                 taxes[at] = part
     return taxes
+
+
+def _weights(parts: Sequence[Decimal]) -> Sequence[Fraction]:
+    """How much of a tax each of its parts is."""
+    whole = sum(parts, Decimal(0))
+    return [Fraction(part) / Fraction(whole) for part in parts] if whole else _ONE
+
+
+def _in_parts(exact: Fraction, weights: Sequence[Fraction], rule: Rule, step: int) -> int:
+    """The tax, each part of it rounded."""
+    return sum(_whole(exact * weight, rule, step) for weight in weights)
 
 
 def _whole(exact: Fraction, rule: Rule, step: int) -> int:

@@ -15,17 +15,19 @@ class Rounding:
     """Where taxes are: for each `line`, or once for each rate of the `document`."""
     half: str = "up"
     """Where a half goes: `up` (away from zero) or to the `even` neighbour."""
+    split: bool = False
+    """Whether of a tax that is made of several rates each is rounded by itself."""
     decimals: int | None = None
     """The most decimals that amounts have; None: those of the currency."""
     prices: int | None = None
     """The decimals of unit prices; None: as many as are sent."""
     unsure: Sequence[str] = ()
-    """Which of `per` and `half` the vendor's documentation does not say: each reading is taken to
-    be possible then."""
+    """Which of `per`, `half` and `split` the vendor's documentation does not say: each reading is
+    taken to be possible then."""
 
     def __post_init__(self) -> None:
         """Refuses a word that is none."""
         among(self.per, ["line", "document"], "Rounding, per")
         among(self.half, ["up", "even"], "Rounding, half")
         for word in self.unsure:
-            among(word, ["per", "half"], "Rounding, unsure")
+            among(word, ["per", "half", "split"], "Rounding, unsure")

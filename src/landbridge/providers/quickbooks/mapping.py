@@ -23,6 +23,7 @@ from landbridge.models.accounting import (
     LedgerAccount,
     Line,
     Payment,
+    TaxComponent,
     TaxMode,
     TaxRate,
 )
@@ -84,6 +85,23 @@ def standing(record: dict[str, Any]) -> DocumentStatus:
     return DocumentStatus.OPEN if left else DocumentStatus.PAID
 
 
+def untaxed(record: dict[str, Any]) -> Decimal | None:
+    """The percentage of a code that says that it is no tax, as `NON` in the United States."""
+    rated = record.get("SalesTaxRateList") or record.get("PurchaseTaxRateList")
+    return Decimal(0) if record.get("Taxable") is False and not rated else None
+
+
+def on_the_amount(detail: dict[str, Any]) -> str | None:
+    """The id of a rate; None where it is one of the other tax alone."""
+    alone = detail.get("TaxTypeApplicable") == "TaxOnTax"
+    return None if alone else str(detail["TaxRateRef"]["value"])
+
+
+def on_both(detail: dict[str, Any]) -> bool:
+    """Whether a rate is one of the amount with the tax before it."""
+    return detail.get("TaxTypeApplicable") == "TaxOnAmountPlusTax"
+
+
 def settled(kind: str) -> Any:
     """Reads the id of the one document of this kind that a payment settles."""
 
@@ -121,12 +139,22 @@ account = map_to(
     updated_at=updated,
 )
 
-# Lines name tax codes. What a code takes is in the rates that it leads to.
+# Lines name tax codes. What a code takes is in the rates that it leads to; QuickBooks alone knows
+# it of a code without rates (automated sales tax), and of a tax on another tax.
+part = map_from(
+    TaxComponent,
+    name=first_of(text("TaxRateRef.name"), text("TaxRateRef.value")),
+    rate=via(read=on_the_amount, paths=["TaxRateRef.value", "TaxTypeApplicable"]),
+    compound=via(read=on_both, paths=["TaxTypeApplicable"]),
+)
 tax_code = map_from(
     TaxRate,
     id=key,
     name=text("Name"),
     code=text("Id"),
+    percentage=via(read=untaxed, paths=["Taxable"]),
+    sale_components=many("SalesTaxRateList.TaxRateDetail", part),
+    purchase_components=many("PurchaseTaxRateList.TaxRateDetail", part),
     active=flag("Active"),
     updated_at=updated,
 )

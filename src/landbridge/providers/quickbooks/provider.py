@@ -19,6 +19,7 @@ from landbridge.spec import (
     Provider,
     Quota,
     Resource,
+    Rounding,
     Statement,
     Step,
     Webhook,
@@ -101,6 +102,8 @@ ERRORS = Errors(
     missing=["610"],
     missing_status=400,
 )
+# Nothing of Intuit's says where taxes and halves are rounded; its answers have tax by the rate.
+ROUNDING = Rounding(per="document", decimals=2, unsure=["per", "half", "split"])
 HOOK = Webhook(
     signature=hmac_base64("intuit-signature"),
     id="id",
@@ -323,6 +326,7 @@ quickbooks = Provider(
     quotas=QUOTAS,
     webhook=HOOK,
     errors=ERRORS,
+    rounding=ROUNDING,
     resources=[
         customer,
         account,

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -59,6 +60,10 @@ class Settings:
     """Seconds after which a refresh gives a new refresh token."""
     ids: str = "number"
     changes: int = 1000
+    rounds: str = "document"
+    """Where taxes are rounded: per `line`, or once for each rate of a `document`."""
+    automated: Decimal | None = None
+    """The percentage of automated sales tax, which no tax rate tells; None: there is none."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -86,7 +91,14 @@ class Simulator:
         self.books: dict[str, Books] = {}
         for name in settings.companies:
             realm = f"934145{self.rng.randrange(10**10):010}"
-            books = Books(realm=realm, name=name, rng=self.rng, now=now)
+            books = Books(
+                realm=realm,
+                name=name,
+                rng=self.rng,
+                now=now,
+                rounds=settings.rounds,
+                automated=settings.automated,
+            )
             fill(books, settings.amounts)
             books.on_event = self.dispatcher.tell
             self.books[realm] = books
@@ -218,7 +230,7 @@ class Simulator:
         query, now = parsed(text), self.stage.clock.now()
         if query.kind not in KINDS:
             raise Invalid("4000", "Error parsing query", f"QueryValidationError: {query.kind}")
-        by_id = str if self.settings.ids == "text" else int
+        by_id = str if self.settings.ids == "text" else _number
         rows = query.rows(books.kept[query.kind].values(), lambda obj: by_id(obj["Id"]))
         found: Obj = {}
         if query.count:
@@ -256,6 +268,11 @@ class Simulator:
             now = self.stage.clock.now()
             answer = fault(error, now, kind="SystemFault", status=ordered.status)
         return replace(answer, headers=answer.headers.having(ordered.headers))
+
+
+def _number(key: str) -> int:
+    """The order of ids by number; those that are words (`TAX`) come first."""
+    return int(key) if key.isdecimal() else 0
 
 
 def _emptied(page: Response) -> Response:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from random import Random
 
 from landbridge.testing.quickbooks.documents import Documents
-from landbridge.testing.quickbooks.wire import Invalid, Obj, stamp
+from landbridge.testing.quickbooks.wire import Invalid, Obj, exact, stamp
 
 KINDS = (
     "Account",
@@ -56,13 +56,19 @@ def _unheard(_realm: str, _event: Obj) -> None:
 
 @dataclass(kw_only=True)
 class Books:
-    """One company. `changed` tells when each entity last did, in unix seconds, deleted ones too."""
+    """One company. `changed` tells when each entity last did, in unix seconds, deleted ones too.
+
+    Taxes are rounded per `line` or once for each rate of the `document` (`rounds`). `automated` is
+    the percentage that is reckoned for whatever is taxable (`TAX`), which no rate tells.
+    """
 
     realm: str
     name: str
     rng: Random
     now: Callable[[], float]
     base: str = "USD"
+    rounds: str = "document"
+    automated: Decimal | None = None
     on_event: Callable[[str, Obj], None] = _unheard
     kept: dict[str, dict[str, Obj]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     changed: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -218,12 +224,19 @@ class Books:
         """The reference to the company's own currency."""
         return {"value": self.base, "name": "United States Dollar"}
 
-    def percentage(self, code: str) -> Decimal:
-        """What a tax code takes, in percent."""
+    def rates(self, code: str, *, bought: bool = False) -> list[Decimal]:
+        """What a tax code takes, in percent, rate by rate."""
+        if code == "TAX" and self.automated is not None:
+            return [self.automated]
+        named = "PurchaseTaxRateList" if bought else "SalesTaxRateList"
         found = self.kept["TaxCode"].get(code)
-        details = (found or {}).get("SalesTaxRateList", {}).get("TaxRateDetail", [])
-        rates = [self.kept["TaxRate"][each["TaxRateRef"]["value"]] for each in details]
-        return sum((Decimal(str(rate["RateValue"])) for rate in rates), Decimal(0))
+        details = (found or {}).get(named, {}).get("TaxRateDetail", [])
+        rates: list[Decimal] = []
+        for each in sorted(details, key=lambda one: int(one["TaxOrder"])):
+            rate = exact(self.kept["TaxRate"][each["TaxRateRef"]["value"]]["RateValue"])
+            on = {"TaxOnAmountPlusTax": 100 + sum(rates), "TaxOnTax": sum(rates)}
+            rates.append(rate * on.get(each["TaxTypeApplicable"], Decimal(100)) / 100)
+        return rates
 
     def _tell(self, kind: str, key: str, what: str) -> None:
         if kind not in UNTOLD:

@@ -67,13 +67,9 @@ class Documents:
             (exact(one["Amount"]) for one in lines if one not in own and "Amount" in one),
             Decimal(0),
         )
-        amounts = [(exact(line.get("Amount", 0)), self._taxed(line)) for line in own]
-        subtotal = sum((amount for amount, _ in amounts), Decimal(0))
+        subtotal = sum((exact(line.get("Amount", 0)) for line in own), Decimal(0))
         mode = made.setdefault("GlobalTaxCalculation", "TaxExcluded")
-        taxes = Decimal(0)
-        for amount, percent in amounts:
-            part = {"TaxExcluded": percent / 100, "TaxInclusive": percent / (100 + percent)}
-            taxes += cents(amount * part.get(mode, Decimal(0)))
+        taxes = self._taxes(kind, own, mode)
         total = subtotal - discount + (taxes if mode == "TaxExcluded" else 0)
         made["Line"] = lines
         if kind in _SALES:
@@ -100,9 +96,21 @@ class Documents:
                     paid += exact(line["Amount"])
         return paid
 
-    def _taxed(self, line: Obj) -> Decimal:
-        detail = line.get(line["DetailType"], {})
-        return self._books.percentage(str((detail.get("TaxCodeRef") or {}).get("value", "")))
+    def _taxes(self, kind: str, lines: list[Obj], mode: str) -> Decimal:
+        """All taxes, each rate of them rounded by itself: per line, or for all lines together."""
+        if mode == "NotApplicable":
+            return Decimal(0)
+        books, sums = self._books, dict[tuple[int, str, int], Decimal]()
+        for place, line in enumerate(lines):
+            detail = line.get(line["DetailType"], {})
+            code = str((detail.get("TaxCodeRef") or {}).get("value", ""))
+            rates = books.rates(code, bought=kind not in _SALES)
+            base = 100 + sum(rates) if mode == "TaxInclusive" else 100
+            for number, rate in enumerate(rates):
+                at = (place if books.rounds == "line" else -1, code, number)
+                tax = exact(line.get("Amount", 0)) * rate / base
+                sums[at] = sums.get(at, Decimal(0)) + tax
+        return sum((cents(each) for each in sums.values()), Decimal(0))
 
     def _line(self, sent: Obj) -> Obj:
         books, line = self._books, copy.deepcopy(sent)

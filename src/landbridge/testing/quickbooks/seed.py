@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landbridge.testing.quickbooks.books import Books
-from landbridge.testing.quickbooks.wire import Obj, day
+from landbridge.testing.quickbooks.wire import Obj, day, stamp
 
 _ACCOUNTS = (
     ("Checking", "Bank", "Checking", "1000"),
@@ -75,8 +75,8 @@ def fill(books: Books, amounts: Amounts) -> None:
 def _ground(books: Books) -> None:
     for name, kind, finer, number in _ACCOUNTS:
         account = {"Name": name, "AccountType": kind, "AccountSubType": finer}
-        more = {"AcctNum": number} if number else {}
-        books.write("Account", {**account, **more}, tell=False)
+        numbered = {"AcctNum": number} if number else {}
+        books.write("Account", {**account, **numbered}, tell=False)
     for name, rate in _RATES:
         agency = {"AgencyRef": {"value": "1"}, "SpecialTaxType": "NONE"}
         told = {"Name": name, "Active": True, "RateValue": rate, **agency}
@@ -84,7 +84,14 @@ def _ground(books: Books) -> None:
         detail = {"TaxRateRef": {"value": made["Id"], "name": name}, "TaxOrder": 0}
         details = [{**detail, "TaxTypeApplicable": "TaxOnAmount"}]
         code = {"Name": name, "Active": True, "Taxable": True, "TaxGroup": True}
-        books.put("TaxCode", {**code, "SalesTaxRateList": {"TaxRateDetail": details}}, tell=False)
+        lists = ("SalesTaxRateList", "PurchaseTaxRateList")
+        rated = {each: {"TaxRateDetail": details} for each in lists}
+        books.put("TaxCode", {**code, **rated}, tell=False)
+    # Those of the United States, where QuickBooks reckons the tax by itself.
+    for name, taxable in (("TAX", True), ("NON", False)) if books.automated is not None else ():
+        us: Obj = {"Id": name, "Name": name, "MetaData": {"CreateTime": stamp(books.now())}}
+        more: Obj = {"Active": True, "Taxable": taxable, "TaxGroup": False}
+        books.put("TaxCode", {**us, **more}, tell=False)
 
 
 def _person(kind: str, number: int) -> Obj:

@@ -1,0 +1,192 @@
+"""Documents to QuickBooks: previewed, proved by what is known of taxes, compared when they are
+there; bills and purchases as well as invoices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from landbridge import Landbridge
+from landbridge.errors import PostedOtherwise, Refused
+from landbridge.models import read_json
+from landbridge.models.accounting import DocumentStatus, Invoice, Line, TaxMode
+from landbridge.store.connections import Connection
+from landbridge.testing import quickbooks as simulated
+from landbridge.testing.pytest_plugin import QuickBooksSimulator
+from landbridge.vault import new_key
+from tests.providers.test_quickbooks_bridge import held_to_the_schema
+from tests.providers.through import connected, held
+
+KEY = new_key()
+NONE = simulated.Amounts(
+    customers=2,
+    vendors=2,
+    items=2,
+    invoices=0,
+    payments=0,
+    credit_memos=0,
+    bills=0,
+    purchases=0,
+    journal_entries=0,
+)
+TAXES = ["TaxCode", "TaxRate"]
+ROUNDED = [simulated.Settings(amounts=NONE, rounds=how) for how in ("line", "document")]
+AUTOMATED = simulated.Settings(amounts=NONE, automated=Decimal("8.25"))
+
+
+@pytest.fixture
+def quickbooks_settings() -> simulated.Settings:
+    return simulated.Settings(amounts=NONE)
+
+
+@asynccontextmanager
+async def company(
+    database_url: str, sim: QuickBooksSimulator, *pulled: str
+) -> AsyncIterator[tuple[Landbridge, Connection]]:
+    bridge = Landbridge.from_env(database_url=database_url, key=KEY, allow_networks="127.0.0.0/8")
+    async with bridge:
+        writes = ["Bill", "CreditMemo", "Invoice", "Purchase"]
+        (to,) = (await connected(bridge, "quickbooks", sim, writes=writes)).values()
+        await bridge.pull(to, [*TAXES, *pulled])
+        yield bridge, to
+        held_to_the_schema(sim)
+
+
+def invoice(*lines: Line, **more: Any) -> Invoice:
+    plain: dict[str, Any] = {
+        "contact": "1",
+        "status": DocumentStatus.OPEN,
+        "currency": "USD",
+        "issued_on": date(2026, 11, 27),
+        "lines": lines,
+    }
+    return Invoice(**{**plain, **more})
+
+
+def line(price: Decimal | int | str, tax: str | None = "1", **more: Any) -> Line:
+    return Line(**{"quantity": Decimal(1), "unit_price": Decimal(price), "tax": tax, **more})
+
+
+def sent(sim: QuickBooksSimulator) -> int:
+    return len(sim.control.journal(method="POST", path="/v3/*"))
+
+
+@pytest.mark.parametrize("quickbooks_settings", ROUNDED, ids=["line", "document"])
+async def test_a_document_is_right_to_the_cent_by_either_reading(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    """Three times 5 % of 0.30 are 4.5 cents, or three times two (half up: 1.5)."""
+    sim = quickbooks_simulator
+    async with company(database_url, sim) as (bridge, to):
+        api = bridge.api(to)
+        cases = [
+            invoice(*[line("0.30", "2")] * 3),
+            invoice(*[line("0.30", "2")] * 3, tax_mode=TaxMode.INCLUSIVE),
+            invoice(line("33.3333333", quantity=Decimal(3)), line("9.99", "2")),
+            invoice(line("33.3333333", quantity=Decimal(3)), tax_mode=TaxMode.NONE),
+            invoice(line("0.125", quantity=Decimal(2), amount=25), line("7", "3")),
+        ]
+        for document in cases:
+            shown = await api.preview(document, resource="Invoice")
+            assert shown.totals is not None
+            made = await api.create(document, resource="Invoice")
+            total = shown.notes.get("total", f"{Decimal(shown.totals.total or 0) / 100:.2f} USD")
+            assert f"{Decimal(made.total or 0) / 100:.2f} USD" in total
+            amounts = [(one.amount, one.amount) for one in made.lines]
+            assert amounts == [(one.amount, one.amount) for one in shown.totals.lines]
+        shown = await api.preview(cases[0], resource="Invoice")
+        assert shown.notes["total"] == (
+            "0.94 USD or 0.95 USD or 0.96 USD: how QuickBooks Online rounds is not known for sure"
+        )
+        # Refused is what no reading comes to.
+        before = sent(sim)
+        with pytest.raises(Refused, match=r"says 0\.97 USD, QuickBooks Online would post 0\.9"):
+            await api.create(replace(cases[0], total=97), resource="Invoice")
+        wrong = invoice(line("10.00", quantity=Decimal(2), amount=1999))
+        with pytest.raises(Refused, match=r"lines\[0\]\.amount: the document says 19\.99 USD"):
+            await api.create(wrong, resource="Invoice")
+        assert sent(sim) == before
+
+
+async def test_another_price_has_another_amount_sent_and_what_the_lines_do_not_say_is_left_open(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    sim = quickbooks_simulator
+    async with company(database_url, sim) as (bridge, to):
+        api = bridge.api(to)
+        made = await api.create(invoice(line(10), line(20)), resource="Invoice")
+        assert (made.total, made.lines[0].amount) == (3600, 1000)
+        dearer = replace(made.lines[0], unit_price=Decimal(100))
+        changed = replace(made, lines=(dearer, *made.lines[1:]))
+        assert (await api.preview(changed, resource="Invoice")).body["Line"][0]["Amount"] == 100
+        after = await api.update(changed, resource="Invoice")
+        assert (after.total, after.lines[0].amount) == (14_400, 10_000)
+        # A discount that stands beside the lines is QuickBooks' to reckon.
+        off = {"Amount": 9.0, "DetailType": "DiscountLineDetail", "DiscountLineDetail": {}}
+        there = sim.control.objects("Invoice", realm=to.account)[after.id or ""]
+        reduced = {"Line": [*there["Line"], off], "TotalAmt": 135.0}
+        sim.control.patch(f"objects/Invoice/{after.id}", set=reduced)
+        await bridge.pull(to, ["Invoice"])
+        now = read_json(Invoice, (await held(bridge, to, "Invoice"))[after.id or ""].unified)
+        cheaper = replace(now, lines=(replace(dearer, unit_price=Decimal(50)), *now.lines[1:]))
+        shown = await api.preview(cheaper, resource="Invoice")
+        assert shown.totals is not None
+        assert (shown.totals.total, shown.problems) == (None, {})
+        assert "comes to something else than its lines" in shown.notes["total"]
+        assert (await api.update(cheaper, resource="Invoice")).total == 7500
+
+
+async def test_taxes_of_several_rates_and_one_that_was_changed_behind_our_back(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    sim = quickbooks_simulator
+    async with company(database_url, sim) as (bridge, to):
+        api = bridge.api(to)
+        await bridge.pull(to, TAXES)
+        sim.control.patch("objects/TaxRate/1", set={"RateValue": 21})
+        with pytest.raises(PostedOtherwise, match=r"total: 121\.00 USD was posted, not 120\.00"):
+            await api.create(invoice(line(100)), resource="Invoice")
+
+        def detail(rate: str, on: str, order: int) -> dict[str, Any]:
+            return {"TaxRateRef": {"value": rate}, "TaxTypeApplicable": on, "TaxOrder": order}
+
+        for on, total in (("TaxOnAmount", 12_600), ("TaxOnAmountPlusTax", 12_705)):
+            both = {"TaxRateDetail": [detail("1", "TaxOnAmount", 0), detail("2", on, 1)]}
+            sim.control.patch("objects/TaxCode/1", set={"SalesTaxRateList": both})
+            await bridge.pull(to, TAXES)
+            made = await api.create(invoice(line(100), total=total), resource="Invoice")
+            assert made.total == total
+        # Of a tax on another tax nobody tells here what it comes to.
+        both = {"TaxRateDetail": [detail("1", "TaxOnAmount", 0), detail("2", "TaxOnTax", 1)]}
+        sim.control.patch("objects/TaxCode/1", set={"SalesTaxRateList": both})
+        await bridge.pull(to, TAXES)
+        shown = await api.preview(invoice(line(100)), resource="Invoice")
+        assert list(shown.notes) == ["lines[0].tax_amount"]
+        assert (await api.create(invoice(line(100)), resource="Invoice")).total == 12_205
+
+
+@pytest.mark.parametrize("quickbooks_settings", [AUTOMATED])
+async def test_automated_sales_tax_is_not_guessed(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    async with company(database_url, quickbooks_simulator) as (bridge, to):
+        api = bridge.api(to)
+        document = invoice(line(100, "TAX"), line(50, "NON"))
+        shown = await api.preview(document, resource="Invoice")
+        assert shown.totals is not None
+        assert (shown.totals.subtotal, shown.totals.tax, shown.totals.total) == (15_000, None, None)
+        assert shown.totals.lines[1].tax == 0
+        assert shown.notes == {
+            "lines[0].tax_amount": "QuickBooks Online reckons the tax: no percentage of 'TAX' is"
+            " known here; pull TaxCode and TaxRate, if they tell one"
+        }
+        assert (await api.create(document, resource="Invoice")).total == 15_825
+        untaxed = await api.preview(invoice(line(50, "NON")), resource="Invoice")
+        assert untaxed.totals is not None
+        assert (untaxed.totals.total, untaxed.notes) == (5000, {})
