@@ -134,7 +134,9 @@ async def test_another_price_has_another_amount_sent_and_what_the_lines_do_not_s
         sim.control.patch(f"objects/Invoice/{after.id}", set=reduced)
         await bridge.pull(to, ["Invoice"])
         now = read_json(Invoice, (await held(bridge, to, "Invoice"))[after.id or ""].unified)
-        cheaper = replace(now, lines=(replace(dearer, unit_price=Decimal(50)), *now.lines[1:]))
+        cheaper = replace(
+            now, lines=(replace(now.lines[0], unit_price=Decimal(50)), *now.lines[1:])
+        )
         shown = await api.preview(cheaper, resource="Invoice")
         assert shown.totals is not None
         assert (shown.totals.total, shown.problems) == (None, {})
