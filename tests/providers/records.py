@@ -283,6 +283,8 @@ def _freshbooks_document() -> Records:
 SQUARE_SCHEMAS = {
     "customer": "Customer",
     "item": "CatalogObject",
+    "subscription_plan": "CatalogObject",
+    "subscription_plan_variation": "CatalogObject",
     "subscription": "Subscription",
     "invoice": "Invoice",
     "payment": "Payment",
@@ -292,6 +294,17 @@ SQUARE_SCHEMAS = {
 }
 SQUARE_NEEDED = {
     "item": ("item_data.name",),
+    "subscription_plan": ("subscription_plan_data.name",),
+    "subscription_plan_variation": tuple(
+        f"subscription_plan_variation_data.{path}"
+        for path in (
+            "name",
+            "subscription_plan_id",
+            "phases[].cadence",
+            "phases[].pricing.price_money.amount",
+            "phases[].pricing.price_money.currency",
+        )
+    ),
     "payment": (
         "total_money.amount",
         "total_money.currency",
@@ -316,8 +329,8 @@ SQUARE_STATUS = {
 
 def _square(resource: Resource, seed: int) -> Any:
     assert resource.maps is not None
-    shown = square.square().examples[resource.name]
-    if seed % 10 == 0:
+    shown = square.square().examples.get(resource.name)
+    if seed % 10 == 0 and shown:
         made = shown
     else:
         needed = [*resource.maps.needed_paths, *SQUARE_NEEDED.get(resource.name, ())]
@@ -326,8 +339,12 @@ def _square(resource: Resource, seed: int) -> Any:
         )
     if resource.name == "payout" and seed % 10 == 0:  # the example names another field
         made = {**made, "amount_money": {"amount": -103, "currency": "USD"}}
+    if resource.name == "subscription_plan_variation":
+        money = {"amount": 1500, "currency": "USD"}
+        last = {"cadence": "QUARTERLY", "pricing": {"type": "STATIC", "price_money": money}}
+        made["subscription_plan_variation_data"].setdefault("phases", []).append(last)
     if resource.name == "invoice" and not made.get("payment_requests"):
-        made = {**made, "payment_requests": shown["payment_requests"]}
+        made = {**made, "payment_requests": square.square().examples["invoice"]["payment_requests"]}
     return codec(resource.format).parse(canonical(made))
 
 

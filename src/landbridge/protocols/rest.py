@@ -26,6 +26,7 @@ from landbridge.protocols._following import (
 )
 from landbridge.protocols._listing import list_all
 from landbridge.protocols._ranges import list_ranges
+from landbridge.protocols._readied import laid, listed_alone, needed, overlaid, parted
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
 from landbridge.spec import (
@@ -51,6 +52,7 @@ from landbridge.wire import Request, Response
 
 __all__ = ["fetch", "find_marked", "identify", "load", "pull", "take", "write"]
 
+_NOTHING: Mapping[str, str] = {}
 _LOADED = {"loaded": True}
 """The cursor behind a load's last page."""
 
@@ -170,7 +172,8 @@ def write(
 
     The intent's id goes into the page's idempotency key and marker. A call by PUT sends the
     whole record, `base_raw` with the changes in it; where it takes a part, the fields that differ,
-    each whole. Deleting what is gone succeeds.
+    each whole. Deleting what is gone succeeds. What a new record needs comes before it, by calls of
+    its own.
     """
     step = _step(resource, action)
     once = _once(resource, step, intent)
@@ -189,12 +192,13 @@ def write(
         return Written(key=key, raw=None)
     changes, path = _filled(step.path, changes)
     marker = resource.marker if action == "create" or not resource.marked else ""
-    body = {**around, **_marked(changes, marker, intent)}
+    body = overlaid(around, _marked(changes, marker, intent))
+    body = yield from _readied(provider, place, step, body, intent)
     replaces = step.method == "PUT" or step.partial
     if replaces and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
         body = {name: whole.get(name) for name in body} if step.partial else whole
-    content_type, content = _content(provider, step, {**body, **once["body"]}, base_raw)
+    content_type, content = _content(provider, step, body, base_raw, once["body"])
     asking = partial(call, provider, place, step.method, path, key=key, query=query)
     request = asking(headers={**headers, "Content-Type": content_type}, body=content)
     response = yield request
@@ -223,8 +227,10 @@ def take(
         return Written(key=key, raw=found.raw, version=found.version)
     once = _once(resource, step.write, f"{intent}.{step.to}")
     body = {**_around(resource, step.write, key, found.raw), **once["body"]}
-    content_type, content = _content(provider, step.write, body, None)
-    headers = {"Content-Type": content_type, **once["header"]}
+    headers, content = {**once["header"]}, b""
+    if body or not step.write.bare:
+        content_type, content = _content(provider, step.write, body, None)
+        headers = {"Content-Type": content_type, **headers}
     request = call(
         provider,
         place,
@@ -238,6 +244,29 @@ def take(
     response = yield request
     expect(provider, request, response)
     return Written(key=key, raw=None)
+
+
+def _readied(
+    provider: Provider, place: Place, step: Write, body: dict[str, Any], intent: str
+) -> Generator[Request, Response, dict[str, Any]]:
+    """The body with what a new record needs: lists of one item, what is looked up, and the key of
+    the record that is made first, by an idempotency key of its own."""
+    body = listed_alone(body, step.lists)
+    for one in step.looked_up:
+        if find(body, one.at) is None:
+            request = call(provider, place, "GET", one.path)
+            response = yield request
+            expect(provider, request, response)
+            found = text_at(pluck(provider, response, "", Any), one.found)
+            body = laid(body, one.at, needed(provider, one.path, found))
+    if step.first is None:
+        return body
+    other, body = parted(body, step.first)
+    resource = provider.resource(step.first.resource)
+    name = f"{intent}.{resource.name}"
+    made = yield from write(provider, resource, place, "create", "", other, None, name)
+    key = needed(provider, resource.name, made.key)
+    return laid(body, step.first.key_at, key)
 
 
 def find_marked(
@@ -316,7 +345,9 @@ def _range(resource: Resource, since: datetime | None, until: datetime | None) -
 
 def _around(resource: Resource, step: Write, key: str, base_raw: bytes | None) -> dict[str, Any]:
     """What the body of a write says beside the changes: which record, and in which version."""
-    around: dict[str, Any] = dict(step.sends)
+    around: dict[str, Any] = {}
+    for path, told in step.sends.items():
+        around = patched(around, nested_at(path, told))
     if step.key_at:
         around = patched(around, nested_at(step.key_at, key))
     base = codec(resource.format).parse(base_raw) if base_raw is not None else None
@@ -365,15 +396,20 @@ def _linked(provider: Provider, resource: Resource, response: Response, path: st
 
 
 def _content(
-    provider: Provider, step: Write, body: Mapping[str, Any], base_raw: bytes | None
+    provider: Provider,
+    step: Write,
+    body: Mapping[str, Any],
+    base_raw: bytes | None,
+    beside: Mapping[str, str] = _NOTHING,
 ) -> tuple[str, bytes]:
-    """Content type and body of a write, in the envelope that it goes in."""
+    """Content type and body of a write, in the envelope that it goes in; `beside` stands beside
+    that."""
     if step.patches:
         before = codec(Format.JSON).parse(base_raw) if base_raw else {}
         return "application/json", json_patch(body, before)
     inside = [body] if step.listed else body
     sent = nested_at(step.envelope, inside) if step.envelope else body
-    return codec(provider.body).render(sent, base_raw)
+    return codec(provider.body).render({**sent, **beside}, base_raw)
 
 
 def _demand_taken(provider: Provider, request: Request, response: Response, told: Fetched) -> None:

@@ -10,6 +10,7 @@ from landbridge.spec._scope import *  # noqa: F403
 from landbridge.spec.accounts import *  # noqa: F403
 from landbridge.spec.amounts import *  # noqa: F403
 from landbridge.spec.auth import *  # noqa: F403
+from landbridge.spec.before import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.custom import *  # noqa: F403
 from landbridge.spec.entry import *  # noqa: F403

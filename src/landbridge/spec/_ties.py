@@ -72,7 +72,7 @@ def written(rows: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
     for name, row in rows.items():
         if not writes(row):
             continue
-        if row.word in ("nested", "spread"):
+        if row.word in ("nested", "spread", "itself"):
             for path in row.part.written:
                 yield name, within(row.path, path)
         else:

@@ -1,7 +1,8 @@
 """Rows for money: whole minor units and exact prices, whatever form the provider gives them.
 
 `currency` is the path of the amount's currency, from the record or part that the row is in, or
-from the outermost record when `^` stands before it. `beside` is where that code goes along whenever
+from the outermost record when `^` stands before it; `^` alone is the `currency` of the outermost
+model, where its record does not hold it. `beside` is where that code goes along whenever
 the amount is written; it is not read. `exponents` lists the currencies for which the provider
 leaves ISO 4217's number of decimals; models always hold ISO 4217's. Nothing of no currency is
 nothing; any other amount without a currency is a `RecordError`.
@@ -26,6 +27,7 @@ __all__ = [
     "major_price",
     "minor",
     "minor_price",
+    "minor_priced",
     "negated",
     "priced",
     "signed",
@@ -198,6 +200,34 @@ def priced(path: str, *, currency: str, value: str = "amount", code: str = "code
         raise SpecError(f"priced({path!r}): currency: {problem}")
     paths = (inner, f"{path}.{code}")
     return replace(row, read=read, write=back, currency=currency, paths=paths)
+
+
+def minor_priced(path: str, *, currency: str, value: str = "amount", code: str = "currency") -> Row:
+    """A price in whole minor units, in an object with its currency:
+    `{"amount": 950, "currency": "CAD"}`.
+
+    Read by that currency, written by the model's; a price of more decimals than the currency has is
+    a `RecordError`. `value` and `code` are the provider's names of the two.
+    """
+    inner, told_at = f"{path}.{value}", f"{path}.{code}"
+
+    def into(found: Any, told: str) -> Decimal:
+        if type(found) is not int:
+            raise Fault(f"expected whole minor units at {{path}}, found {shape(found)}")
+        return from_minor(found, told)
+
+    row = _amount("minor_priced", inner, Decimal, told_at, into, to_minor)
+    back = row.write
+    assert back is not None
+
+    def write(price: Any, told: Any, scope: Scope) -> Any:
+        return {value: back(price, told, scope), code: None if price is None else told}
+
+    place = currency.removeprefix("^")
+    problem = check_path(place) if place else ""
+    if problem:
+        raise SpecError(f"minor_priced({path!r}): currency: {problem}")
+    return replace(row, path=path, write=write, currency=currency, paths=(inner, told_at))
 
 
 def signed(amount: Row, *, by: str, plus: str, minus: str) -> Row:

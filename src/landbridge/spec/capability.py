@@ -78,7 +78,7 @@ def grade(provider: Provider) -> Grade:
 
 
 def _capability(provider: Provider, resource: Resource) -> Capability:
-    writes = ("create", "update", "delete")
+    writes = ("create", "update", "delete") if resource.maps else ()  # none by itself
     rows = resource.maps.fields if resource.maps else ()
     return Capability(
         resource=resource.name,

@@ -79,6 +79,7 @@ class Mapped(Generic[M]):
                 f" is written from {self.model.__name__}"
             )
         codes = {path: getattr(model, name) for path, name in self._currencies.items()}
+        codes[""] = getattr(model, "currency", None)
         try:
             return self.emit(model, base, Scope(model, context or _NO_TABLES, codes))
         except Fault as fault:
@@ -261,7 +262,9 @@ class Mapped(Generic[M]):
         """Puts what one row has to say into `changes`."""
         row = tie.row
         ours, before, model = values
-        if row.word in ("nested", "spread"):
+        if row.word == "itself":
+            blend(changes, "", row.part.emit(_only(ours), None, scope, whole=True))
+        elif row.word in ("nested", "spread"):
             inner = None
             if ours is None and not row.path:
                 ours = row.part.model()
@@ -350,6 +353,13 @@ def _allowed(tie: Tie, ours: Any) -> None:
         reason = "the provider does not let it be cleared; give another value"
     if reason:
         raise Fault(reason).in_field(tie.name, tie.row.path)
+
+
+def _only(parts: Any) -> Any:
+    """The one part that a record can be."""
+    if len(parts) != 1:
+        raise Fault(f"the provider takes one, and these are {len(parts)}")
+    return parts[0]
 
 
 def _is_empty(value: Any) -> bool:

@@ -61,7 +61,10 @@ def spread(part: Mapped[Any]) -> Row:
 
 
 def itself(part: Mapped[Any]) -> Row:
-    """A list of one part, which the record itself is (an expense without lines); read only."""
+    """A list of one part, which the record itself is (an expense without lines).
+
+    Written only when the record is made, and then it has to be one part.
+    """
     row = scalar("itself", "itself", (tuple,), lambda found: found)
     return replace(
         row,
@@ -69,7 +72,7 @@ def itself(part: Mapped[Any]) -> Row:
         read=lambda record, scope: (part.take(record, scope),),
         write=None,
         part=part,
-        access=Access.READ,
+        access=Access.CREATE,
     )
 
 
@@ -128,17 +131,21 @@ def _check_words(
         raise SpecError(f"many({path!r}): drops: without `where` all items are ours")
 
 
-def picked(path: str, where: Mapping[str, str], what: Row | Mapped[Any]) -> Row:
+def picked(
+    path: str, where: Mapping[str, str], what: Row | Mapped[Any], *, last: bool = False
+) -> Row:
     """A row, or a part, of the first item of the list at `path` that has these words; read only.
 
-    `picked("Phones", {"PhoneType": "MOBILE"}, text("PhoneNumber"))`. No such item: nothing.
+    `picked("Phones", {"PhoneType": "MOBILE"}, text("PhoneNumber"))`. No such item: nothing. `last`:
+    of the last such item.
     """
     listed = scalar("picked", path, (), lambda found: found)
     take = what.take if isinstance(what, Mapped) else what.read
     owned = what.owned_paths if isinstance(what, Mapped) else what.paths or (what.path,)
 
     def read(record: Any, scope: Scope) -> Any:
-        for place, item in enumerate(listed.read(record, scope) or ()):
+        items = [*enumerate(listed.read(record, scope) or ())]
+        for place, item in reversed(items) if last else items:
             if all(item.get(name) == word for name, word in where.items()):
                 try:
                     return take(item, scope)

@@ -20,6 +20,7 @@ from landbridge.spec._paths import check_path, find, has_words
 from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
+from landbridge.spec.before import First, LookedUp, unready
 from landbridge.spec.following import (
     Between,
     ChangedSince,
@@ -97,9 +98,18 @@ class Write:
     there: then the fields that differ are sent, each whole, with what no row owns."""
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every such call needs."""
-    sends: Mapping[str, str | int | bool] = field(default_factory=dict)
-    """What the body says beside the record: how it is to be taken or, of a deletion where the
-    record stays and is only marked, the mark."""
+    sends: Mapping[Path, str | int | bool] = field(default_factory=dict)
+    """What the body says beside the record, by its path: how it is to be taken or, of a deletion
+    where the record stays and is only marked, the mark."""
+    bare: bool = False
+    """Whether the call has no body at all where there is nothing to say."""
+    lists: Mapping[Path, Path] = field(default_factory=dict)
+    """Lists of which a new record has one item: the place of each in the record, with that at which
+    the mapping writes the item."""
+    looked_up: Sequence[LookedUp] = ()
+    """What a new record needs and its mapping may leave open."""
+    first: First | None = None
+    """Another record that has to be made before a new one."""
     patches: bool = False
     """Whether the changes go out as JSON Patch (RFC 6902), not as the record's fields."""
     link: Path = ""
@@ -261,7 +271,9 @@ class Resource:
         yield from self._unclear_keys()
         if self.create:
             yield from unfilled(self.create.path, holes(self.create.path), self.maps)
-        if (self.create or self.update) and (self.maps is None or not self.maps.written):
+        if (self.maps and not self.maps.written and self.create) or (
+            self.update and not (self.maps and self.maps.written)
+        ):
             yield "create and update: the mapping writes nothing; give it rows that write"
         for step in self.steps:
             named = {"id"} if step.write.key_at else holes(step.write.path)
@@ -313,6 +325,10 @@ class Resource:
             yield "summary: it needs `one`, and a list by tokens (NextCursor)"
         if self.create and (self.create.key_at or self.create.version_at):
             yield "create: a new record has no key and no version yet"
+        for name in ("update", "delete"):
+            write = getattr(self, name)
+            if write and (write.first or write.looked_up or write.lists):
+                yield f"{name}: first, looked_up and lists are facts of a creation"
         if isinstance(self.since, ChangedSince) and not self.deleted:
             yield "since: say by `deleted` how a record that is gone is marked"
 
@@ -421,6 +437,7 @@ class Provider:
     def _led_nowhere(self, resource: Resource, names: Sequence[str]) -> Iterator[str]:
         if resource.within and resource.within not in names:
             yield f", within: no {resource.within!r}"
+        yield from unready(self, resource)
         for to in resource.maps.references if resource.maps else ():
             if to not in names:
                 yield f": a ref leads to {to!r}.{did_you_mean(to, names)}"

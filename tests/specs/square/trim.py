@@ -28,8 +28,15 @@ OPERATIONS = {
     "/v2/catalog/search": ["post"],
     "/v2/catalog/object/{object_id}": ["get"],
     "/v2/subscriptions/search": ["post"],
+    "/v2/subscriptions": ["post"],
     "/v2/subscriptions/{subscription_id}": ["get"],
-    "/v2/invoices": ["get"],
+    "/v2/subscriptions/{subscription_id}/cancel": ["post"],
+    "/v2/orders": ["post"],
+    "/v2/orders/search": ["post"],
+    "/v2/orders/{order_id}": ["get"],
+    "/v2/online-checkout/payment-links": ["get", "post"],
+    "/v2/online-checkout/payment-links/{id}": ["get", "delete"],
+    "/v2/invoices": ["get", "post"],
     "/v2/invoices/{invoice_id}": ["get", "put", "delete"],
     "/v2/invoices/{invoice_id}/publish": ["post"],
     "/v2/invoices/{invoice_id}/cancel": ["post"],
@@ -49,6 +56,7 @@ EXAMPLES = {
     "item": ("RetrieveCatalogObjectResponse", "object"),
     "subscription": ("RetrieveSubscriptionResponse", "subscription"),
     "invoice": ("GetInvoiceResponse", "invoice"),
+    "payment_link": ("CreatePaymentLinkResponse", "payment_link"),
     "payment": ("GetPaymentResponse", "payment"),
     "refund": ("GetPaymentRefundResponse", "refund"),
     "dispute": ("RetrieveDisputeResponse", "dispute"),
@@ -57,7 +65,8 @@ EXAMPLES = {
 }
 EVENTS = (
     "CustomerUpdatedEvent CustomerDeletedEvent InvoicePaymentMadeEvent PaymentUpdatedEvent"
-    " RefundUpdatedEvent SubscriptionUpdatedEvent DisputeCreatedEvent"
+    " RefundUpdatedEvent SubscriptionCreatedEvent SubscriptionUpdatedEvent DisputeCreatedEvent"
+    " OrderUpdatedEvent"
 ).split()
 
 

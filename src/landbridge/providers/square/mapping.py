@@ -16,11 +16,15 @@ from landbridge.models.payments import (
     Customer,
     Dispute,
     DisputeStatus,
+    Interval,
     Invoice,
+    InvoiceLine,
     InvoiceStatus,
     Payment,
     PaymentStatus,
+    Price,
     Product,
+    Recurrence,
     Refund,
     RefundStatus,
     Subscription,
@@ -31,12 +35,15 @@ from landbridge.spec import (
     Row,
     constant,
     currency,
+    decimal,
     first_of,
     instant,
     itself,
+    many,
     map_from,
     map_to,
     minor,
+    minor_priced,
     nested,
     on_create,
     one_of,
@@ -114,27 +121,83 @@ item = map_from(
     updated_at=instant("updated_at"),
 )
 
-subscription = map_from(
-    Subscription,
+plan = map_from(
+    Product,
     id=text("id"),
-    customer=ref("customer_id", to="customer"),
-    status=one_of(
-        "status",
-        {
-            "PENDING": SubscriptionStatus.PENDING,
-            "ACTIVE": SubscriptionStatus.ACTIVE,
-            "PAUSED": SubscriptionStatus.PAUSED,
-            "CANCELED": SubscriptionStatus.CANCELED,
-            "DEACTIVATED": SubscriptionStatus.UNPAID,  # unsure
-        },
-        never=[
-            SubscriptionStatus.TRIALING,
-            SubscriptionStatus.PAST_DUE,
-            SubscriptionStatus.EXPIRED,
-        ],
+    name=text("subscription_plan_data.name"),
+    updated_at=instant("updated_at"),
+)
+
+VARIATION = "subscription_plan_variation_data"
+CADENCES = {
+    "DAILY": (Interval.DAY, 1),
+    "WEEKLY": (Interval.WEEK, 1),
+    "EVERY_TWO_WEEKS": (Interval.WEEK, 2),
+    "THIRTY_DAYS": (Interval.DAY, 30),
+    "SIXTY_DAYS": (Interval.DAY, 60),
+    "NINETY_DAYS": (Interval.DAY, 90),
+    "MONTHLY": (Interval.MONTH, 1),
+    "EVERY_TWO_MONTHS": (Interval.MONTH, 2),
+    "QUARTERLY": (Interval.MONTH, 3),
+    "EVERY_FOUR_MONTHS": (Interval.MONTH, 4),
+    "EVERY_SIX_MONTHS": (Interval.MONTH, 6),
+    "ANNUAL": (Interval.YEAR, 1),
+    "EVERY_TWO_YEARS": (Interval.YEAR, 2),
+}
+# The last phase goes on; those before it are trials.
+phase = partial(picked, f"{VARIATION}.phases", {}, last=True)
+
+plan_variation = map_from(
+    Price,
+    id=text("id"),
+    product=ref(f"{VARIATION}.subscription_plan_id", to="subscription_plan"),
+    name=text(f"{VARIATION}.name"),
+    currency=first_of(
+        phase(currency("pricing.price_money.currency")),
+        phase(currency("recurring_price_money.currency")),
     ),
-    items=itself(map_from(SubscriptionItem, price=text("plan_variation_id"))),
-    created_at=instant("created_at"),
+    unit_price=first_of(
+        phase(minor_priced("pricing.price_money", currency="pricing.price_money.currency")),
+        phase(minor_priced("recurring_price_money", currency="recurring_price_money.currency")),
+    ),
+    recurrence=phase(
+        map_from(
+            Recurrence,
+            interval=one_of("cadence", {word: span for word, (span, _) in CADENCES.items()}),
+            count=one_of("cadence", {word: count for word, (_, count) in CADENCES.items()}),
+        )
+    ),
+)
+
+subscription = map_to(
+    Subscription,
+    id=read_only(text("id")),
+    customer=on_create(ref("customer_id", to="customer")),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "PENDING": SubscriptionStatus.PENDING,
+                "ACTIVE": SubscriptionStatus.ACTIVE,
+                "PAUSED": SubscriptionStatus.PAUSED,
+                "CANCELED": SubscriptionStatus.CANCELED,
+                "DEACTIVATED": SubscriptionStatus.UNPAID,  # unsure
+            },
+            never=[
+                SubscriptionStatus.TRIALING,
+                SubscriptionStatus.PAST_DUE,
+                SubscriptionStatus.EXPIRED,
+            ],
+        )
+    ),
+    items=itself(
+        map_to(SubscriptionItem, price=ref("plan_variation_id", to="subscription_plan_variation"))
+    ),
+    # A cancellation is for the end of what is paid; the status says so on that day.
+    cancels_at_period_end=via(
+        read=lambda record: record.get("canceled_date") is not None, paths=["canceled_date"]
+    ),
+    created_at=created,
 )
 
 
@@ -178,11 +241,27 @@ def last_day(record: Mapping[str, Any]) -> Any:
     return max(map(date.fromisoformat, requests(record, "due_date")), default=None)
 
 
+def to_be_paid(day: date | None, *, collection: str | None) -> dict[str, Any]:
+    """The one request for payment of a new invoice, which asks for all of it."""
+    told = {"request_type": "BALANCE", "due_date": day.isoformat() if day else None}
+    return {"payment_request": {**told, "automatic_payment_source": collection or "NONE"}}
+
+
+order_line = map_to(
+    InvoiceLine,
+    id=read_only(text("uid")),
+    description=text("name"),
+    amount=read_only(money("gross_sales_money")),
+    quantity=decimal("quantity", as_text=True),
+    unit_price=minor_priced("base_price_money", currency="^"),
+    price=ref("catalog_object_id", to="item_variation"),
+)
+
 invoice = map_to(
     Invoice,
     id=read_only(text("id")),
     number=text("invoice_number"),
-    customer=read_only(ref("primary_recipient.customer_id", to="customer")),
+    customer=on_create(ref("primary_recipient.customer_id", to="customer")),
     subscription=read_only(ref("subscription_id", to="subscription")),
     status=read_only(
         one_of(
@@ -204,8 +283,23 @@ invoice = map_to(
     ),
     currency=via(read=invoiced_in, paths=[ASKED, "next_payment_amount_money"]),
     collection=via(read=collected, paths=[ASKED]),
-    due_on=via(read=last_day, paths=[ASKED]),
+    due_on=on_create(
+        via(
+            read=last_day,
+            write=to_be_paid,
+            paths=["payment_request"],
+            beside={
+                # A card on file has to be named too, which the model cannot: Square refuses it.
+                "collection": one_of(
+                    "automatic_payment_source",
+                    {"NONE": Collection.SENT, "CARD_ON_FILE": Collection.AUTOMATIC},
+                )
+            },
+        )
+    ),
     description=text("description"),
+    # They make its order, and are read there alone.
+    lines=on_create(many("order.line_items", order_line)),
     total=via(read=partial(summed, "computed_amount_money"), paths=[ASKED]),
     amount_paid=via(read=partial(summed, "total_completed_amount_money"), paths=[ASKED]),
     amount_remaining=via(read=still_due, paths=[ASKED, "status"]),

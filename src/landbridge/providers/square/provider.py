@@ -12,6 +12,8 @@ from landbridge.spec import (
     Accounts,
     Across,
     Errors,
+    First,
+    LookedUp,
     Means,
     NextCursor,
     OAuth2,
@@ -34,6 +36,9 @@ SEARCH = NextCursor(size_param="limit", posts=True)
 PLACES = Across(path="/v2/locations", records="locations", param="location_id")
 ALL_TIMES = {"begin_time": "2009-01-01T00:00:00Z"}
 IN_ORDER = {**ALL_TIMES, "sort_field": "UPDATED_AT", "sort_order": "ASC"}
+# Orders are searched by their locations.
+SHOPS = Across(path="/v2/locations", records="locations", param="location_ids[]")
+MAIN = partial(LookedUp, path="/v2/merchants/me", found="merchant.main_location_id")
 CHANGED = SinceParam(param="updated_at_begin_time", overlap=timedelta(minutes=5))
 KEY = "idempotency_key"
 SCOPES = {
@@ -42,11 +47,13 @@ SCOPES = {
     "CUSTOMERS_WRITE": "customers, to write",
     "ITEMS_READ": "the catalogue, to read",
     "SUBSCRIPTIONS_READ": "subscriptions, to read",
+    "SUBSCRIPTIONS_WRITE": "subscriptions, to make and cancel",
     "INVOICES_READ": "invoices, to read",
-    "INVOICES_WRITE": "invoices, to change, send and cancel",
+    "INVOICES_WRITE": "invoices, to make, change, send and cancel",
+    "ORDERS_READ": "orders, to read",
     "ORDERS_WRITE": "what invoices are made of, to write",
     "PAYMENTS_READ": "payments and refunds, to read",
-    "PAYMENTS_WRITE": "refunds, to write",
+    "PAYMENTS_WRITE": "refunds, to write; also to let customers pay",
     "DISPUTES_READ": "disputes, to read",
     "PAYOUTS_READ": "payouts, to read",
 }
@@ -161,6 +168,30 @@ item_variation = catalogue(
     name="item_variation", query={**WITH_DELETED, "object_types[]": "ITEM_VARIATION"}
 )
 
+plan = catalogue(
+    name="subscription_plan",
+    query={**WITH_DELETED, "object_types[]": "SUBSCRIPTION_PLAN"},
+    maps=mapping.plan,
+)
+
+# One whose price is a discount on what is ordered has no currency, and is parked.
+plan_variation = catalogue(
+    name="subscription_plan_variation",
+    query={**WITH_DELETED, "object_types[]": "SUBSCRIPTION_PLAN_VARIATION"},
+    maps=mapping.plan_variation,
+)
+
+SUBSCRIBING = frozenset(
+    {
+        "SUBSCRIPTIONS_WRITE",
+        "CUSTOMERS_READ",
+        "PAYMENTS_WRITE",
+        "ITEMS_READ",
+        "ORDERS_WRITE",
+        "INVOICES_WRITE",
+    }
+)
+
 subscription = read(
     name="subscription",
     path="/v2/subscriptions/search",
@@ -172,11 +203,69 @@ subscription = read(
     version="version",
     topics=topics_of("subscription", "created updated"),
     needs=READS["SUBSCRIPTIONS_READ"],
+    create=Write(path="/v2/subscriptions", looked_up=[MAIN(at="location_id")], needs=SUBSCRIBING),
+    steps=[
+        Step(
+            field="cancels_at_period_end",
+            to="True",
+            write=Write(
+                path="/v2/subscriptions/{id}/cancel",
+                keyed=False,
+                bare=True,
+                needs=READS["SUBSCRIPTIONS_WRITE"],
+            ),
+        )
+    ],
+    idempotency=KEY,
+    idempotency_in="body",
     maps=mapping.subscription,
+)
+
+# Kept raw: what is in them differs from seller to seller.
+order = read(
+    name="order",
+    path="/v2/orders/search",
+    records="orders",
+    page=SEARCH,
+    query={"query.sort.sort_field": "UPDATED_AT", "query.sort.sort_order": "ASC"},
+    across=SHOPS,
+    since=SinceParam(
+        param="query.filter.date_time_filter.updated_at.start_at", overlap=timedelta(minutes=5)
+    ),
+    one="/v2/orders/{id}",
+    envelope="order",
+    subject="customer_id",
+    version="version",
+    topics=topics_of("order", "created updated fulfillment.updated"),
+    needs=READS["ORDERS_READ"],
+    create=Write(
+        path="/v2/orders",
+        envelope="order",
+        listed=False,
+        looked_up=[MAIN(at="location_id")],
+        needs=READS["ORDERS_WRITE"],
+    ),
+    idempotency=KEY,
+    idempotency_in="body",
 )
 
 BILLING = frozenset({"INVOICES_WRITE", "ORDERS_WRITE"})
 billing = partial(Write, partial=True, version_at="version", needs=BILLING)
+
+draft = Write(
+    path="/v2/invoices",
+    envelope="invoice",
+    listed=False,
+    sends={"delivery_method": "EMAIL", "accepted_payment_methods.card": True},
+    lists={"payment_requests": "payment_request"},
+    first=First(
+        resource="order",
+        of="order",
+        key_at="order_id",
+        shares={"customer_id": "primary_recipient.customer_id"},
+    ),
+    needs=BILLING,
+)
 
 invoice = read(
     name="invoice",
@@ -194,7 +283,7 @@ invoice = read(
     ),
     deletes=["invoice.deleted"],
     needs=READS["INVOICES_READ"],
-    # A new one is made of an order, which is no resource here.
+    create=draft,
     update=billing(path="/v2/invoices/{id}", method="PUT", envelope="invoice", listed=False),
     delete=Write(path="/v2/invoices/{id}", method="DELETE", needs=BILLING),  # drafts only
     steps=[
@@ -295,7 +384,10 @@ square = Provider(
         customer,
         item,
         item_variation,
+        plan,
+        plan_variation,
         subscription,
+        order,
         invoice,
         payment,
         refund,

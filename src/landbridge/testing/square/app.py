@@ -10,17 +10,19 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, BadCall, Call, application, as_json
 from landbridge.testing.faults import Fault, Spoiler
+from landbridge.testing.square import selling
 from landbridge.testing.square.control import ControlPlane
 from landbridge.testing.square.identity import Identity
 from landbridge.testing.square.listing import NAMES, listed
 from landbridge.testing.square.seed import Amounts, fill, vendor
-from landbridge.testing.square.shop import Shop
+from landbridge.testing.square.shop import CATALOGUE, Shop
 from landbridge.testing.square.webhooks import Dispatcher
 from landbridge.testing.square.wire import Obj, Refused, not_found
 from landbridge.testing.stage import Stage
@@ -33,13 +35,22 @@ _FAMILIES = {
     "customers": "CUSTOMERS",
     "catalog": "ITEMS",
     "subscriptions": "SUBSCRIPTIONS",
+    "orders": "ORDERS",
+    "online-checkout": "ORDERS",
     "invoices": "INVOICES",
     "payments": "PAYMENTS",
     "refunds": "PAYMENTS",
     "disputes": "DISPUTES",
     "payouts": "PAYOUTS",
 }
-_ONE = {name: name[:-1] for name in _FAMILIES if name not in ("merchants", "locations", "catalog")}
+_APART = ("merchants", "locations", "catalog", "online-checkout")
+_ONE = {name: name[:-1] for name in _FAMILIES if name not in _APART}
+_ALSO = {
+    "online-checkout": ["ORDERS_READ", "PAYMENTS_WRITE"],
+    "invoices": ["ORDERS_WRITE"],
+    "subscriptions": "CUSTOMERS_READ PAYMENTS_WRITE ITEMS_READ ORDERS_WRITE INVOICES_WRITE".split(),
+}
+"""What writing takes beside the scope of its own."""
 _KEY = 45
 """Letters that the idempotency key of a refund may have."""
 
@@ -132,7 +143,9 @@ class Simulator:
             raise Refused(404, "NOT_FOUND", "Resource not found.")
         key = "/".join(part for part in rest if part)
         reads = call.method == "GET" or key == "search"
-        self.identity.grant_of(call, f"{_FAMILIES[name]}_{'READ' if reads else 'WRITE'}")
+        needs = [f"{_FAMILIES[name]}_{'READ' if reads else 'WRITE'}"]
+        for scope in needs if reads or key.endswith("/cancel") else [*needs, *_ALSO.get(name, ())]:
+            self.identity.grant_of(call, scope)
         if call.path in NAMES and reads:
             asked: Obj = call.args() if call.method == "GET" else call.json()
             return as_json(listed(self.shop, call.path, asked))
@@ -140,6 +153,8 @@ class Simulator:
             return as_json(self._shown(name, key))
         if name == "invoices":
             return self._invoice(call, *key.split("/"))
+        if name in ("orders", "online-checkout", "subscriptions"):
+            return self._sell(call, name, key)
         return self._write(call, name, key)
 
     def _write(self, call: Call, name: str, key: str) -> Response:
@@ -158,9 +173,27 @@ class Simulator:
                 return self._once(call, "refund", self._refund)
         raise Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
 
+    def _sell(self, call: Call, name: str, key: str) -> Response:
+        """An order, a payment link or a subscription as it was made or called off."""
+        match call.method, name, key:
+            case "POST", "orders", "":
+                return self._once(call, "order", self._order)
+            case "POST", "subscriptions", "":
+                return self._once(call, "subscription", partial(selling.subscribe, self.shop))
+            case "POST", "subscriptions", _ if key.endswith("/cancel"):
+                held = selling.cancel_subscription(self.shop, key.removesuffix("/cancel"))
+                return as_json({"subscription": held})
+            case "POST", "online-checkout", "payment-links":
+                return self._once(call, "payment_link", partial(selling.create_link, self.shop))
+            case "DELETE", "online-checkout", _:
+                return as_json(selling.delete_link(self.shop, key.removeprefix("payment-links/")))
+        raise Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
+
     def _invoice(self, call: Call, key: str, step: str = "") -> Response:
-        """An invoice as it was changed, published or canceled; a draft may also be deleted."""
+        """An invoice as it was made, changed, published or canceled; or a draft that is deleted."""
         match call.method, step:
+            case "POST", "" if not key:
+                return self._once(call, "invoice", partial(selling.create_invoice, self.shop))
             case "PUT", "":
                 return as_json({"invoice": self.shop.write_invoice(key, call.json())})
             case "DELETE", "":
@@ -180,13 +213,19 @@ class Simulator:
             return {"merchant": self.shop.merchant}
         if name == "catalog":
             key = key.removeprefix("object/")
-            for kind in ("item", "item_variation"):
+            for kind in sorted(CATALOGUE):
                 found = self.shop.kept[kind].get(key)
                 if found is not None and not found["is_deleted"]:
                     return {"object": found}
+        if name == "online-checkout":
+            link = self.shop.one("payment_link", key.removeprefix("payment-links/"))
+            return {"payment_link": link}
         if name not in _ONE:
             raise not_found(name, key)
         return {_ONE[name]: self.shop.one(_ONE[name], key)}
+
+    def _order(self, sent: Obj) -> Obj:
+        return selling.create_order(self.shop, selling.demanded(sent, "order"))
 
     def _refund(self, sent: Obj) -> Obj:
         key = str(sent.get("idempotency_key") or "")

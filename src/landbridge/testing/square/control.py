@@ -7,6 +7,8 @@
 | `PATCH /_sim/objects/{kind}/{id}[?event=false]` | `{"set": {..}, "unset": [..]}` |
 | `DELETE /_sim/objects/{kind}/{id}` | the seller deletes it |
 | `POST /_sim/invoices/{id}/pay`, `POST /_sim/refunds/settle` | as the customer, and the bank |
+| `POST /_sim/payment_links/{id}/pay` | the customer pays on that page |
+| `POST /_sim/subscriptions/{id}/end` | the day of the end has come |
 | `POST /_sim/churn {"count": 50, "seed": 1}` | ordinary changes; which |
 | `POST /_sim/consent {"mode": "allow"}` | what the seller will do: `allow` or `deny` |
 | `POST /_sim/tokens/expire`, `POST /_sim/tokens/revoke` | access tokens, or all access, end |
@@ -21,14 +23,17 @@ Beside these there is what every simulator has (`stage`).
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from random import Random
 
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
 from landbridge.testing.planes import GrantCalls, WebhookCalls
+from landbridge.testing.square import selling
 from landbridge.testing.square.identity import Identity
+from landbridge.testing.square.seed import example
 from landbridge.testing.square.shop import KINDS, Shop
 from landbridge.testing.square.webhooks import Dispatcher
-from landbridge.testing.square.wire import Refused
+from landbridge.testing.square.wire import Obj, Refused
 from landbridge.testing.stage import Stage, among, whole
 
 
@@ -45,6 +50,8 @@ class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
             ("PATCH", "/_sim/objects/{kind}/{id}", self._patch),
             ("DELETE", "/_sim/objects/{kind}/{id}", self._delete),
             ("POST", "/_sim/invoices/{id}/pay", self._pay),
+            ("POST", "/_sim/payment_links/{id}/pay", self._pay_link),
+            ("POST", "/_sim/subscriptions/{id}/end", self._end),
             ("POST", "/_sim/refunds/settle", self._settle),
             ("POST", "/_sim/churn", self._churn),
             ("POST", "/_sim/consent", self._consent),
@@ -92,10 +99,16 @@ class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
 
     def _pay(self, call: Call) -> Answer:
         """Pays an invoice as its customer does."""
-        try:
-            return as_json(self._shop.pay(call.place["id"]))
-        except Refused as error:
-            raise BadCall(error.detail) from None
+        return _tried(lambda: self._shop.pay(call.place["id"]))
+
+    def _pay_link(self, call: Call) -> Answer:
+        """Pays for the order of a payment link."""
+        payment = example("payment")
+        return _tried(lambda: selling.pay_link(self._shop, call.place["id"], payment))
+
+    def _end(self, call: Call) -> Answer:
+        """Ends a subscription that was canceled."""
+        return _tried(lambda: selling.end_subscription(self._shop, call.place["id"]))
 
     def _settle(self, _: Call) -> Answer:
         """Completes pending refunds."""
@@ -123,6 +136,13 @@ class ControlPlane(GrantCalls[Identity], WebhookCalls[Dispatcher]):
     async def _forge(self, _: Call) -> Answer:
         """Sends a body that is signed by another key."""
         return as_json({"status": await self._dispatcher.forge()})
+
+
+def _tried(make: Callable[[], Obj]) -> Answer:
+    try:
+        return as_json(make())
+    except Refused as error:
+        raise BadCall(error.detail) from None
 
 
 def _change(shop: Shop, rng: Random, number: int) -> str:

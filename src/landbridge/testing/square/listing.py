@@ -20,6 +20,8 @@ NAMES = {
     "/v2/customers/search": ("customer", "customers"),
     "/v2/catalog/search": ("item", "objects"),
     "/v2/subscriptions/search": ("subscription", "subscriptions"),
+    "/v2/orders/search": ("order", "orders"),
+    "/v2/online-checkout/payment-links": ("payment_link", "payment_links"),
     "/v2/invoices": ("invoice", "invoices"),
     "/v2/payments": ("payment", "payments"),
     "/v2/refunds": ("refund", "refunds"),
@@ -27,7 +29,8 @@ NAMES = {
     "/v2/payouts": ("payout", "payouts"),
 }
 """Where lists are, with the kind that they show and its name in an answer."""
-_MOST = {"invoice": 200, "item": 1000}
+_MOST = {"invoice": 200, "item": 1000, "order": 1000, "payment_link": 1000}
+_SEARCHED = ("customer", "order")
 _ONE_PLACE = ("payment", "payout")
 _TIMED = ("payment", "refund", "payout")
 
@@ -63,6 +66,25 @@ def _selected(shop: Shop, kind: str, asked: Mapping[str, Any]) -> list[tuple[str
     """The records that the filters mean, each with its kind."""
     if kind == "item":
         return _catalogue(shop, asked)
+    found = _placed(shop, kind, asked)
+    ranges: list[tuple[str, object, object]] = []
+    if kind in _TIMED:
+        ranges.append(("created", asked.get("begin_time"), asked.get("end_time")))
+        changed = asked.get("updated_at_begin_time"), asked.get("updated_at_end_time")
+        ranges.append(("updated", *changed))
+    if kind in _SEARCHED:
+        told = (asked.get("query") or {}).get("filter") or {}
+        told = _of_the_order_sorted_by(asked, told) if kind == "order" else told
+        for name in ("created", "updated"):
+            span = told.get(f"{name}_at") or {}
+            ranges.append((name, span.get("start_at"), span.get("end_at")))
+    for name, since, until in ranges:
+        found = [one for one in found if _within(shop, kind, one, name, since, until)]
+    return [(kind, one) for one in found]
+
+
+def _placed(shop: Shop, kind: str, asked: Mapping[str, Any]) -> list[Obj]:
+    """The records of the locations that are asked for."""
     found = [*shop.kept[kind].values()]
     if kind == "invoice" and not asked.get("location_id"):
         detail = "Missing required parameter."
@@ -72,19 +94,23 @@ def _selected(shop: Shop, kind: str, asked: Mapping[str, Any]) -> list[tuple[str
         place = shop.merchant["main_location_id"]
     if place:
         found = [one for one in found if one.get("location_id") == place]
-    ranges: list[tuple[str, object, object]] = []
-    if kind in _TIMED:
-        ranges.append(("created", asked.get("begin_time"), asked.get("end_time")))
-        changed = asked.get("updated_at_begin_time"), asked.get("updated_at_end_time")
-        ranges.append(("updated", *changed))
-    if kind == "customer":
-        told = (asked.get("query") or {}).get("filter") or {}
-        for name in ("created", "updated"):
-            span = told.get(f"{name}_at") or {}
-            ranges.append((name, span.get("start_at"), span.get("end_at")))
-    for name, since, until in ranges:
-        found = [one for one in found if _within(shop, kind, one, name, since, until)]
-    return [(kind, one) for one in found]
+    if kind == "order":
+        places = asked.get("location_ids")
+        if not places or len(places) > 10:
+            detail = "Missing required parameter: one to ten locations."
+            raise Refused(400, "MISSING_REQUIRED_PARAMETER", detail, "location_ids")
+        found = [one for one in found if one["location_id"] in places]
+    return found
+
+
+def _of_the_order_sorted_by(asked: Mapping[str, Any], told: Obj) -> Obj:
+    """The ranges of time of a search of orders, which has to be sorted by the same times."""
+    ranges: Obj = told.get("date_time_filter") or {}
+    by = str(((asked.get("query") or {}).get("sort") or {}).get("sort_field", "CREATED_AT"))
+    if set(ranges) - {by.lower()}:
+        detail = "The sort_field must match the filter."
+        raise Refused(400, "BAD_REQUEST", detail, "query.sort.sort_field")
+    return ranges
 
 
 def _within(shop: Shop, kind: str, one: Obj, name: str, since: object, until: object) -> bool:
@@ -114,9 +140,9 @@ def _in_order(
     shop: Shop, kind: str, asked: Mapping[str, Any], found: list[tuple[str, Obj]]
 ) -> list[tuple[list[Any], Obj]]:
     """The records with the place of each in the order."""
-    sort = (asked.get("query") or {}).get("sort") or {} if kind == "customer" else asked
+    sort = (asked.get("query") or {}).get("sort") or {} if kind in _SEARCHED else asked
     by = str(sort.get("sort_field", sort.get("field", "CREATED_AT"))).removesuffix("_AT").lower()
-    ordinary = "DESC" if kind in _TIMED else "ASC"
+    ordinary = "DESC" if kind in (*_TIMED, "order") else "ASC"
     down = sort.get("sort_order", sort.get("order", ordinary)) == "DESC"
     sign = -1 if down else 1
     placed = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from landbridge.testing.square import selling
 from landbridge.testing.square.shop import Shop
 from landbridge.testing.square.wire import Obj
 
@@ -32,6 +33,8 @@ class Amounts:
     refunds: int = 12
     disputes: int = 3
     payouts: int = 5
+    plans: int = 3
+    links: int = 4
 
 
 @cache
@@ -74,6 +77,7 @@ def fill(shop: Shop, amounts: Amounts) -> None:
     for number in range(amounts.payments):
         _payment(shop, number, now - (700 - number * 3) * _DAY)
     _money_back(shop, amounts, now)
+    _plans_and_links(shop, amounts, now)
 
 
 def _whose(shop: Shop, number: int) -> Obj:
@@ -144,3 +148,19 @@ def _money_back(shop: Shop, amounts: Amounts, now: float) -> None:
         made.pop("customer_id", None)
         made["amount_money"] = {"amount": 10_000 + number, "currency": "USD"}
         shop.put("payout", made, at=now - (500 - 90 * number) * _DAY, event="-")
+
+
+def _plans_and_links(shop: Shop, amounts: Amounts, now: float) -> None:
+    cadences = ("MONTHLY", "ANNUAL", "EVERY_TWO_WEEKS")
+    for number in range(amounts.plans):
+        price = {"amount": 1_500 + number, "currency": "USD"}
+        cadence, at = cadences[number % 3], now - (50 - number) * _DAY
+        selling.plan(shop, f"Plan {number}", cadence, price, at=at, trial=number % 2 == 1)
+    variations = list(shop.kept["subscription_plan_variation"])
+    for number, one in enumerate(shop.kept["subscription"].values() if variations else ()):
+        one["plan_variation_id"] = variations[number % len(variations)]
+    for number in range(amounts.links):
+        money = {"amount": 900 + number, "currency": "USD"}
+        place = {"location_id": _whose(shop, number)["location_id"]}
+        asked = {"quick_pay": {"name": f"Cake {number}", "price_money": money, **place}}
+        selling.create_link(shop, asked)

@@ -15,15 +15,21 @@ KINDS = (
     "customer",
     "item",
     "item_variation",
+    "subscription_plan",
+    "subscription_plan_variation",
     "subscription",
+    "order",
+    "payment_link",
     "invoice",
     "payment",
     "refund",
     "dispute",
     "payout",
 )
-VERSIONED = frozenset({"customer", "subscription", "invoice", "dispute", "payout"})
-CATALOGUE = frozenset({"item", "item_variation"})
+VERSIONED = frozenset("customer subscription order payment_link invoice dispute payout".split())
+CATALOGUE = frozenset(
+    {"item", "item_variation", "subscription_plan", "subscription_plan_variation"}
+)
 _WRITTEN = frozenset(
     "given_name family_name company_name nickname email_address address phone_number reference_id"
     " note birthday tax_ids".split()
@@ -80,6 +86,8 @@ class Shop:
                 "id": "",
                 "object": {kind: {"updated_at": stamp(self.now())}},
             }
+        elif kind == "order":
+            told = _told_of_order(obj, event.replace(".", "_"))
         else:
             told = {"type": kind, "id": obj["id"], "object": {kind: copy.deepcopy(obj)}}
         whole: Obj = {
@@ -175,6 +183,9 @@ class Shop:
         invoice = copy.deepcopy(self.one("invoice", key))
         for each in invoice["payment_requests"]:
             each["total_completed_amount_money"] = dict(each["computed_amount_money"])
+        order = self.kept["order"].get(str(invoice.get("order_id")))
+        if order is not None:
+            self.put("order", {**order, "closed_at": stamp(self.now()), "state": "COMPLETED"})
         return self.put("invoice", {**invoice, "status": "PAID"}, event="invoice.payment_made")
 
     def write_invoice(self, key: str, sent: Obj) -> Obj:
@@ -224,3 +235,10 @@ class Shop:
         """An id of an event."""
         whole = f"{self.rng.getrandbits(128):032x}"
         return "-".join((whole[:8], whole[8:12], whole[12:16], whole[16:20], whole[20:]))
+
+
+def _told_of_order(order: Obj, name: str) -> Obj:
+    """What an event says of an order: how it stands, not what is in it."""
+    known = ("location_id", "state", "version", "created_at", "updated_at")
+    inner = {"order_id": order["id"], **{each: order[each] for each in known if each in order}}
+    return {"type": name, "id": order["id"], "object": {name: inner}}

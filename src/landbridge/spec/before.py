@@ -1,0 +1,69 @@
+"""What has to be there before a record can be made: another record, a value that is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from landbridge.errors import did_you_mean
+from landbridge.spec._check import Path, Template, fact
+
+if TYPE_CHECKING:
+    from landbridge.spec.provider import Provider, Resource
+
+__all__ = [
+    "First",
+    "LookedUp",
+]
+
+
+@fact
+class First:
+    """A record of another resource that is made before: an invoice's order.
+
+    Both are made under a key of idempotency, each of its own, so that a creation whose answer was
+    lost is repeated as a whole and makes nothing twice. If the provider refuses the second record,
+    the first one stays.
+    """
+
+    resource: str
+    """The resource by whose `create` it is made."""
+    of: Path
+    """Path in the record that is to be written to what the other one is made of; it is not sent
+    with it."""
+    key_at: Path
+    """Path in the record at which the key of the other one goes."""
+    shares: Mapping[Path, Path] = field(default_factory=dict)
+    """Paths of the other record, each with that in the record which says the same."""
+
+
+@fact
+class LookedUp:
+    """A value that a new record needs and its mapping may leave open: then it is looked up."""
+
+    at: Path
+    """Path in the record that is to be written."""
+    path: Template
+    """Where it is, to be asked by GET."""
+    found: Path
+    """Path to it in the answer."""
+
+
+def unready(provider: Provider, resource: Resource) -> Iterator[str]:
+    """Why what a new record needs cannot be had, and who makes records that nobody writes."""
+    names = [one.name for one in provider.resources]
+    first = resource.create.first if resource.create else None
+    if first is not None and first.resource not in names:
+        yield f", create, first: no {first.resource!r}.{did_you_mean(first.resource, names)}"
+    elif first is not None:
+        other = next(one for one in provider.resources if one.name == first.resource)
+        if other.create is None:
+            yield f", create, first: the page does not say how a {other.name} is made"
+        for one in (other, resource):
+            if not one.idempotency:
+                yield f", create, first: nothing makes a repeated creation of {one.name} harmless"
+    if resource.create is not None and resource.maps is None:
+        made = [one.create.first for one in provider.resources if one.create]
+        if resource.name not in [each.resource for each in made if each]:
+            yield ", create: nothing is written from it; give it a mapping, or name it in `first`"

@@ -1,0 +1,129 @@
+"""What is sold through the bridge at Square: invoices of an order, and subscriptions.
+
+Whatever is sent, and whatever the simulator answers, is held against Square's own document.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from landbridge import Landbridge, ids
+from landbridge.errors import OutcomeUnknown, Refused
+from landbridge.models.payments import (
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Price,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+)
+from landbridge.store.connections import Connection
+from landbridge.testing.pytest_plugin import SquareSimulator
+from tests.providers.test_square_bridge import sim
+from tests.providers.through import connected, held
+from tests.web.serving import serving
+
+__all__ = ["sim"]
+
+ADVICE = InvoiceLine(
+    description="Advice", amount=0, quantity=Decimal("1.5"), unit_price=Decimal("99.90")
+)
+
+
+async def test_what_is_sold_is_made_once(database_url: str, sim: SquareSimulator) -> None:
+    async with serving(database_url, None) as (bridge, _):
+        writes = ["invoice", "subscription"]
+        (connection,) = (await connected(bridge, "square", sim, writes=writes)).values()
+        await bridge.pull(connection, ["customer", "subscription_plan_variation", "order"])
+        assert set(await held(bridge, connection, "order")) == set(sim.control.objects("order"))
+        await an_invoice_is_made_of_an_order(bridge, sim, connection)
+        await a_customer_subscribes_and_goes(bridge, sim, connection)
+
+
+async def an_invoice_is_made_of_an_order(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    control, api = sim.control, bridge.api(connection)
+    customer = next(iter(control.objects("customer")))
+    draft = Invoice(
+        customer=customer,
+        status=InvoiceStatus.DRAFT,
+        currency="USD",
+        due_on=date(2030, 1, 24),
+        description="Thank you",
+        lines=(ADVICE,),
+    )
+    before = {kind: set(control.objects(kind)) for kind in ("order", "invoice")}
+    # The answers of both are lost, after the commit.
+    control.fault("drop", path="/v2/orders", method="POST", after=True)
+    control.fault("drop", path="/v2/invoices", method="POST", after=True)
+    intent = ids.new("int")
+    made = await api.create(draft, intent=intent)
+    assert await api.create(draft, intent=intent) == made
+    (order,) = set(control.objects("order")) - before["order"]
+    assert set(control.objects("invoice")) - before["invoice"] == {made.id}
+    theirs = control.objects("invoice")[str(made.id)]
+    assert (theirs["order_id"], theirs["status"]) == (order, "DRAFT")
+    assert (made.total, made.amount_remaining, made.due_on) == (14_985, 14_985, draft.due_on)
+    assert (made.customer, made.currency) == (customer, "USD")
+    found = control.objects("order")[order]
+    assert found["customer_id"] == customer
+    assert found["location_id"] == control.get("merchant")["main_location_id"]
+    (line,) = found["line_items"]
+    assert line["base_price_money"] == {"amount": 9990, "currency": "USD"}
+    assert (line["name"], line["quantity"]) == ("Advice", "1.5")
+    tries = control.journal(path="/v2/orders", method="POST")
+    assert {one["idempotency_key"] for one in tries} == {f"{intent}.order"}
+    assert len(tries) == 2
+
+    preview = await api.preview(draft)
+    assert preview.body["order"]["line_items"][0]["name"] == "Advice"
+    at_once = await api.create(replace(draft, status=InvoiceStatus.OPEN))
+    assert at_once.status is InvoiceStatus.OPEN
+    control.post(f"invoices/{at_once.id}/pay")
+    paid = control.objects("invoice")[str(at_once.id)]
+    assert control.objects("order")[paid["order_id"]]["state"] == "COMPLETED"
+    with pytest.raises(Refused, match="Missing required parameter") as caught:
+        await api.create(replace(draft, due_on=None))
+    assert "invoice.payment_requests" in caught.value.problems
+    too_fine = replace(ADVICE, unit_price=Decimal("0.005"))
+    with pytest.raises(Refused, match=r"Invoice\.lines\.unit_price: .* 2 decimals"):
+        await api.create(replace(draft, lines=(too_fine,)))
+
+
+async def a_customer_subscribes_and_goes(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    control, api = sim.control, bridge.api(connection)
+    prices = [one async for one in api.records(Price)]
+    price = next(one for one in prices if one.recurrence and one.recurrence.interval == "year")
+    assert price.unit_price == Decimal("15.01")  # of the phase that goes on, not of the trial
+    customer = next(iter(control.objects("customer")))
+    item = SubscriptionItem(price=str(price.id))
+    asked = Subscription(customer=customer, status=SubscriptionStatus.ACTIVE, items=(item,))
+    there = set(control.objects("subscription"))
+    control.fault("status", path="/v2/subscriptions", method="POST", status=503, after=True)
+    made = await api.create(asked)
+    assert set(control.objects("subscription")) - there == {made.id}
+    assert (made.status, made.items) == (SubscriptionStatus.ACTIVE, (item,))
+    with pytest.raises(Refused, match="the provider takes one, and these are 2"):
+        await api.create(replace(asked, items=(item, item)))
+
+    path = f"/v2/subscriptions/{made.id}/cancel"
+    control.fault("drop", path=path, method="POST", after=True)
+    going = replace(made, cancels_at_period_end=True)
+    intent = ids.new("int")
+    with pytest.raises(OutcomeUnknown):  # it takes no key: nothing is sent again by itself
+        await api.update(going, intent=intent)
+    gone = await api.update(going, intent=intent)
+    assert (gone.status, gone.cancels_at_period_end) == (SubscriptionStatus.ACTIVE, True)
+    assert len(control.journal(path=path, method="POST")) == 1
+    control.post(f"subscriptions/{made.id}/end")
+    await bridge.pull(connection, ["subscription"])
+    (ended,) = [one async for one in api.records(Subscription) if one.id == made.id]
+    assert ended.status is SubscriptionStatus.CANCELED
