@@ -188,7 +188,7 @@ class Mapped(Generic[M]):
                 line._replace(
                     ours=f"{tie.name}{mark}.{line.ours}",
                     theirs=within(row.path + mark, line.theirs),
-                    access=line.access if writes(row) else Access.READ,
+                    access=_access_in(row, line.access),
                 )
                 for line in row.part.fields
             )
@@ -353,6 +353,13 @@ def _allowed(tie: Tie, ours: Any) -> None:
         reason = "the provider does not let it be cleared; give another value"
     if reason:
         raise Fault(reason).in_field(tie.name, tie.row.path)
+
+
+def _access_in(row: Row, inner: Access) -> Access:
+    """Which way a line of a part goes, in the row that holds the part."""
+    if not writes(row):
+        return Access.READ
+    return Access.CREATE if row.access is Access.CREATE and inner is Access.BOTH else inner
 
 
 def _only(parts: Any) -> Any:

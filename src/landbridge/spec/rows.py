@@ -264,7 +264,7 @@ def first_of(*rows: Row) -> Row:
         read=read,
         write=None,
         access=Access.READ,
-        paths=tuple(row.path for row in rows),
+        paths=tuple(path for row in rows for path in row.paths or (row.path,) if path),
     )
 
 
