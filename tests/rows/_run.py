@@ -89,6 +89,11 @@ def main(command: str, *, package: str | None = None) -> NoReturn:
     Exit 0: every row holds. 1: one falls short. 2: asked for what there is not.
     """
     try:
+        if package is None and sys.argv[1:]:
+            raise ValueError(
+                f"{sys.argv[1]!r}: takes no arguments but ONLY, N, SEED, JSON and WRITE"
+                f" in the environment, as in: make {command} ONLY=F01 N=ci"
+            )
         size = Size.parse(os.environ.get("N", ""))
         seed = int(os.environ.get("SEED") or _SEED)
         every = rows_of(package or f"tests.{command}")
