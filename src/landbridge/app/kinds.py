@@ -9,7 +9,7 @@ import structlog
 
 from landbridge.app.comparing import Comparing
 from landbridge.app.opening import Parts
-from landbridge.engine import awake, reauth
+from landbridge.engine import awake, kept_back, reauth
 from landbridge.engine.erase import Erasing
 from landbridge.engine.linker import Linker, Stepped
 from landbridge.engine.overlay import page_of
@@ -65,6 +65,7 @@ class Kinds:
             Kind(name="upkeep", run=self.upkeep),
             Kind(name="reconcile", run=self.reconcile),
             Kind(name="shadow", run=self.shadow),
+            Kind(name="shadow_end", run=self.shadow_end),
             self._comparing.plan_kind(),
             Ahead(parts.db, parts.refresher, provider=parts.provider).kind(),
             parts.remapping.kind(),
@@ -206,6 +207,12 @@ class Kinds:
         ended = await self._parts.shadows.judge(claim.environment, claim.ref or "")
         if ended is not None:
             self._log.info(f"shadow.{ended.state}", shadow=ended.id, reason=ended.reason)
+        return Done()
+
+    async def shadow_end(self, claim: Claimed, lease: Lease) -> Outcome:
+        """Has pairs of links looked at whose writes a shadow kept back that has ended."""
+        shadow = claim.ref or ""
+        await kept_back.wake(self._parts.db, claim.environment, shadow, hold=lease.hold)
         return Done()
 
     async def upkeep(self, _claim: Claimed, _lease: Lease) -> Outcome:

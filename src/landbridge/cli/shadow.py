@@ -129,7 +129,7 @@ def compare(
 
 @shadow.command()
 def promote(id: Id, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Let writes go out from now on; what was kept waits for `replay` or `discard`."""
+    """Let writes go out from now on; what was kept waits for `replay` or `discard`, links go on."""
     _change(lambda bridge: bridge.shadows.promote(id), environment, as_json=as_json)
 
 
@@ -143,7 +143,10 @@ def stop(id: Id, environment: Environment = None, as_json: AsJson = False) -> No
 def replay(
     id: Id, app: App = None, environment: Environment = None, as_json: AsJson = False
 ) -> None:
-    """Send what was kept, in order, each once; may be stopped and run again."""
+    """Send what was kept, in order, each once; may be stopped and run again.
+
+    What is of a link is left (`linked`): the link writes by itself what there is to write now.
+    """
     from dataclasses import asdict
 
     from landbridge.cli.output import print_facts

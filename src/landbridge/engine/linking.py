@@ -2,7 +2,8 @@
 
 One pair at a time, in one transaction, which also promises what is to be written at the provider;
 while that is on its way the pair waits. So a pair has one write under way at most, and what it
-comes to is taken in before anything else is decided.
+comes to is taken in before anything else is decided. A write that a shadow keeps back is not waited
+for: it gives way as soon as there is another one to do, or the shadow has ended (`kept_back`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import UNSET
 
 from landbridge import ids
-from landbridge.engine import push, unmapped
+from landbridge.engine import kept_back, push, unmapped
 from landbridge.engine.agreed import dumped, loaded
 from landbridge.engine.link import SAME, Link, Ours
 from landbridge.engine.pull import stream_of
@@ -149,9 +150,25 @@ class Meeting:
                 if not await unmapped.supersede(tx, intent):
                     return Met(pair=pair)
                 intent = None
+            if intent is not None and intent.state == "shadowed":
+                if await kept_back.holds(tx, intent):
+                    return await self._beside(tx, intent, pair, stored)
+                if await kept_back.supersede(tx, intent):
+                    intent = None
             pair = absorbed(pair, intent)
             if pair.state == "review":
                 return await self._kept(tx, pair, known)
+        return await self._decided(tx, pair, known, stored)
+
+    async def _beside(self, tx: Tx, held: Intent, pair: Pair, stored: Stored | None) -> Met:
+        """Merges a pair while a shadow keeps its write back, which is given up for another one."""
+        reason = f"{held.reason}; what there is then goes out when that has ended"
+        met = await self._decided(tx, replace(pair, reason=reason), pair, stored)
+        if met.later is None and (met.pair is None or met.pair.intent != held.id):
+            await kept_back.supersede(tx, held)
+        return met
+
+    async def _decided(self, tx: Tx, pair: Pair, known: Pair | None, stored: Stored | None) -> Met:
         try:
             return await self._merged(tx, pair, known, stored)
         except (RecordError, InvalidInput) as error:
@@ -226,7 +243,9 @@ class Meeting:
             now = values_of(held, self._link.policy)
             written = ours if WHOLE in merged.ours_changed else merged.ours_changed
             ours = {**ours, **{name: now.get(name, UNSET) for name in written}}
-        return replace(pair, ours=dumped(ours), theirs=dumped(theirs), reason="")
+        return replace(
+            pair, ours=dumped(ours), theirs=dumped(theirs), reason="", intent=None, pending=None
+        )
 
     async def _promise(
         self, tx: Tx, before: Pair, pair: Pair, merged: Merged[Any], held: Any, theirs: Any
@@ -252,6 +271,8 @@ class Meeting:
             theirs=before.theirs if whole else _restored(pair.theirs, before.theirs, fields),
         )
         digest = hashlib.sha256(msgspec.json.encode(pending, order="sorted")).hexdigest()
+        if before.pending is not None and digest == before.pending["digest"]:  # it is kept back
+            return replace(pair, intent=before.intent, pending=before.pending, reason=before.reason)
         if digest == pair.refused:
             return replace(pair, reason=before.reason)
         try:
@@ -363,7 +384,10 @@ def absorbed(pair: Pair, intent: Intent | None) -> Pair:
         return replace(pair, tries=pair.tries + 1)
     if intent.state == "unknown":
         return replace(pair, state="review", reason=intent.reason)
-    return replace(pair, refused=pending["digest"], reason=intent.reason)
+    reason = intent.reason
+    if intent.state == "shadowed":
+        reason = f"what the shadow {intent.shadow} kept of it was discarded"
+    return replace(pair, refused=pending["digest"], reason=reason)
 
 
 def live(model: type[Any], stored: Stored | None) -> Any:

@@ -225,7 +225,9 @@ class Pusher:
             return await self._settle(intent, "unknown", str(error))
         if held.calls:
             reason = f"kept back by the shadow {held.under}"
-            return await self._settle(intent, "shadowed", reason, key=written.key)
+            return await self._settle(
+                intent, "shadowed", reason, key=written.key, shadow=held.under
+            )
         there = await self._read_back(connection, provider, resource, intent, written, hold)
         answer = answer_of(resource, intent, written) if intent.link is not None else None
         wrong = _posted_otherwise(proved, resource, there)
@@ -432,6 +434,7 @@ class Pusher:
         key: str | None = None,
         problems: dict[str, str] | None = None,
         answer: dict[str, Any] | None = None,
+        shadow: str | None = None,
     ) -> Pushed:
         async with self._db.transaction() as tx:
             await intents.settle(
@@ -442,6 +445,7 @@ class Pusher:
                 reason=reason,
                 problems=problems,
                 answer=answer,
+                shadow=shadow,
             )
             if state == "done" and problems:
                 await unmapped.note(tx, intent, problems)

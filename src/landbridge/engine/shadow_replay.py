@@ -13,7 +13,7 @@ from landbridge.engine.pull import Puller
 from landbridge.errors import Conflict, LandbridgeError, NotFound, OutcomeUnknown, Refused
 from landbridge.resilience import expect
 from landbridge.spec import Format, Provider, find
-from landbridge.store import connections, intents, shadow_calls, shadow_ends, shadows
+from landbridge.store import connections, intents, links, shadow_calls, shadow_ends, shadows
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.shadow_calls import Kept
@@ -26,11 +26,13 @@ _PAGE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What a replay did. `unknown` may have happened at the provider: look there."""
+    """What a replay did. `unknown` may have happened at the provider: look there. `linked` are of
+    pairs of links, which see to them by themselves."""
 
     sent: int = 0
     refused: int = 0
     unknown: int = 0
+    linked: int = 0
 
 
 class ShadowReplay:
@@ -51,7 +53,7 @@ class ShadowReplay:
 
     async def run(self, shadow: Shadow) -> Replayed:
         """Sends what was not sent yet; how many of each outcome."""
-        done = {"sent": 0, "refused": 0, "unknown": 0}
+        done = {"sent": 0, "refused": 0, "unknown": 0, "linked": 0}
         after = ""
         while True:
             page = await shadow_calls.page(
@@ -73,6 +75,10 @@ class ShadowReplay:
     async def _one(self, call: Kept) -> str:
         connection = await self._free(call)
         provider = page_of(self._provider, connection)
+        if call.intent and await links.waits(
+            self._db, environment=call.environment, tenant=call.tenant, intent=call.intent
+        ):
+            return "linked"
         if not await shadow_calls.claim(self._db, call, lease=_LEASE):
             return ""
         if call.state == "sending" and not _repeatable(provider, call.request):

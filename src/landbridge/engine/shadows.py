@@ -9,6 +9,7 @@ from typing import Any
 
 from landbridge import ids
 from landbridge.client import Client
+from landbridge.engine import kept_back
 from landbridge.engine.dual import Dual
 from landbridge.engine.pull import Puller
 from landbridge.engine.shadow_replay import Replayed, ShadowReplay
@@ -167,24 +168,33 @@ class Shadows:
             wrong = [*wrong, "it is promoted by hand only"]
         state = "failed" if wrong else "promoted"
         reason = "; ".join(wrong) or "its rule held to the end of its window"
-        await shadows.end(self._db, shadow, state, states=["running"], reason=reason)
+        await self._move(shadow, state, ["running"], reason)
         return await shadows.by_id(self._db, environment=environment, id=id)
 
     async def promote(self, id: str) -> Shadow:
-        """Lets writes go out from now on. What was kept stays, to be replayed or discarded."""
+        """Lets writes go out from now on. What was kept stays, to be replayed or discarded; pairs of
+        links are looked at again, and write what there is to write now."""
         return await self._end(id, "promoted", "by hand")
 
     async def stop(self, id: str) -> Shadow:
-        """Ends a shadow that proved nothing; writes go out from now on, what was kept stays."""
+        """Ends a shadow that proved nothing; writes go out from now on, and what was kept stays as
+        when it is promoted."""
         return await self._end(id, "stopped", "by hand")
 
     async def _end(self, id: str, state: str, reason: str) -> Shadow:
         shadow = await self.get(id)
-        if not await shadows.end(
-            self._db, shadow, state, states=["running", "failed"], reason=reason
-        ):
+        if not await self._move(shadow, state, ["running", "failed"], reason):
             raise InvalidInput(f"shadow: {id} is {shadow.state} already")
         return await self.get(id)
+
+    async def _move(self, shadow: Shadow, state: str, states: Sequence[str], reason: str) -> bool:
+        """Ends its window, and orders what is to be done once it holds no more."""
+        async with self._db.transaction() as tx:
+            moved = await shadows.end(tx, shadow, state, states=list(states), reason=reason)
+            if moved and state != "failed":
+                await due.put(tx, [kept_back.end_job(shadow)])
+        await self._db.notify()
+        return moved
 
     async def discard(self, id: str, *, calls: Sequence[str] | None = None) -> int:
         """Gives up kept writes, all of them or these; how many. They are never sent."""
@@ -198,7 +208,8 @@ class Shadows:
 
         Keys that the shadow made up are replaced by the provider's. May be stopped and run again:
         it goes on with what was not sent. A write that may have happened is not repeated unless its
-        idempotency key or its method makes that harmless; it is `unknown` then.
+        idempotency key or its method makes that harmless; it is `unknown` then. What is of a link is
+        left: its pair is looked at again by itself.
 
         InvalidInput: the shadow holds yet. Conflict: another shadow keeps such writes back now.
         """

@@ -16,8 +16,8 @@ from landbridge.store.sql import Sql
 @dataclass(frozen=True, kw_only=True)
 class Intent:
     """One promised write. `state` is waiting, done, refused, conflict, unknown, or
-    shadowed: what it would have sent is kept by a shadow. `shadow` is the one of the handler that
-    promised it."""
+    shadowed: what it would have sent is kept by a shadow. `shadow` is the one that keeps it, before
+    that the one of the handler that promised it."""
 
     environment: str
     tenant: str
@@ -92,7 +92,8 @@ _SETTLE = Sql(
           AND k.place = :connection AND k.resource = :resource AND k.key = :id
     )
     UPDATE lb.intent SET state = :state, key = coalesce(:key, key), reason = :reason,
-        problems = :problems::jsonb, answer = :answer::jsonb, settled_at = lb.now()
+        problems = :problems::jsonb, answer = :answer::jsonb, settled_at = lb.now(),
+        shadow = coalesce(:shadow, shadow)
     WHERE environment = :environment AND tenant = :tenant AND id = :id
     """,
 )
@@ -179,8 +180,9 @@ async def settle(
     reason: str = "",
     problems: dict[str, str] | None = None,
     answer: dict[str, Any] | None = None,
+    shadow: str | None = None,
 ) -> None:
-    """Writes down what became of an intent."""
+    """Writes down what became of an intent. `shadow` is the one that keeps what it would send."""
     await db.run(
         _SETTLE,
         environment=intent.environment,
@@ -193,6 +195,7 @@ async def settle(
         reason=reason,
         problems=msgspec.json.encode(problems).decode() if problems else None,
         answer=msgspec.json.encode(answer).decode() if answer is not None else None,
+        shadow=shadow,
     )
 
 

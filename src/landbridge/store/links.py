@@ -36,7 +36,7 @@ class Pair:
     """What our side held when both agreed, as JSON values by field."""
     theirs: dict[str, Any] | None = None
     intent: str | None = None
-    """The write that is on its way to the provider."""
+    """The write that is on its way to the provider, or that a shadow keeps back."""
     pending: dict[str, Any] | None = None
     """What that write holds, to be agreed on once it is done."""
     refused: str | None = None
@@ -121,6 +121,18 @@ _REVIEWED = Sql(
         SELECT 1 FROM lb.link
         WHERE environment = :environment AND tenant = :tenant AND name = :name
           AND connection = :connection AND state = 'review' AND :local = ANY(candidates)
+    )
+    """,
+)
+
+_WAITS = Sql(
+    "links.waits",
+    """
+    SELECT EXISTS (
+        SELECT 1 FROM lb.intent AS intent
+        JOIN lb.link AS link ON link.environment = intent.environment
+          AND link.tenant = intent.tenant AND link.id = intent.link AND link.intent = intent.id
+        WHERE intent.environment = :environment AND intent.tenant = :tenant AND intent.id = :intent
     )
     """,
 )
@@ -318,6 +330,12 @@ async def reviewed(
         connection=connection,
         local=local,
     )
+    return found
+
+
+async def waits(db: Database | Tx, *, environment: str, tenant: str, intent: str) -> bool:
+    """Whether a pair waits for what becomes of this intent."""
+    found: bool = await db.value(_WAITS, environment=environment, tenant=tenant, intent=intent)
     return found
 
 

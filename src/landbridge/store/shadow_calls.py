@@ -160,6 +160,30 @@ _DISCARD = Sql(
 )
 
 
+_TAKE_BACK = Sql(
+    "shadow_calls.take_back",
+    """
+    UPDATE lb.shadow_call SET state = 'discarded'
+    WHERE environment = :environment AND tenant = :tenant AND shadow = :shadow
+      AND intent = :intent AND state = 'recorded'
+    """,
+)
+
+_OF_LINKS = Sql(
+    "shadow_calls.of_links",
+    """
+    SELECT call.id, link.tenant, link.id AS pair FROM lb.shadow_call AS call
+    JOIN lb.intent AS intent ON intent.environment = call.environment
+      AND intent.tenant = call.tenant AND intent.id = call.intent
+    JOIN lb.link AS link ON link.environment = intent.environment
+      AND link.tenant = intent.tenant AND link.id = intent.link AND link.intent = intent.id
+    WHERE call.environment = :environment AND call.shadow = :shadow AND call.id > :after
+    ORDER BY call.id LIMIT :most
+    """,
+    across="A shadow without a tenant keeps back every tenant's writes; each names its own.",
+)
+
+
 async def add(db: Database | Tx, call: Kept) -> bool:
     """Keeps a write; False: one with its idempotency key is kept already."""
     request, response = call.request, call.response
@@ -301,6 +325,22 @@ async def discard(
         shadow=shadow,
         ids=None if ids is None else list(ids),
     )
+
+
+async def take_back(tx: Tx, *, environment: str, tenant: str, shadow: str, intent: str) -> int:
+    """Gives up what was kept of an intent and not sent; how many writes."""
+    return await tx.run(
+        _TAKE_BACK, environment=environment, tenant=tenant, shadow=shadow, intent=intent
+    )
+
+
+async def of_links(
+    db: Database | Tx, *, environment: str, shadow: str, after: str = "", most: int = 500
+) -> list[tuple[str, str, str]]:
+    """The kept writes that a pair of a link waits for, in their order behind `after`: the write's
+    id, and the tenant and id of the pair."""
+    rows = await db.fetch(_OF_LINKS, environment=environment, shadow=shadow, after=after, most=most)
+    return [(row["id"], row["tenant"], row["pair"]) for row in rows]
 
 
 def _kept(row: Row) -> Kept:
