@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from landbridge import Landbridge
+from landbridge.client import Client
+from landbridge.engine.backfill import Backfilling
+from landbridge.engine.connect import base_of
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput, NotFound
-from landbridge.jobs import Cancel, Done, Lease, Outcome, Snooze
+from landbridge.jobs import Cancel, Done, Lease, Outcome, Retry, Snooze
 from landbridge.jobs.outcome import Ended
 from landbridge.jobs.settling import settle_each
 from landbridge.store import due, parked, records, syncs
@@ -28,6 +32,7 @@ __all__ = ["stripe"]
 
 ALL = "A test looks at everything."
 FETCHES = Sql("tests.fetches", "SELECT key FROM lb.due WHERE kind = 'fetch'", across=ALL)
+TOLD = Sql("tests.told", "SELECT type, payload FROM lb.emitted", across=ALL)
 NOTES = Sql("tests.notes", "SELECT count(*) FROM lb.seen", across=ALL)
 
 
@@ -59,15 +64,46 @@ class Interrupted(Lease):
 
 
 async def work(
-    bridge: Landbridge, meanwhile: Callable[[], Awaitable[object]] | None = None
+    bridge: Landbridge,
+    meanwhile: Callable[[], Awaitable[object]] | None = None,
+    *,
+    by: Backfilling | None = None,
 ) -> Outcome:
     claims = await due.claim(
         bridge.db, owner="w", lanes=["pull"], limit=99, per_shard=99, lease=timedelta(minutes=9)
     )
     (claim,) = [each for each in claims if each.kind == "backfill"]
-    outcome = await bridge._open.backfilling.work(claim, Interrupted(claim, meanwhile))
+    outcome = await (by or bridge._open.backfilling).work(claim, Interrupted(claim, meanwhile))
+    if isinstance(outcome, Retry):  # its time has come
+        await settle_each(bridge.db, "w", [Ended(claim=claim, outcome=Snooze())])
+        return outcome
     await settle_each(bridge.db, "w", [Ended(claim=claim, outcome=outcome)])
     return outcome
+
+
+Patient = Callable[[timedelta], Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def patient(bridge: Landbridge) -> AsyncIterator[Patient]:
+    """Loads with so much patience, by a client that tries a call once."""
+    parts = bridge._open
+    client = Client(parts.db, parts.vault, parts.guard, clock=parts.clock, attempts=1)
+
+    async def loads(patience: timedelta) -> Outcome:
+        made = Backfilling(
+            parts.db,
+            client,
+            provider=parts.provider,
+            base=lambda page, connection: base_of(page, connection.settings),
+            clock=parts.clock,
+            patience=patience,
+            chance=lambda: 1.0,
+        )
+        return await work(bridge, by=made)
+
+    yield loads
+    await client.close()
 
 
 async def load_of(bridge: Landbridge, connection: Connection) -> Backfill:
@@ -123,6 +159,59 @@ async def test_one_that_fails_takes_nothing_away_and_goes_on_from_its_last_page(
     assert done.seen == len(there(stripe, "customers"))
     assert await held(bridge, joined) == before
     assert await bridge.db.fetch(FETCHES) == []
+
+
+async def test_what_may_pass_is_waited_for_longer_each_time_and_a_page_starts_anew(
+    bridge: Landbridge, stripe: Control, joined: Connection, patient: Patient
+) -> None:
+    await bridge.syncs.backfill(joined, resources=["customer"])
+    stripe.post("faults", kind="status", status=503, path="/v1/customers*", times=None)
+    waits = []
+    for tries in range(1, 5):
+        outcome = await patient(timedelta(days=1))
+        assert isinstance(outcome, Retry)
+        assert outcome.after is not None
+        waits.append(outcome.after)
+        load = await load_of(bridge, joined)
+        assert (load.state, load.tries, load.pages) == ("running", tries, 0)
+        assert f"{tries} tries since " in load.reason
+        assert load.failing_since is not None
+    assert waits == sorted(set(waits))
+    stripe.delete("faults")
+    stripe.post("faults", kind="status", status=503, path="/v1/customers*", times=None, skip=1)
+    await patient(timedelta(days=1))
+    load = await load_of(bridge, joined)
+    assert (load.pages, load.tries) == (1, 1), "a page came in between"
+    stripe.delete("faults")
+    assert isinstance(await patient(timedelta(days=1)), Done)
+    load = await load_of(bridge, joined)
+    assert (load.state, load.tries, load.failing_since, load.reason) == ("done", 0, None, "")
+
+
+async def test_a_load_that_waited_for_too_long_fails_and_goes_on_from_its_last_page(
+    bridge: Landbridge, stripe: Control, joined: Connection, patient: Patient
+) -> None:
+    await bridge.syncs.backfill(joined, resources=["customer"])
+    stripe.post("faults", kind="status", status=503, path="/v1/customers*", times=None, skip=1)
+    assert isinstance(await patient(timedelta(days=1)), Retry)
+    outcome = await patient(timedelta())
+    assert isinstance(outcome, Cancel)
+    failed = await load_of(bridge, joined)
+    assert (failed.state, failed.pages, failed.tries) == ("failed", 1, 2)
+    assert failed.reason == outcome.reason
+    assert "given up after 2 tries since " in failed.reason
+    assert failed.cursor is not None
+    told = await bridge.db.fetch(TOLD)
+    (data,) = [json.loads(row["payload"])["data"] for row in told if row["type"] == "backfill.failed"]
+    assert (data["connection"], data["resource"]) == (joined.id, "customer")
+    assert data["reason"] == failed.reason
+    stripe.delete("faults")
+    await bridge.syncs.backfill(joined, resources=["customer"], resume=True)
+    again = await load_of(bridge, joined)
+    assert (again.state, again.tries, again.failing_since) == ("running", 0, None)
+    assert isinstance(await patient(timedelta()), Done)
+    done = await load_of(bridge, joined)
+    assert (done.state, done.seen) == ("done", len(there(stripe, "customers")))
 
 
 async def test_an_empty_answer_clears_nothing_and_asks_a_person(

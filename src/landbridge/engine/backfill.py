@@ -3,20 +3,23 @@
 Each page is stored as a pull's is: what is here stays readable, record by record as it was or as
 the load found it, and nothing is taken away before the load has come to its end. Then what it did
 not meet is asked for one by one (`engine.missing`). One that fails leaves everything as it is, and
-goes on from its last page when it is told to.
+goes on from its last page when it is told to. What may pass is waited for, longer each time, and for
+a day without a page at most.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
+import structlog
 
 from landbridge.client import Client, Lane, SignIn
 from landbridge.clock import Clock
-from landbridge.engine import awake
+from landbridge.engine import awake, notices
 from landbridge.engine.consume import reason_of
 from landbridge.engine.conversing import converse
 from landbridge.engine.missing import order_missing
@@ -26,12 +29,15 @@ from landbridge.engine.page import Applied, apply_page
 from landbridge.engine.pull import Hold, stream_of
 from landbridge.engine.schedules import StreamPaused, unless_paused
 from landbridge.errors import (
+    CircuitOpen,
     DatabaseUnavailable,
     LandbridgeError,
     ProviderError,
     ReconnectRequired,
+    Throttled,
 )
-from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome
+from landbridge.jobs import Cancel, Done, Kind, Lease, Outcome, Retry
+from landbridge.jobs.outcome import full_jitter, of_exception
 from landbridge.protocols import Page, Place, load
 from landbridge.spec import Provider
 from landbridge.store import backfills, due, moment, schedules, syncs
@@ -42,12 +48,20 @@ from landbridge.store.due import Claimed, LeaseLost
 from landbridge.store.syncs import Stream
 
 
+_PATIENCE = timedelta(days=1)
+_LONGEST_WAIT = timedelta(hours=1)
+
+
 class _Ended(LandbridgeError):
     """The load was cancelled; its page is undone."""
 
 
 class Backfilling:
-    """Carries loads out. `kind()` goes into a worker's table of kinds."""
+    """Carries loads out. `kind()` goes into a worker's table of kinds.
+
+    `patience` is how long a load waits for its next page before it fails; `chance` gives numbers
+    from 0 to 1, by which the waits of many come apart.
+    """
 
     def __init__(
         self,
@@ -57,7 +71,12 @@ class Backfilling:
         provider: Callable[[str], Provider],
         base: Callable[[Provider, Connection], str],
         clock: Clock,
+        patience: timedelta = _PATIENCE,
+        chance: Callable[[], float] = random.random,
     ):
+        self._patience = patience
+        self._chance = chance
+        self._log = structlog.get_logger("landbridge.backfill")
         self._db = db
         self._client = client
         self._provider = provider
@@ -69,8 +88,8 @@ class Backfilling:
         return Kind(name="backfill", run=self.work)
 
     async def work(self, claim: Claimed, lease: Lease) -> Outcome:
-        """Loads one stream from where its last page ended; what is no fault of ours or of the
-        provider's moment ends it as failed."""
+        """Loads one stream from where its last page ended. What may pass is tried again later,
+        until its patience is over; that, and everything else, ends it as failed."""
         connection = await awake.target_of(self._db, claim)
         if not isinstance(connection, Connection):
             return connection
@@ -86,11 +105,12 @@ class Backfilling:
             return await awake.refused(self._db, connection, error)
         except _Ended as error:
             return Cancel(reason=str(error))
+        except (DatabaseUnavailable, LeaseLost):
+            raise
         except Exception as error:
-            if isinstance(error, DatabaseUnavailable | LeaseLost) or _passes(error):
-                raise
-            await self._fail(stream, reason_of(error))
-            return Cancel(reason=reason_of(error))
+            if isinstance(error, ProviderError) and error.transient:
+                return await self._wait(connection, resource, error, hold=lease.hold)
+            return await self._fail(connection, resource, reason_of(error), hold=lease.hold)
         return Done()
 
     async def run(self, connection: Connection, resource_name: str, *, hold: Hold) -> Backfill:
@@ -150,29 +170,74 @@ class Backfilling:
                 raise _Ended(f"the load of {resource_name} was cancelled")
         return done
 
-    async def _fail(self, stream: Stream, reason: str) -> None:
+    async def _wait(
+        self, connection: Connection, resource: str, error: ProviderError, *, hold: Hold
+    ) -> Outcome:
+        """What becomes of a load whose next page cannot be had at present."""
+        reason = reason_of(error)
+        if isinstance(error, Throttled) and error.status is None:
+            return of_exception(error)  # our own quotas have no room; it was not asked for
+        stream = stream_of(connection, resource)
+        at = await moment.now(self._db)
+        async with self._db.transaction() as tx:
+            await hold(tx)
+            here = await backfills.one(tx, stream)
+            if here is None or here.state != "running":
+                return Cancel(reason=f"no load of {resource} is under way")
+            since = here.failing_since or at
+            tries = here.tries + (not isinstance(error, CircuitOpen))
+            waiting = msgspec.structs.replace(
+                here,
+                tries=tries,
+                failing_since=since,
+                reason=f"{tries} tries since {since:%Y-%m-%d %H:%M} UTC: {reason}",
+            )
+            await backfills.write(tx, stream, waiting)
+        if at - since >= self._patience:
+            reason = f"given up after {tries} tries since {since:%Y-%m-%d %H:%M} UTC, last: {reason}"
+            return await self._fail(connection, resource, reason, hold=hold)
+        self._log.warning(
+            "backfill.waits", connection=connection.id, resource=resource, reason=waiting.reason
+        )
+        if error.retry_at is not None:
+            return of_exception(error)
+        after = full_jitter(tries, self._chance, cap=_LONGEST_WAIT)
+        return Retry(error=reason, after=after)
+
+    async def _fail(
+        self, connection: Connection, resource: str, reason: str, *, hold: Hold
+    ) -> Outcome:
+        stream = stream_of(connection, resource)
         ended_at = await moment.now(self._db)
         async with self._db.transaction() as tx:
+            await hold(tx)
             here = await backfills.one(tx, stream)
             if here is not None:
                 failed = msgspec.structs.replace(
                     here, state="failed", reason=reason, ended_at=ended_at
                 )
-                await backfills.write(tx, stream, failed)
+                if await backfills.write(tx, stream, failed) is not None:
+                    await notices.backfill_failed(tx, connection, resource, reason)
+        self._log.error(
+            "backfill.failed",
+            connection=connection.id,
+            resource=resource,
+            reason=reason,
+            remedy=f"landbridge syncs backfill {connection.id} {resource} --resume",
+        )
+        return Cancel(reason=reason)
 
 
 def _counted(here: Backfill, page: Page, applied: Applied) -> Backfill:
     return msgspec.structs.replace(
         here,
         cursor=page.cursor,
+        reason="",
+        tries=0,
+        failing_since=None,
         pages=here.pages + 1,
         seen=here.seen + applied.seen,
         changed=here.changed + applied.changed,
         gone=here.gone + applied.gone,
         parked=here.parked + applied.parked,
     )
-
-
-def _passes(error: Exception) -> bool:
-    """Whether it may be gone when the same page is asked for later."""
-    return isinstance(error, ProviderError) and error.transient

@@ -60,7 +60,9 @@ async def order_load(
     if resume:
         if last is None or last.state == "done":
             raise NotFound(f"resume: no load of {stream.resource} was stopped before its end")
-        begun = msgspec.structs.replace(last, state="running", reason="", ended_at=None)
+        begun = msgspec.structs.replace(
+            last, state="running", reason="", ended_at=None, tries=0, failing_since=None
+        )
     else:
         begun = Backfill(
             generation=last.generation + 1 if last else 1, since=since, until=until, began_at=at

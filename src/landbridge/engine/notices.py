@@ -27,6 +27,10 @@ REVOKED = "connection.revoked"
 """A connection was ended, by us or at the provider."""
 
 
+BACKFILL_FAILED = "backfill.failed"
+"""A load of one of a connection's resources stopped before its end; it can be resumed."""
+
+
 async def failing(tx: Tx, stands: Health, *, url: str, disable_at: datetime | None) -> None:
     """Emits the notice that an endpoint fails, and when it will be disabled if nothing changes."""
     key = Key(stands.environment, stands.tenant, stands.endpoint)
@@ -66,6 +70,11 @@ async def needs_reauth(tx: Tx, connection: Connection, reason: str) -> None:
 async def revoked(tx: Tx, connection: Connection, reason: str) -> None:
     """Emits that a connection ended, and by what."""
     await _emit_of(tx, REVOKED, connection, {"reason": reason})
+
+
+async def backfill_failed(tx: Tx, connection: Connection, resource: str, reason: str) -> None:
+    """Emits that a load stopped before its end, and why."""
+    await _emit_of(tx, BACKFILL_FAILED, connection, {"resource": resource, "reason": reason})
 
 
 def origin(url: str) -> str:

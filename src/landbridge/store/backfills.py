@@ -19,13 +19,17 @@ from landbridge.store.syncs import Stream
 class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """One load of a stream, its `generation`-th; of what was made from `since` on and before
     `until`, None: without that end. `cursor` is behind its last page; the counts are of all of its
-    pages."""
+    pages. `reason` is why it failed, or what it waits for to pass."""
 
     generation: int
     state: Literal["running", "done", "failed", "cancelled"] = "running"
     reason: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    tries: int = 0
+    """How often in a row its next page could not be had."""
+    failing_since: datetime | None = None
+    """When that was so for the first time."""
     began_at: datetime | None = None
     ended_at: datetime | None = None
     pages: int = 0
