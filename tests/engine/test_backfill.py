@@ -202,7 +202,9 @@ async def test_a_load_that_waited_for_too_long_fails_and_goes_on_from_its_last_p
     assert "given up after 2 tries since " in failed.reason
     assert failed.cursor is not None
     told = await bridge.db.fetch(TOLD)
-    (data,) = [json.loads(row["payload"])["data"] for row in told if row["type"] == "backfill.failed"]
+    (data,) = [
+        json.loads(row["payload"])["data"] for row in told if row["type"] == "backfill.failed"
+    ]
     assert (data["connection"], data["resource"]) == (joined.id, "customer")
     assert data["reason"] == failed.reason
     stripe.delete("faults")

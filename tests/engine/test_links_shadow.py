@@ -164,7 +164,7 @@ async def test_what_was_discarded_is_not_sent_until_somebody_says_so(stage: Shad
     assert stage.there.members["a"]["name"] == "Ada L."
 
 
-@pytest.mark.parametrize("at", (1, 2, 4))
+@pytest.mark.parametrize("at", [1, 2, 4])
 async def test_a_worker_that_dies_at_the_end_leaves_it_to_the_next(stage: Shaded, at: int) -> None:
     shadow = await stage.begin()
     (local,) = await stage.here.rows()

@@ -46,8 +46,9 @@ def backfill(
     """Have workers load resources anew, beside their pulls and without their cursor.
 
     What is here stays readable, and a load that fails takes nothing away: it goes on from its last
-    page with --resume. One whose next page cannot be had for a day has failed. Without a range, records that were not met are looked up one by one at its
-    end. `landbridge syncs backfills` shows how far it is.
+    page with --resume. One whose next page cannot be had for a day has failed. Without a range,
+    records that were not met are looked up one by one at its end. `landbridge syncs backfills`
+    shows how far it is.
     """
     from landbridge.cli.moments import moment
 

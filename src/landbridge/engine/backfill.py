@@ -3,8 +3,8 @@
 Each page is stored as a pull's is: what is here stays readable, record by record as it was or as
 the load found it, and nothing is taken away before the load has come to its end. Then what it did
 not meet is asked for one by one (`engine.missing`). One that fails leaves everything as it is, and
-goes on from its last page when it is told to. What may pass is waited for, longer each time, and for
-a day without a page at most.
+goes on from its last page when it is told to. What may pass is waited for, longer each time, and
+for a day without a page at most.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ from landbridge.store.backfills import Backfill
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed, LeaseLost
-from landbridge.store.syncs import Stream
-
 
 _PATIENCE = timedelta(days=1)
 _LONGEST_WAIT = timedelta(hours=1)
@@ -107,7 +105,7 @@ class Backfilling:
             return Cancel(reason=str(error))
         except (DatabaseUnavailable, LeaseLost):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a failure is an outcome
             if isinstance(error, ProviderError) and error.transient:
                 return await self._wait(connection, resource, error, hold=lease.hold)
             return await self._fail(connection, resource, reason_of(error), hold=lease.hold)
@@ -194,7 +192,9 @@ class Backfilling:
             )
             await backfills.write(tx, stream, waiting)
         if at - since >= self._patience:
-            reason = f"given up after {tries} tries since {since:%Y-%m-%d %H:%M} UTC, last: {reason}"
+            reason = (
+                f"given up after {tries} tries since {since:%Y-%m-%d %H:%M} UTC, last: {reason}"
+            )
             return await self._fail(connection, resource, reason, hold=hold)
         self._log.warning(
             "backfill.waits", connection=connection.id, resource=resource, reason=waiting.reason

@@ -42,8 +42,8 @@ async def wake(db: Database, environment: str, shadow: str, *, hold: Hold) -> in
                 tx, environment=environment, shadow=shadow, after=after, most=_BATCH
             )
             pairs = {
-                id: await links.by_id(tx, environment=environment, tenant=tenant, id=id)
-                for _, tenant, id in found
+                name: await links.by_id(tx, environment=environment, tenant=tenant, id=name)
+                for _, tenant, name in found
             }
             await due.put(tx, [meet_job(pair) for pair in pairs.values() if pair is not None])
         await db.notify()

@@ -172,8 +172,8 @@ class Shadows:
         return await shadows.by_id(self._db, environment=environment, id=id)
 
     async def promote(self, id: str) -> Shadow:
-        """Lets writes go out from now on. What was kept stays, to be replayed or discarded; pairs of
-        links are looked at again, and write what there is to write now."""
+        """Lets writes go out from now on. What was kept stays, to be replayed or discarded; pairs
+        of links are looked at again, and write what there is to write now."""
         return await self._end(id, "promoted", "by hand")
 
     async def stop(self, id: str) -> Shadow:
@@ -208,8 +208,8 @@ class Shadows:
 
         Keys that the shadow made up are replaced by the provider's. May be stopped and run again:
         it goes on with what was not sent. A write that may have happened is not repeated unless its
-        idempotency key or its method makes that harmless; it is `unknown` then. What is of a link is
-        left: its pair is looked at again by itself.
+        idempotency key or its method makes that harmless; it is `unknown` then. What is of a link
+        is left: its pair is looked at again by itself.
 
         InvalidInput: the shadow holds yet. Conflict: another shadow keeps such writes back now.
         """
