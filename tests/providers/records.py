@@ -29,6 +29,10 @@ WORDS: Mapping[str, list[Any]] = {
 }
 
 
+# Amounts are of a currency, and what is bought on a page has a price.
+STRIPE_NEEDED = ["currency", "line_items.data[].price.id"]
+
+
 def records(provider: Provider, resource: Resource) -> st.SearchStrategy[Any]:
     """Values that the resource's mapping reads."""
     return st.integers(0, 2**32).map(lambda seed: MAKERS[provider.slug](resource, seed))
@@ -43,7 +47,7 @@ def _stripe(resource: Resource, seed: int) -> Any:
             resource.name,
             seed,
             owned=resource.maps.owned_paths,
-            needed=[*resource.maps.needed_paths, "currency"],  # amounts are of a currency
+            needed=[*resource.maps.needed_paths, *STRIPE_NEEDED],
         )
     return codec(resource.format).parse(canonical(made))
 

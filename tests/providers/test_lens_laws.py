@@ -168,7 +168,7 @@ def as_written(mapped: Mapped[Any], model: Any) -> Any:
     lists = {
         name: written_part(row.part, getattr(model, name), mapped, model)
         for name, row in mapped.rows.items()
-        if row.word == "many" and row.access is Access.BOTH and row.part.written
+        if row.word == "many" and row.access is not Access.READ and row.part.written
     }
     return changed_copy(model, **lists)
 

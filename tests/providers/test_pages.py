@@ -104,7 +104,8 @@ def test_what_stripe_can_do_is_computed_from_its_page() -> None:
     assert (table["charge"].deletes, table["charge"].write) == ("never", ())
     assert (table["event"].model, table["event"].incremental) == ("", "created")
     assert table["refund"].two_way
-    assert not table["price"].two_way
+    assert table["subscription"].write == ("create", "update")
+    assert (table["payout"].model, table["payout"].incremental) == ("", "events")
     assert grade(providers.get("stripe")) == Grade(name="gold", missing=())
 
 
@@ -113,7 +114,7 @@ def test_a_grade_says_what_the_next_one_lacks() -> None:
     poor = replace(page, webhook=None)
     assert grade(poor).name == "silver"
     assert "customer: no webhook tells of it" in grade(poor).missing
-    listed = replace(page.resource("product"), since=None)
+    listed = replace(page.resource("product"), since=None, create=None, update=None)
     assert grade(replace(page, resources=[listed])) == Grade(
         name="bronze", missing=("product: changes are only seen by listing everything",)
     )

@@ -25,6 +25,7 @@ from landbridge.protocols import Page, Place, fetch, identify, load, pull, write
 from landbridge.providers.stripe import stripe
 from landbridge.providers.stripe.mapping import EXPONENTS, MARKER, charge_status
 from landbridge.spec import EventFeed, Resource
+from landbridge.spec._ties import written
 from landbridge.wire import Request, Response
 from tests.providers.pages import answer, edited, led, mapping
 from tests.providers.records import records
@@ -103,7 +104,8 @@ def test_every_path_that_is_written_is_a_parameter(document: Requests, resource:
         assert document.has(form_of, resource.marker)
     if resource.update:
         form_of = document.body(resource.update.method, resource.update.path)
-        both = [line.theirs for line in resource.maps.fields if line.access == "both"]
+        rows = {name: row for name, row in resource.maps.rows.items() if row.access == "both"}
+        both = [path for _, path in written(rows)]
         assert [path for path in both if not document.has(form_of, path)] == []
         assert document.has(form_of, resource.marker)
 

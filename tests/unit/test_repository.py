@@ -19,7 +19,9 @@ _LOCKS = sorted((_ROOT / "requirements").glob("*.txt"))
 _MOST_LINES = 500
 _MOST_BYTES = 30 * 1024 * 1024
 
-_LONGER_FILES: MappingProxyType[str, str] = MappingProxyType({})
+_LONGER_FILES: MappingProxyType[str, str] = MappingProxyType(
+    {"src/landbridge/models/payments.py": "one domain's words, which users import from one place"}
+)
 """Files of ours that may be longer, each with the reason."""
 
 _NOT_OURS = {".git", ".venv", ".landbridge", "__pycache__", "build", "dist"}

@@ -190,6 +190,7 @@ def laid_on(
     words: dict[str, str] = {}
     if resource.maps is not None:
         words = {line.theirs: line.word for line in resource.maps.fields}
+        changes = resource.maps.shown(changes)
     own = {_head(path) for path in (*words, resource.marker) if path}
     merged = _copied(value)
     as_form = provider.body is Format.FORM

@@ -245,6 +245,8 @@ class Subscription(Model, frozen=True, kw_only=True):
     """A text that customers may see."""
     collection: Collection | None = None
     """How its invoices get paid."""
+    due_days: int | None = None
+    """How many days its invoices may be paid in, where they are sent."""
     latest_invoice: str | None = None
     """Id of the newest invoice that it made."""
     started_at: datetime | None = None
@@ -441,6 +443,26 @@ class Dispute(Model, frozen=True, kw_only=True):
     """When it last changed; None: the provider does not say."""
 
 
+class CheckoutLine(Part, frozen=True, kw_only=True):
+    """What is bought on a hosted payment page: so many of a price, or of what has only a name and a
+    price for this once."""
+
+    id: str | None = None
+    """The provider's id of the line."""
+    price: str | None = None
+    """Id of the price; a new line has this, or `name` and `unit_price`."""
+    name: str | None = None
+    """What the payer reads."""
+    unit_price: Decimal | None = None
+    """Price of one unit in major units."""
+    quantity: Decimal | None = None
+    """How many units."""
+    product: str | None = None
+    """Id of the product."""
+    amount: int | None = None
+    """Total of the line with its taxes and discounts, in minor units."""
+
+
 class Checkout(Model, frozen=True, kw_only=True):
     """A hosted page on which a customer pays once."""
 
@@ -448,10 +470,18 @@ class Checkout(Model, frozen=True, kw_only=True):
 
     status: CheckoutStatus | None = None
     """Where it stands."""
-    paid: CheckoutPayment
-    """Whether the money has come."""
-    mode: CheckoutMode
+    paid: CheckoutPayment = CheckoutPayment.UNPAID
+    """Whether the money has come. A page may be complete before that."""
+    mode: CheckoutMode = CheckoutMode.PAYMENT
     """What it is for."""
+    lines: tuple[CheckoutLine, ...] = ()
+    """What is bought. A provider may send only the first lines of a long list."""
+    success_url: str | None = None
+    """Where the payer is sent when the page is complete."""
+    cancel_url: str | None = None
+    """Where the payer is sent who turns back."""
+    email: str | None = None
+    """The payer's address, where it is known before."""
     customer: str | None = None
     """Id of the customer."""
     payment: str | None = None

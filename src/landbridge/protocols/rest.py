@@ -215,7 +215,8 @@ def write(
 def take(
     provider: Provider, resource: Resource, place: Place, step: Step, key: str, intent: str
 ) -> Generator[Request, Response, Written]:
-    """Makes the call of a step, unless the record shows already what it leads to.
+    """Makes the call of a step, unless the record shows already what it leads to, or is none that
+    the step is for.
 
     The idempotency key is the intent's id with what it leads to: one intent may take several calls.
     """
@@ -223,7 +224,9 @@ def take(
     found: Fetched | None = yield from fetch(provider, resource, place, key)
     if found is None:
         raise Refused(f"{resource.name} {key} does not exist at {provider.name}")
-    if str(getattr(resource.maps.read(found.value), step.field)) == step.to:
+    now = resource.maps.read(found.value)
+    led = str(getattr(now, step.field)) == step.to
+    if led or any(str(getattr(now, name)) != word for name, word in step.when.items()):
         return Written(key=key, raw=found.raw, version=found.version)
     once = _once(resource, step.write, f"{intent}.{step.to}")
     body = {**_around(resource, step.write, key, found.raw), **once["body"]}

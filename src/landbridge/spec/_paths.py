@@ -104,6 +104,30 @@ def patched(value: Any, changes: Any) -> Any:
     return merged
 
 
+def without(value: Mapping[str, Any], path: str) -> tuple[dict[str, Any], list[Any]]:
+    """A copy without what is at the path, and without objects that held nothing else; and that."""
+    head, _, rest = path.partition(".")
+    left = dict(value)
+    if head not in left:
+        return left, []
+    if not rest:
+        return left, [left.pop(head)]
+    if not isinstance(left[head], Mapping):
+        return left, []
+    left[head], found = without(left[head], rest)
+    if found and not left[head]:
+        del left[head]
+    return left, found
+
+
+def patched_at(value: Mapping[str, Any], path: str, told: Any) -> dict[str, Any]:
+    """A copy in which this is at the path, also where it is None."""
+    head, _, rest = path.partition(".")
+    inner = value.get(head)
+    below = inner if isinstance(inner, Mapping) else {}
+    return {**value, head: patched_at(below, rest, told) if rest else told}
+
+
 def within(outer: str, inner: str) -> str:
     """A path below another one; either may be empty."""
     return f"{outer}.{inner}" if outer and inner else outer or inner

@@ -45,6 +45,8 @@ def ties(model: type[msgspec.Struct], rows: Mapping[str, Row]) -> tuple[Tie, ...
         if not isinstance(row, Row):
             raise SpecError(f"{where}: expected a row such as text(...), found {shape(row)}")
         _fits(where, row, fields[name].type)
+        if row.unless and row.unless not in rows:
+            raise SpecError(f"{where}: unless: no row for {row.unless!r}")
         if row.unreached:
             missing = ", ".join(str(getattr(one, "name", one)) for one in row.unreached)
             raise SpecError(
@@ -74,9 +76,9 @@ def written(rows: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
             continue
         if row.word in ("nested", "spread", "itself"):
             for path in row.part.written:
-                yield name, within(row.path, path)
+                yield name, within(row.at or row.path, path)
         else:
-            for path in row.paths or (row.path,):
+            for path in row.sends:
                 yield name, path
 
 

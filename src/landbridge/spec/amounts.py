@@ -179,25 +179,45 @@ def minor_price(path: str, *, currency: str, exponents: Mapping[str, int] = _NOT
     return _amount("minor_price", path, Decimal, currency, into, back)
 
 
-def priced(path: str, *, currency: str, value: str = "amount", code: str = "code") -> Row:
-    """A price in major units, in an object with its currency: `{"amount": "9.50", "code": "CAD"}`.
+def priced(
+    path: str,
+    *,
+    currency: str,
+    value: str = "amount",
+    code: str = "code",
+    exponents: Mapping[str, int] | None = None,
+    lower: bool = False,
+) -> Row:
+    """A price in an object with its currency: `{"amount": "9.50", "code": "CAD"}`.
 
     Written as it is read; without the currency where the model around it has none. `value` and
-    `code` are the provider's names of the two.
+    `code` are the provider's names of the two. It is in major units, or with `exponents` in minor
+    ones as `minor_price`. `lower` where the provider writes `cad`.
     """
     inner = f"{path}.{value}"
-
-    def back(price: Any, told: Any, _scope: Scope) -> Any:
-        if price is None:
-            return {value: None}
-        return {value: plain(price)} | ({code: told} if type(told) is str else {})
-
-    row = scalar("priced", path, (Decimal,), as_decimal)
-    read = scalar("priced", inner, (Decimal,), as_decimal).read
     place = currency.removeprefix("^")
     problem = check_path(place)
     if problem:
         raise SpecError(f"priced({path!r}): currency: {problem}")
+    row = scalar("priced", path, (Decimal,), as_decimal)
+    price = major_price(inner, currency=currency)
+    if exponents is not None:
+        price = minor_price(inner, currency=currency, exponents=exponents)
+
+    def back(ours: Any, told: Any, scope: Scope) -> Any:
+        if ours is None:
+            return {value: None}
+        if exponents is None and type(told) is not str:
+            return {value: plain(ours)}
+        assert price.write is not None
+        amount = price.write(ours, told, scope)
+        return {value: amount, code: told.lower() if lower else told}
+
+    read = (
+        price.read
+        if exponents is not None
+        else scalar("priced", inner, (Decimal,), as_decimal).read
+    )
     paths = (inner, f"{path}.{code}")
     return replace(row, read=read, write=back, currency=currency, paths=paths)
 

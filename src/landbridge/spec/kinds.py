@@ -21,7 +21,7 @@ EVENT_KINDS: Mapping[str, str] = MappingProxyType(
         "subscription.created": "A subscription was made; it may still wait for its first payment.",
         "subscription.updated": "A subscription changed and goes on.",
         "subscription.canceled": "A subscription has ended.",
-        "checkout.completed": "A customer came to the end of a hosted payment page.",
+        "checkout.completed": "A hosted payment page is complete: paid, or nothing was to be paid.",
         "dispute.opened": "A payer, or the payer's bank, disputes a payment.",
     }
 )

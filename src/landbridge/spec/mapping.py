@@ -9,7 +9,16 @@ import msgspec
 
 from landbridge.errors import InvalidInput, RecordError
 from landbridge.spec._fingerprint import fingerprint
-from landbridge.spec._paths import find, has_words, patched, put, within
+from landbridge.spec._paths import (
+    find,
+    has_words,
+    nested_at,
+    patched,
+    patched_at,
+    put,
+    within,
+    without,
+)
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec._ties import Tie, ties, writes, written
 from landbridge.spec.rows import Access, Row, Scalar
@@ -91,6 +100,7 @@ class Mapped(Generic[M]):
         Null removes a key (RFC 7396). An item of a list keeps what no row owns if it is recognised
         by its key (or, without one, by its place); items that are not named again are gone.
         """
+        changes = self._shown(changes)
         merged: dict[str, Any] = patched(value, changes)
         for tie in self._ties:
             row, change = tie.row, find(changes, tie.row.path)
@@ -107,9 +117,33 @@ class Mapped(Generic[M]):
                 items = [
                     row.part.apply(olds(find(item, row.key), place) or {}, item)
                     for place, item in enumerate(change)
+                    if not _is_gone(item, row)
                 ]
                 put(merged, row.path, items + _others(before or [], row))
         return merged
+
+    def shown(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The changes where the provider shows them: also in lists, what is sent elsewhere."""
+        told = self._shown(changes)
+        for tie in self._ties:
+            row, items = tie.row, find(told, tie.row.path)
+            if row.word == "many" and row.part and isinstance(items, list):
+                left = [row.part.shown(item) for item in items if not _is_gone(item, row)]
+                put(told, row.path, left)
+        return told
+
+    def _shown(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The changes, of which what is sent elsewhere (`sent`) is moved to where it is shown."""
+        kept = dict(changes)
+        moved: list[tuple[str, Any]] = []
+        for tie in self._ties:
+            if tie.row.at:
+                for there, here in zip(tie.row.sends, tie.row.owns, strict=True):
+                    kept, found = without(kept, there)
+                    moved += [(here, told) for told in found]
+        for path, told in moved:
+            kept = patched_at(kept, path, told)
+        return kept
 
     @property
     def readings(self) -> tuple[Any, ...]:
@@ -233,6 +267,8 @@ class Mapped(Generic[M]):
             before = None if base is None else getattr(base, tie.name)
             if _is_empty(ours) and (base is None or _is_empty(before)):
                 continue
+            if tie.row.unless and getattr(model, tie.row.unless) is not None:
+                continue
             if tie.row.when and (first := taken.setdefault(tie.row.path, tie.name)) != tie.name:
                 raise Fault(f"{first} goes to {{path}} too: set one of them").in_field(
                     tie.name, tie.row.path
@@ -272,9 +308,9 @@ class Mapped(Generic[M]):
                 inner = row.part.emit(ours, before, scope, whole=whole)
                 if not inner and before is not None:
                     return
-            blend(changes, row.path, inner)
+            blend(changes, row.at or row.path, inner)
         elif row.word == "many":
-            put(changes, row.path, self._emit_items(row, ours, before, scope))
+            put(changes, row.at or row.path, self._emit_items(row, ours, before, scope))
         elif row.write is not None:
             told = row.write(ours, self._code(row, model, scope), scope)
             if row.word == "entries":
@@ -289,9 +325,15 @@ class Mapped(Generic[M]):
         items = []
         for place, item in enumerate(ours or ()):
             old = olds(identify(item), place)
-            items.append(row.part.emit(item, old, scope, whole=True, key=row.key))
+            # By its key an item of a record that is there is named again.
+            key = row.key if before is not None or not row.gone else ""
+            items.append(row.part.emit(item, old, scope, whole=True, key=key))
             for path, words in row.where.items() if old is None else ():
                 put(items[-1], path, words[0])
+        if row.gone:
+            kept = {identify(item) for item in ours or ()}
+            left = [key for key in map(identify, before or ()) if key not in kept]
+            items += [{**nested_at(row.key, key), **row.gone} for key in left if key is not None]
         return items
 
     def _emit_key(self, changes: dict[str, Any], item: Any, key: str) -> None:
@@ -369,6 +411,11 @@ def _only(parts: Any) -> Any:
     return parts[0]
 
 
+def _is_gone(item: Any, row: Row) -> bool:
+    """Whether an item of a list that is sent is one that is to go."""
+    return bool(row.gone) and all(item.get(name) == told for name, told in row.gone.items())
+
+
 def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, tuple | dict) and not value)
 
@@ -400,7 +447,7 @@ def _place(changes: dict[str, Any], row: Row, told: Any) -> None:
     if row.boxed and told is None:
         blend(changes, row.paths[0], None)
     elif row.path:
-        blend(changes, row.path, told)
+        blend(changes, row.at or row.path, told)
     else:
         for path, value in told.items():
             blend(changes, path, value)
@@ -417,9 +464,11 @@ def blend(changes: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _note(row: Row) -> str:
+    told = ", ".join(f"{theirs} = {ours}" for theirs, ours in row.shown.items())
     if row.to:
-        of = f", where {row.when[0]} is {row.when[1]}" if row.when else ""
-        return f"-> {row.to}{of}"
-    if row.table:
-        return f"table {row.table}"
-    return ", ".join(f"{theirs} = {ours}" for theirs, ours in row.shown.items())
+        told = f"-> {row.to}"
+        told += f", where {row.when[0]} is {row.when[1]}" if row.when else ""
+    elif row.table:
+        told = f"table {row.table}"
+    place = f"written at {', '.join(row.sends)}" if row.at else ""
+    return "; ".join(each for each in (told, place) if each)

@@ -23,11 +23,13 @@ __all__ = [
     "nested",
     "picked",
     "ref",
+    "sent",
     "spread",
     "when",
 ]
 
 _ALL: Mapping[str, Sequence[str]] = {}
+_NOTHING: Mapping[str, Any] = {}
 
 
 def nested(path: str, part: Mapped[Any]) -> Row:
@@ -129,6 +131,21 @@ def _check_words(
             raise SpecError(f"many({path!r}): where and drops: {problem}")
     if drops and not where:
         raise SpecError(f"many({path!r}): drops: without `where` all items are ours")
+
+
+def sent(row: Row, *, at: str, gone: Mapping[str, Any] = _NOTHING, unless: str = "") -> Row:
+    """The row, read at its own path and written at another one.
+
+    `sent(ref("price.id", to="price"), at="price")`. `gone`, of a list with a key: the provider
+    leaves items alone that are not named again; those that are to go are sent with this. `unless`:
+    a field of ours that says it too, so it is not written where that one is set.
+    """
+    problem = check_path(at) or ("" if row.path else f"{row.word} has no path of its own")
+    if gone and not row.key:
+        problem = problem or "gone: only items with a key can be named again"
+    if problem:
+        raise SpecError(f"sent({row.path!r}): {problem}")
+    return replace(row, at=at, gone=gone, unless=unless)
 
 
 def picked(

@@ -7,6 +7,7 @@ the page is imported: a fact that is missing, misspelt or of the wrong kind is a
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
@@ -167,6 +168,9 @@ class Step:
     to: str
     write: Write
     """The call; `sends` is its body."""
+    when: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Other fields of ours, and the value that each has to have at the provider: else the call is
+    not made."""
 
 
 @fact
@@ -275,11 +279,7 @@ class Resource:
             self.update and not (self.maps and self.maps.written)
         ):
             yield "create and update: the mapping writes nothing; give it rows that write"
-        for step in self.steps:
-            named = {"id"} if step.write.key_at else holes(step.write.path)
-            yield from unclear_step(step.field, step.to, named, self.maps)
-        if self.steps and not self.one:
-            yield "steps: what the provider shows is read by `one`, which is missing"
+        yield from self._unclear_steps()
         if self.deleted_words and not self.deleted:
             yield "deleted_words: there is no `deleted` where they would stand"
         if self.blank and not isinstance(find(self.blank, self.key), str | int):
@@ -296,6 +296,14 @@ class Resource:
     def has(self, record: Any) -> bool:
         """Whether a record of the collection is one of this resource's."""
         return has_words(record, self.only)
+
+    def _unclear_steps(self) -> Iterator[str]:
+        for step in self.steps:
+            named = {"id"} if step.write.key_at else holes(step.write.path)
+            for name, word in ((step.field, step.to), *step.when.items()):
+                yield from unclear_step(name, word, named, self.maps)
+        if self.steps and not self.one:
+            yield "steps: what the provider shows is read by `one`, which is missing"
 
     def _unread_lists(self) -> Iterator[str]:
         by_token = isinstance(self.page, NextCursor)

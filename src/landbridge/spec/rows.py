@@ -94,6 +94,24 @@ class Row:
     """The path and the word without which it is not read."""
     echo: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """What the provider shows elsewhere once it has taken some changes."""
+    at: str = ""
+    """Where it is written, if that is not `path`."""
+    gone: Mapping[str, Any] = field(default_factory=dict)
+    """What marks an item that goes, in a list of which only what changes is sent."""
+    unless: str = ""
+    """A field of ours in whose stead this is written: not where that one is set."""
+
+    @property
+    def owns(self) -> tuple[str, ...]:
+        """The paths where it is shown."""
+        return self.paths or ((self.path,) if self.path else ())
+
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """The paths where it is written, in the order of `owns`."""
+        if not self.at:
+            return self.owns
+        return tuple(self.at + path.removeprefix(self.path) for path in self.owns)
 
 
 def text(path: str, *, blank: bool = False, number: bool = False) -> Row:

@@ -9,8 +9,15 @@ from typing import Any
 from landbridge.models.base import Address
 from landbridge.models.payments import (
     BalanceEntry,
+    Checkout,
+    CheckoutLine,
+    CheckoutMode,
+    CheckoutPayment,
+    CheckoutStatus,
     Collection,
     Customer,
+    Dispute,
+    DisputeStatus,
     Interval,
     Invoice,
     InvoiceLine,
@@ -46,8 +53,10 @@ from landbridge.spec import (
     nested,
     on_create,
     one_of,
+    priced,
     read_only,
     ref,
+    sent,
     text,
     via,
 )
@@ -96,87 +105,98 @@ customer = map_to(
     extra=metadata,
 )
 
-product = map_from(
+product = map_to(
     Product,
-    id=text("id"),
-    name=text("name"),
+    id=read_only(text("id")),
+    name=lasting(text("name")),
     description=text("description"),
     active=flag("active"),
     unit_label=text("unit_label"),
     tax_code=text("tax_code"),
     created_at=created,
-    updated_at=instant("updated", unix=True),
+    updated_at=read_only(instant("updated", unix=True)),
     extra=metadata,
 )
 
-price = map_from(
+price = map_to(
     Price,
-    id=text("id"),
-    product=ref("product", to="product"),
-    currency=code,
+    id=read_only(text("id")),
+    product=on_create(ref("product", to="product")),
+    currency=on_create(code),
     name=text("nickname"),
-    unit_price=price_of_unit("unit_amount_decimal"),
-    tax=one_of(
-        "tax_behavior",
-        {
-            "inclusive": TaxBehavior.INCLUSIVE,
-            "exclusive": TaxBehavior.EXCLUSIVE,
-            "unspecified": TaxBehavior.UNSPECIFIED,
-        },
+    unit_price=on_create(price_of_unit("unit_amount_decimal")),
+    tax=lasting(  # once it is said, it stays so
+        one_of(
+            "tax_behavior",
+            {
+                "inclusive": TaxBehavior.INCLUSIVE,
+                "exclusive": TaxBehavior.EXCLUSIVE,
+                "unspecified": TaxBehavior.UNSPECIFIED,
+            },
+        )
     ),
-    recurrence=nested(
-        "recurring",
-        map_from(
-            Recurrence,
-            interval=one_of("interval", {interval.value: interval for interval in Interval}),
-            count=integer("interval_count"),
-            metered=one_of("usage_type", {"licensed": False, "metered": True}),
-        ),
+    recurrence=on_create(
+        nested(
+            "recurring",
+            map_to(
+                Recurrence,
+                interval=one_of("interval", {interval.value: interval for interval in Interval}),
+                count=integer("interval_count"),
+                metered=one_of("usage_type", {"licensed": False, "metered": True}),
+            ),
+        )
     ),
     active=flag("active"),
     created_at=created,
     extra=metadata,
 )
 
-subscription = map_from(
+subscription = map_to(
     Subscription,
-    id=text("id"),
-    customer=ref("customer", to="customer"),
-    status=one_of(
-        "status",
-        {
-            "incomplete": SubscriptionStatus.PENDING,
-            "incomplete_expired": SubscriptionStatus.EXPIRED,
-            "trialing": SubscriptionStatus.TRIALING,
-            "active": SubscriptionStatus.ACTIVE,
-            "past_due": SubscriptionStatus.PAST_DUE,
-            "unpaid": SubscriptionStatus.UNPAID,
-            "paused": SubscriptionStatus.PAUSED,
-            "canceled": SubscriptionStatus.CANCELED,
-        },
+    id=read_only(text("id")),
+    customer=on_create(ref("customer", to="customer")),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "incomplete": SubscriptionStatus.PENDING,
+                "incomplete_expired": SubscriptionStatus.EXPIRED,
+                "trialing": SubscriptionStatus.TRIALING,
+                "active": SubscriptionStatus.ACTIVE,
+                "past_due": SubscriptionStatus.PAST_DUE,
+                "unpaid": SubscriptionStatus.UNPAID,
+                "paused": SubscriptionStatus.PAUSED,
+                "canceled": SubscriptionStatus.CANCELED,
+            },
+        )
     ),
-    currency=code,
-    items=many(
-        "items.data",
-        map_from(
-            SubscriptionItem,
-            id=text("id"),
-            price=ref("price.id", to="price"),
-            quantity=decimal("quantity"),
-            period_start=instant("current_period_start", unix=True),
-            period_end=instant("current_period_end", unix=True),
+    currency=on_create(code),
+    items=sent(
+        many(
+            "items.data",
+            map_to(
+                SubscriptionItem,
+                id=read_only(text("id")),
+                price=sent(ref("price.id", to="price"), at="price"),
+                quantity=decimal("quantity"),
+                period_start=read_only(instant("current_period_start", unix=True)),
+                period_end=read_only(instant("current_period_end", unix=True)),
+            ),
+            key="id",
         ),
-        key="id",
+        at="items",
+        gone={"deleted": True},
     ),
     description=text("description"),
     collection=collection,
-    latest_invoice=ref("latest_invoice", to="invoice"),
-    started_at=instant("start_date", unix=True),
-    trial_ends_at=instant("trial_end", unix=True),
+    due_days=lasting(integer("days_until_due")),
+    latest_invoice=read_only(ref("latest_invoice", to="invoice")),
+    started_at=read_only(instant("start_date", unix=True)),
+    trial_ends_at=lasting(instant("trial_end", unix=True)),
     cancel_at=instant("cancel_at", unix=True),
     cancels_at_period_end=flag("cancel_at_period_end"),
-    canceled_at=instant("canceled_at", unix=True),
-    ended_at=instant("ended_at", unix=True),
+    canceled_at=read_only(instant("canceled_at", unix=True)),
+    ended_at=read_only(instant("ended_at", unix=True)),
     created_at=created,
     extra=metadata,
 )
@@ -320,6 +340,85 @@ refund = map_to(
     failure_reason=read_only(text("failure_reason")),
     created_at=created,
     extra=metadata,
+)
+
+checkout_line = map_to(
+    CheckoutLine,
+    id=read_only(text("id")),
+    price=sent(ref("price.id", to="price"), at="price"),
+    name=sent(text("description"), at="price_data.product_data.name", unless="price"),
+    unit_price=sent(
+        priced(
+            "price",
+            currency="^currency",
+            value="unit_amount_decimal",
+            code="currency",
+            exponents=EXPONENTS,
+            lower=True,
+        ),
+        at="price_data",
+        unless="price",
+    ),
+    quantity=decimal("quantity"),
+    product=read_only(ref("price.product", to="product")),
+    amount=read_only(amount("amount_total")),
+)
+
+checkout_session = map_to(
+    Checkout,
+    id=read_only(text("id")),
+    status=read_only(one_of("status", {status.value: status for status in CheckoutStatus})),
+    paid=read_only(
+        one_of(
+            "payment_status",
+            {
+                "unpaid": CheckoutPayment.UNPAID,
+                "paid": CheckoutPayment.PAID,
+                "no_payment_required": CheckoutPayment.NOT_NEEDED,
+            },
+        )
+    ),
+    mode=on_create(one_of("mode", {mode.value: mode for mode in CheckoutMode})),
+    lines=sent(on_create(many("line_items.data", checkout_line)), at="line_items"),
+    success_url=on_create(text("success_url")),
+    cancel_url=on_create(text("cancel_url")),
+    email=on_create(text("customer_email")),
+    customer=on_create(ref("customer", to="customer")),
+    payment=read_only(ref("payment_intent", to="payment_intent")),
+    subscription=read_only(ref("subscription", to="subscription")),
+    invoice=read_only(ref("invoice", to="invoice")),
+    reference=on_create(text("client_reference_id")),
+    currency=read_only(code),  # the prices say it
+    total=read_only(amount("amount_total")),
+    url=read_only(text("url")),
+    expires_at=on_create(instant("expires_at", unix=True)),
+    created_at=created,
+    extra=metadata,
+)
+
+dispute = map_from(
+    Dispute,
+    id=text("id"),
+    # Charges of old integrations have no payment intent.
+    payment=first_of(ref("payment_intent", to="payment_intent"), ref("charge", to="charge")),
+    status=one_of(
+        "status",
+        {
+            "warning_needs_response": DisputeStatus.NEEDS_RESPONSE,
+            "needs_response": DisputeStatus.NEEDS_RESPONSE,
+            "warning_under_review": DisputeStatus.UNDER_REVIEW,
+            "under_review": DisputeStatus.UNDER_REVIEW,
+            "warning_closed": DisputeStatus.CLOSED,
+            "prevented": DisputeStatus.CLOSED,
+            "won": DisputeStatus.WON,
+            "lost": DisputeStatus.LOST,
+        },
+    ),
+    currency=code,
+    amount=amount("amount"),
+    reason=text("reason"),
+    respond_by=instant("evidence_details.due_by", unix=True),
+    created_at=created,
 )
 
 balance_transaction = map_from(

@@ -23,6 +23,7 @@ from landbridge.spec import (
     Provider,
     Quota,
     Resource,
+    Step,
     TimestampedHmac,
     Webhook,
     Write,
@@ -87,11 +88,18 @@ KINDS = [
         topics=topics_of("customer.subscription", "updated paused resumed"),
     ),
     Means(kind="subscription.canceled", topics=["customer.subscription.deleted"]),
-    Means(kind="checkout.completed", topics=["checkout.session.completed"]),
+    # A page may be completed while the bank still moves the money; how that ends is told later.
+    Means(
+        kind="checkout.completed",
+        topics=["checkout.session.completed"],
+        when={"data.object.payment_status": ["paid", "no_payment_required"]},
+    ),
+    Means(kind="checkout.completed", topics=["checkout.session.async_payment_succeeded"]),
     Means(kind="dispute.opened", topics=["charge.dispute.created"]),
 ]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
 # A key is kept for 24 hours at least (unsure).
+step = partial(Step, field="status")
 written = partial(listed, idempotency="Idempotency-Key", marker=f"metadata.{mapping.MARKER}")
 
 customer = written(
@@ -110,27 +118,34 @@ customer = written(
     blank=blank.CUSTOMER,
 )
 
-product = listed(
+product = written(
     name="product",
     path="/v1/products",
     one="/v1/products/{id}",
     since=EVENTS,
     topics=topics_of("product", "created updated"),
     deletes=["product.deleted"],
+    create=Write(path="/v1/products"),
+    update=Write(path="/v1/products/{id}"),
+    delete=Write(path="/v1/products/{id}", method="DELETE"),  # without prices only
     maps=mapping.product,
+    blank=blank.PRODUCT,
 )
 
-price = listed(
+price = written(
     name="price",
     path="/v1/prices",
     one="/v1/prices/{id}",
     since=EVENTS,
     topics=topics_of("price", "created updated"),
     deletes=["price.deleted"],
+    create=Write(path="/v1/prices"),
+    update=Write(path="/v1/prices/{id}"),
     maps=mapping.price,
+    blank=blank.PRICE,
 )
 
-subscription = listed(
+subscription = written(
     name="subscription",
     path="/v1/subscriptions",
     one="/v1/subscriptions/{id}",
@@ -154,8 +169,21 @@ subscription = listed(
             page=PAGE,
         )
     ],
+    create=Write(path="/v1/subscriptions"),
+    update=Write(path="/v1/subscriptions/{id}"),
+    steps=[step(to="canceled", write=Write(path="/v1/subscriptions/{id}", method="DELETE"))],
     maps=mapping.subscription,
+    blank=blank.SUBSCRIPTION,
 )
+
+INVOICE = "/v1/invoices/{id}"
+INVOICE_STEPS = [
+    # Sending makes a document of a draft too; an invoice that is charged cannot be sent (unsure).
+    step(to="open", when={"collection": "sent"}, write=Write(path=f"{INVOICE}/send")),
+    step(to="open", when={"collection": "automatic"}, write=Write(path=f"{INVOICE}/finalize")),
+    step(to="void", write=Write(path=f"{INVOICE}/void")),
+    step(to="uncollectible", write=Write(path=f"{INVOICE}/mark_uncollectible")),
+]
 
 invoice = written(
     name="invoice",
@@ -183,6 +211,7 @@ invoice = written(
     create=Write(path="/v1/invoices"),
     update=Write(path="/v1/invoices/{id}"),
     delete=Write(path="/v1/invoices/{id}", method="DELETE"),  # drafts only
+    steps=INVOICE_STEPS,
     maps=mapping.invoice,
     blank=blank.INVOICE,
 )
@@ -222,6 +251,53 @@ refund = written(
     update=Write(path="/v1/refunds/{id}"),
     maps=mapping.refund,
     blank=blank.REFUND,
+)
+
+# No event tells of a page that somebody else opened before it is left or over.
+checkout_session = written(
+    name="checkout.session",
+    path="/v1/checkout/sessions",
+    one="/v1/checkout/sessions/{id}",
+    query={"expand[]": "data.line_items"},  # else they are left out
+    one_query={"expand[]": "line_items"},
+    subject="customer",
+    since=EVENTS,
+    topics=topics_of(
+        "checkout.session", "completed async_payment_succeeded async_payment_failed expired"
+    ),
+    # The first 10 lines come along (unsure).
+    continued=[
+        Continued(
+            path="line_items.data",
+            more="line_items.has_more",
+            at="/v1/checkout/sessions/{id}/line_items",
+            records="data",
+            page=PAGE,
+        )
+    ],
+    create=Write(path="/v1/checkout/sessions"),
+    update=Write(path="/v1/checkout/sessions/{id}"),
+    steps=[step(to="expired", write=Write(path="/v1/checkout/sessions/{id}/expire"))],
+    maps=mapping.checkout_session,
+    blank=blank.CHECKOUT_SESSION,
+)
+
+dispute = listed(
+    name="dispute",
+    path="/v1/disputes",
+    one="/v1/disputes/{id}",
+    since=EVENTS,
+    topics=topics_of("charge.dispute", "created updated closed funds_withdrawn funds_reinstated"),
+    maps=mapping.dispute,
+)
+
+# Kept raw: what it moves is a balance_transaction.
+payout = listed(
+    name="payout",
+    path="/v1/payouts",
+    one="/v1/payouts/{id}",
+    since=EVENTS,
+    topics=topics_of("payout", "created updated paid failed canceled reconciliation_completed"),
 )
 
 # Its status moves from pending to available without an event; no model holds it.
@@ -276,6 +352,9 @@ stripe = Provider(
         payment_intent,
         charge,
         refund,
+        checkout_session,
+        dispute,
+        payout,
         balance_transaction,
         event,
     ],
