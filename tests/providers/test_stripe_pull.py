@@ -28,6 +28,9 @@ COLLECTIONS = {
     "payment_intent": "payment_intents",
     "charge": "charges",
     "refund": "refunds",
+    "checkout.session": "checkout_sessions",
+    "dispute": "disputes",
+    "payout": "payouts",
     "balance_transaction": "balance_transactions",
     "event": "events",
 }
@@ -118,6 +121,7 @@ def shown(record: Any) -> Any:
     """An object without what a list inside it says about itself, and without a counter that moves
     without an event."""
     found = {name: value for name, value in record.items() if name != "next_invoice_sequence"}
+    found.pop("line_items", None)
     for name in ("lines", "items"):
         if name in found:
             found[name] = found[name]["data"]

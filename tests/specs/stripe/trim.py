@@ -14,17 +14,23 @@ HERE = Path(__file__).parent
 SHIPPED = HERE.parents[2] / "src/landbridge/testing/stripe/vendor.json"
 
 OBJECTS = (
-    "account balance balance_transaction charge customer event invoice invoice_payment invoiceitem"
-    " line_item payment_intent price product refund subscription tax_rate webhook_endpoint"
+    "account balance balance_transaction charge checkout.session customer dispute event invoice"
+    " invoice_payment invoiceitem item line_item payment_intent payout price product refund"
+    " subscription tax_rate webhook_endpoint"
 ).split()
 
 OPERATIONS = """
 get /v1/account                         get /v1/balance
 get /v1/balance_transactions            get /v1/balance_transactions/{id}
 get /v1/charges                         get /v1/charges/{charge}
+get /v1/checkout/sessions               get /v1/checkout/sessions/{session}
+post /v1/checkout/sessions              post /v1/checkout/sessions/{session}
+post /v1/checkout/sessions/{session}/expire
+get /v1/checkout/sessions/{session}/line_items
 get /v1/customers                       get /v1/customers/{customer}
 post /v1/customers                      post /v1/customers/{customer}
 delete /v1/customers/{customer}
+get /v1/disputes                        get /v1/disputes/{dispute}
 get /v1/events                          get /v1/events/{id}
 get /v1/invoice_payments                get /v1/invoice_payments/{invoice_payment}
 get /v1/invoiceitems                    get /v1/invoiceitems/{invoiceitem}
@@ -36,6 +42,7 @@ post /v1/invoices/{invoice}/add_lines   post /v1/invoices/{invoice}/finalize
 post /v1/invoices/{invoice}/pay         post /v1/invoices/{invoice}/send
 post /v1/invoices/{invoice}/void        post /v1/invoices/{invoice}/mark_uncollectible
 get /v1/payment_intents                 get /v1/payment_intents/{intent}
+get /v1/payouts                         get /v1/payouts/{payout}
 get /v1/prices                          get /v1/prices/{price}
 post /v1/prices                         post /v1/prices/{price}
 get /v1/products                        get /v1/products/{id}
@@ -44,6 +51,8 @@ delete /v1/products/{id}
 get /v1/refunds                         get /v1/refunds/{refund}
 post /v1/refunds                        post /v1/refunds/{refund}
 get /v1/subscriptions                   get /v1/subscriptions/{subscription_exposed_id}
+post /v1/subscriptions                  post /v1/subscriptions/{subscription_exposed_id}
+delete /v1/subscriptions/{subscription_exposed_id}
 get /v1/tax_rates                       get /v1/tax_rates/{tax_rate}
 post /v1/tax_rates
 get /v1/webhook_endpoints               get /v1/webhook_endpoints/{webhook_endpoint}

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from landbridge.testing.stripe import catalog, invoices, lines, payments
-from landbridge.testing.stripe.listing import listed, listed_lines, presented
+from landbridge.testing.stripe import (
+    catalog,
+    checkout,
+    disputes,
+    invoices,
+    lines,
+    payments,
+    subscriptions,
+)
+from landbridge.testing.stripe.listing import listed, listed_items, listed_lines, presented
 from landbridge.testing.stripe.problems import Problem, conflict
 from landbridge.testing.stripe.vendor import plain
 from landbridge.testing.stripe.webhooks import Dispatcher
-from landbridge.testing.stripe.world import Obj, World, deleted
+from landbridge.testing.stripe.world import KINDS, Obj, World, deleted
 
 Params = dict[str, Any]
 Operation = Callable[[str, Params], Obj]
@@ -19,12 +27,15 @@ Operation = Callable[[str, Params], Obj]
 PLACES = {
     "balance_transactions": "id",
     "charges": "charge",
+    "checkout_sessions": "session",
     "customers": "customer",
+    "disputes": "dispute",
     "events": "id",
     "invoice_payments": "invoice_payment",
     "invoiceitems": "invoiceitem",
     "invoices": "invoice",
     "payment_intents": "intent",
+    "payouts": "payout",
     "prices": "price",
     "products": "id",
     "refunds": "refund",
@@ -42,26 +53,59 @@ def operations(world: World, dispatcher: Dispatcher) -> dict[str, Operation]:
         "GET /v1/balance": lambda _, __: plain("balance"),
     }
     for name, place in PLACES.items():
-        table[f"GET /v1/{name}"] = _list(world, name)
-        table[f"GET /v1/{name}/{{{place}}}"] = _retrieve(world, name)
+        path = KINDS[name].path or name
+        table[f"GET /v1/{path}"] = _list(world, name)
+        table[f"GET /v1/{path}/{{{place}}}"] = _retrieve(world, name)
     for name, create in creators(world, dispatcher).items():
-        table[f"POST /v1/{name}"] = _creating(create)
+        table[f"POST /v1/{KINDS[name].path or name}"] = _creating(create)
     for name in ("customers", "products", "prices", "refunds"):
         table[f"POST /v1/{name}/{{{PLACES[name]}}}"] = _updating(world, name)
-    return table | _deletes(world, dispatcher) | _invoice_steps(world)
+    table |= _deletes(world, dispatcher) | _invoice_steps(world)
+    return table | _subscription_steps(world) | _session_steps(world)
 
 
 def creators(world: World, dispatcher: Dispatcher) -> dict[str, Callable[[Params], Obj]]:
     """By collection, what creates an object from its parameters."""
     return {
+        "checkout_sessions": lambda params: checkout.create_session(world, params),
         "customers": lambda params: catalog.create_customer(world, params),
         "invoiceitems": lambda params: lines.create_item(world, params),
         "invoices": lambda params: invoices.create_invoice(world, params),
         "prices": lambda params: catalog.create_price(world, params),
         "products": lambda params: catalog.create_product(world, params),
         "refunds": lambda params: payments.create_refund(world, params),
+        "subscriptions": lambda params: subscriptions.create_subscription(world, params),
         "tax_rates": lambda params: catalog.create_tax_rate(world, params),
         "webhook_endpoints": lambda params: create_endpoint(world, dispatcher, params),
+    }
+
+
+def others_creators(world: World) -> dict[str, Callable[[Params], Obj]]:
+    """By collection, what makes an object that no call of the API makes."""
+    return {
+        "disputes": lambda params: disputes.dispute(world, params),
+        "payouts": lambda params: disputes.pay_out(world, params),
+    }
+
+
+def _subscription_steps(world: World) -> dict[str, Operation]:
+    one = "/v1/subscriptions/{subscription_exposed_id}"
+    return {
+        f"POST {one}": lambda id_, params: subscriptions.update_subscription(world, id_, params),
+        f"DELETE {one}": lambda id_, _: subscriptions.cancel(world, id_),
+    }
+
+
+def _session_steps(world: World) -> dict[str, Operation]:
+    one = "/v1/checkout/sessions/{session}"
+
+    def items(session_id: str, params: Params) -> Obj:
+        return listed_items(world, world.get("checkout_sessions", session_id), params)
+
+    return {
+        f"POST {one}": lambda id_, params: checkout.update_session(world, id_, params),
+        f"POST {one}/expire": lambda id_, _: checkout.expire(world, id_),
+        f"GET {one}/line_items": items,
     }
 
 

@@ -22,6 +22,7 @@ from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.sending import RETRIES
 from landbridge.testing.stage import Stage
 from landbridge.testing.stripe.api import Operation, create_endpoint, operations
+from landbridge.testing.stripe.checkout_page import CheckoutPage
 from landbridge.testing.stripe.control import ControlPlane
 from landbridge.testing.stripe.form import decoded, typed
 from landbridge.testing.stripe.idempotency import Keys
@@ -79,6 +80,7 @@ class Simulator:
             method, path = name.split(" ")
             self._router.add(method, path, _unrouted)
             self._operations[name] = (operation, shapes()[name])
+        CheckoutPage(self.stage, self.world)
         ControlPlane(self.stage, self.world, self.dispatcher, self.keys, self.accepted)
         if settings.webhook_url is not None:
             asked = {"url": settings.webhook_url, "enabled_events": ["*"]}
@@ -89,6 +91,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
+        self.world.address = f"http://{call.headers.get('host', 'localhost')}"
         request_id = f"req_{self.world.letters(14)}"
         fault = self.stage.faults.take(call.method, call.path)
         noted: dict[str, Any] = {"params": {}, "replayed": False}

@@ -26,6 +26,8 @@ _SETTABLE = {
         " number statement_descriptor"
     ).split(),
     "refund": [],
+    "checkout.session": "cancel_url client_reference_id customer_email success_url".split(),
+    "subscription": ("collection_method days_until_due default_payment_method description").split(),
 }
 _EMPTY: dict[str, Any] = {
     "images": [],

@@ -31,7 +31,7 @@ import msgspec
 from landbridge.testing.asgi import Answer, BadCall, Call, as_json
 from landbridge.testing.planes import WebhookCalls
 from landbridge.testing.stage import Stage, among, whole
-from landbridge.testing.stripe.api import creators
+from landbridge.testing.stripe.api import creators, others_creators
 from landbridge.testing.stripe.churn import churn
 from landbridge.testing.stripe.idempotency import Keys
 from landbridge.testing.stripe.problems import Problem
@@ -92,7 +92,8 @@ class ControlPlane(WebhookCalls[Dispatcher]):
     def _create(self, call: Call) -> Answer:
         """Creates an object by the other side."""
         name = call.place["collection"]
-        create = creators(self._world, self._dispatcher).get(name)
+        makes = creators(self._world, self._dispatcher) | others_creators(self._world)
+        create = makes.get(name)
         if create is None:
             raise BadCall(f"collection: {name!r} cannot be created into")
         created = call.args().get("created")
@@ -202,7 +203,8 @@ def _wants_event(call: Call) -> bool:
 
 
 def _topic(obj: Obj) -> str:
-    return "customer.subscription" if obj["object"] == "subscription" else str(obj["object"])
+    longer = {"subscription": "customer.subscription", "dispute": "charge.dispute"}
+    return longer.get(obj["object"], str(obj["object"]))
 
 
 def _patched(obj: Obj, puts: dict[str, Any], unsets: list[str]) -> Obj:

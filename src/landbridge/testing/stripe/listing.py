@@ -51,12 +51,15 @@ def _recurring(obj: Obj, wanted: dict[str, Any]) -> bool:
 _PLAIN = {
     "balance_transactions": "currency payout source type",
     "charges": "customer payment_intent transfer_group",
+    "checkout_sessions": "customer payment_intent status subscription",
     "customers": "email",
+    "disputes": "charge payment_intent",
     "events": "",
     "invoice_payments": "invoice status",
     "invoiceitems": "customer invoice",
     "invoices": "customer status collection_method",
     "payment_intents": "customer",
+    "payouts": "destination status",
     "prices": "active currency product type",
     "products": "active shippable url",
     "refunds": "charge payment_intent",
@@ -133,8 +136,18 @@ def listed(world: World, name: str, params: dict[str, Any]) -> Obj:
         "object": "list",
         "data": [presented(each) for each in data],
         "has_more": len(found) > limit,
-        "url": f"/v1/{name}",
+        "url": f"/v1/{KINDS[name].path or name}",
     }
+
+
+def listed_items(world: World, session: Obj, params: dict[str, Any]) -> Obj:
+    """One page of what is bought on a checkout session."""
+    items = world.items_of[session["id"]]
+    ids, limit, start = [each["id"] for each in items], _limit(params), 0
+    if (cursor := params.get("starting_after")) is not None:
+        start = _index(ids, cursor, "starting_after") + 1
+    url = f"/v1/checkout/sessions/{session['id']}/line_items"
+    return _as_list(items[start : start + limit], url, more=len(items) > start + limit)
 
 
 def listed_lines(invoice: Obj, params: dict[str, Any]) -> Obj:
@@ -222,6 +235,8 @@ def _expand(world: World, here: Any, steps: list[str], path: str) -> None:
             _expand(world, each, steps, path)
         return
     step, rest = steps[0], steps[1:]
+    if (here.get("object"), step) == ("checkout.session", "line_items") and step not in here:
+        here[step] = copied(listed_items(world, here, {}))
     included = _LISTS.get((here.get("object", ""), step))
     if included is not None and step not in here:
         name, field = included

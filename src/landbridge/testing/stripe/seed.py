@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landbridge.errors import SettingsError
-from landbridge.testing.stripe import seed_catalog, seed_invoices
+from landbridge.testing.stripe import seed_catalog, seed_checkout, seed_invoices
 from landbridge.testing.stripe.seed_ground import Ground
 from landbridge.testing.stripe.world import World
 
@@ -28,6 +28,9 @@ class Amounts:
     invoices: int = 120
     refunds: int = 12
     payment_intents: int = 12
+    checkouts: int = 6
+    disputes: int = 3
+    payouts: int = 4
 
     def __post_init__(self) -> None:
         if self.customers == 0 and (self.invoices or self.subscriptions):
@@ -50,4 +53,7 @@ def fill(world: World, amounts: Amounts) -> None:
     seed_invoices.refunds(ground, amounts.refunds)
     seed_invoices.intents(ground, amounts.payment_intents)
     seed_invoices.departed(ground, -(-amounts.customers // 60))
+    seed_checkout.sessions(ground, amounts.checkouts)
+    seed_checkout.disputes(ground, amounts.disputes)
+    seed_checkout.payouts(ground, amounts.payouts)
     ground.events()

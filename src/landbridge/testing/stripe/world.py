@@ -30,17 +30,24 @@ class Kind:
     length: int = 24
     keeps_deleted: bool = False
     """Whether a deleted object can still be retrieved, as `{id, object, deleted}`."""
+    path: str = ""
+    """Where it is under `/v1/`, if not under the collection's name."""
 
 
 KINDS = {
     "balance_transactions": Kind(object="balance_transaction", prefix="txn"),
     "charges": Kind(object="charge", prefix="ch"),
+    "checkout_sessions": Kind(
+        object="checkout.session", prefix="cs_test", length=58, path="checkout/sessions"
+    ),
     "customers": Kind(object="customer", prefix="cus", length=14, keeps_deleted=True),
+    "disputes": Kind(object="dispute", prefix="dp"),
     "events": Kind(object="event", prefix="evt"),
     "invoice_payments": Kind(object="invoice_payment", prefix="inpay"),
     "invoiceitems": Kind(object="invoiceitem", prefix="ii"),
     "invoices": Kind(object="invoice", prefix="in"),
     "payment_intents": Kind(object="payment_intent", prefix="pi"),
+    "payouts": Kind(object="payout", prefix="po"),
     "prices": Kind(object="price", prefix="price"),
     "products": Kind(object="product", prefix="prod", length=14),
     "refunds": Kind(object="refund", prefix="re"),
@@ -48,7 +55,7 @@ KINDS = {
     "tax_rates": Kind(object="tax_rate", prefix="txr"),
     "webhook_endpoints": Kind(object="webhook_endpoint", prefix="we"),
 }
-BY_PREFIX = {kind.prefix: name for name, kind in KINDS.items()}
+BY_PREFIX = {kind.prefix.split("_")[0]: name for name, kind in KINDS.items()}
 _NOUNS = {"payment_intent": "payment_intent", "tax_rate": "tax rate"}
 
 
@@ -134,6 +141,10 @@ class World:
     pending_webhooks: Callable[[str], int] = lambda _: 0
     """How many endpoints want an event of a type."""
     on_event: Callable[[Obj], None] = lambda _: None
+    address: str = "https://checkout.stripe.com"
+    """Where it was last called, which pages to pay on lead to."""
+    items_of: dict[str, list[Obj]] = field(default_factory=dict)
+    """What is bought, by checkout session."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - ids and amounts to test with
