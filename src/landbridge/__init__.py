@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from landbridge.engine.consume import Change as Change
     from landbridge.engine.link import Functions as Functions
     from landbridge.engine.link import Table as Table
+    from landbridge.engine.received import Received as Received
     from landbridge.engine.sessions import ConnectSession as ConnectSession
     from landbridge.engine.suggest import Code as Code
     from landbridge.errors import LandbridgeError as LandbridgeError
@@ -43,6 +44,7 @@ _HOME = {
     "Landbridge": "landbridge.app",
     "LandbridgeError": "landbridge.errors",
     "Policy": "landbridge.merge",
+    "Received": "landbridge.engine.received",
     "Settings": "landbridge.app",
     "Table": "landbridge.engine.link",
     "Take": "landbridge.merge",
@@ -62,6 +64,7 @@ __all__ = [
     "Landbridge",
     "LandbridgeError",
     "Policy",
+    "Received",
     "Settings",
     "Table",
     "Take",

@@ -356,7 +356,6 @@ BINDS: dict[str, Any] = {
     "parked.arrivals.after": "",
     "reconciliations.begin.connection": "any_unbegun",
     "pattern": None,
-    "kind_pattern": None,
     "reconciliations.expected.after": "",
     "reconciliations.unknown.keys": ["new"],
     "repaired": 1,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from landbridge.app._writing import Writing
 from landbridge.app.settings import Settings
 from landbridge.engine import consume
 from landbridge.engine.catalogue import EventType
+from landbridge.engine.received import Listener, Received, as_received, kinds_meant
 from landbridge.engine.shadows import Shadows
 from landbridge.errors import InvalidInput
 from landbridge.models import Model
 from landbridge.spec import Provider
+from landbridge.store import inbox
 from landbridge.store.connections import Connection
 from landbridge.store.database import Tx
 from landbridge.store.shadows import Shadow
 
 M = TypeVar("M", bound=Model)
+
+_PAGE = 100
 
 
 class Handling(Writing):
@@ -32,6 +38,7 @@ class Handling(Writing):
     ):
         super().__init__(settings, providers=providers, events=events)
         self._handlers: list[consume.Handler] = []
+        self._listeners: list[Listener] = []
         self._candidates: dict[str, Provider] = {}
 
     def on(
@@ -56,9 +63,7 @@ class Handling(Writing):
         def register(
             function: Callable[[consume.Change[M], Tx], Awaitable[None]],
         ) -> Callable[[consume.Change[M], Tx], Awaitable[None]]:
-            called = name or f"{function.__module__}.{function.__qualname__}"
-            if any(handler.name == called for handler in self._handlers):
-                raise InvalidInput(f"name: there is a handler called {called!r} already")
+            called = self._free(name or f"{function.__module__}.{function.__qualname__}")
             self._handlers.append(
                 consume.Handler(
                     name=called,
@@ -71,6 +76,86 @@ class Handling(Writing):
             return function
 
         return register
+
+    def on_received(
+        self,
+        *kinds: str,
+        name: str | None = None,
+        timeout: float = 30.0,
+        attempts: int = 8,
+    ) -> Callable[
+        [Callable[[Received, Tx], Awaitable[None]]], Callable[[Received, Tx], Awaitable[None]]
+    ]:
+        """Registers an async function for each event of these kinds, as webhooks bring them.
+
+        `kinds` mean the same at every provider: `invoice.paid`, or `invoice.*` for several;
+        InvalidInput for one that there is not. What the function writes with the `tx` that it gets
+        is committed once with the event's place, whatever is killed when; what it does elsewhere
+        may happen again, under the same `event.id`. Make no HTTP calls. Events about one record
+        come in order, of several records at once.
+
+        One that raises is tried again after 1, 2, 4, ... seconds; after `attempts` failures that
+        event is parked, those behind it about the same record wait, and the rest goes on
+        (`landbridge parked list --what event`). Whether a process runs or not, events wait for it
+        from its first start on, as long as the inbox is kept, under `name`, by default the
+        function's module and name.
+        """
+        if not kinds:
+            raise InvalidInput("kinds: name one at least, such as 'invoice.paid' or 'invoice.*'")
+        meant = kinds_meant(kinds)
+
+        def register(
+            function: Callable[[Received, Tx], Awaitable[None]],
+        ) -> Callable[[Received, Tx], Awaitable[None]]:
+            called = self._free(name or f"{function.__module__}.{function.__qualname__}")
+            self._listeners.append(
+                Listener(name=called, kinds=meant, run=function, timeout=timeout, attempts=attempts)
+            )
+            return function
+
+        return register
+
+    async def received(
+        self,
+        *kinds: str,
+        since: datetime | None = None,
+        connection: Connection | str | None = None,
+        tenant: str | None = None,
+        environment: str | None = None,
+    ) -> AsyncIterator[Received]:
+        """Events of these kinds (none named: all), the newest first, read in pages as you go.
+
+        `since` is the moment from which on they came. It is for looking: one that is committed
+        while you read is not among them. To act on each once, use `on_received`.
+        """
+        named = connection.id if isinstance(connection, Connection) else connection
+        wanted = inbox.Selection(
+            environment=environment or self.settings.environment,
+            tenant=tenant,
+            connection=named,
+            kinds=kinds_meant(kinds) or None,
+            since=since,
+        )
+        while True:
+            page = await inbox.page(self.db, wanted, most=_PAGE)
+            for event in await as_received(self.db, self.provider, page):
+                yield event
+            if len(page) < _PAGE:
+                return
+            wanted = replace(wanted, before=page[-1].id)
+
+    def _free(self, name: str) -> str:
+        """The name, if no handler has it."""
+        if any(name == taken for taken, _ in self._named()):
+            raise InvalidInput(f"name: there is a handler called {name!r} already")
+        return name
+
+    def _named(self) -> list[tuple[str, object]]:
+        """Every handler's name and function."""
+        return [
+            *((one.name, one.run) for one in self._handlers),
+            *((one.name, one.run) for one in self._listeners),
+        ]
 
     @property
     def shadows(self) -> Shadows:
@@ -95,8 +180,8 @@ class Handling(Writing):
         """Keeps writes back from now on: reads run, writes are recorded and answered by us.
 
         `target` is a connection (or its id), a provider's page (or its slug), or a handler of
-        `bridge.on` (or its name), whose pushes are kept. `candidate` is a page, or the name of
-        one, that reads the same records beside the current one.
+        `bridge.on` or `bridge.on_received` (or its name), whose pushes are kept. `candidate` is a
+        page, or the name of one, that reads the same records beside the current one.
         After `hours` the shadow is promoted if its rule holds: `threshold` (0.0) is the largest
         share of records in which a field may differ, `errors` (0) how many writes the provider
         would have refused. `auto=False` leaves it to `bridge.shadows.promote`; `writes=False`
@@ -113,9 +198,9 @@ class Handling(Writing):
             return target.id, "connection"
         if isinstance(target, Provider):
             return target.slug, "provider"
-        for handler in self._handlers:
-            if target in (handler.name, handler.run):
-                return handler.name, "handler"
+        for name, run in self._named():
+            if target in (name, run):
+                return name, "handler"
         if not isinstance(target, str):
             raise InvalidInput("target: this function is no handler of this bridge; see bridge.on")
         return target, "connection" if target.startswith("con_") else "provider"

@@ -186,7 +186,8 @@ class Landbridge(Linking, Consenting):
 
         `lanes` limits it to these; handlers and the dispatcher run where none is named.
         """
-        await Work(self._open, self._handlers, self._declared).run(stop, lanes=lanes)
+        work = Work(self._open, self._handlers, self._declared, self._listeners)
+        await work.run(stop, lanes=lanes)
 
     async def health(self) -> None:
         """Returns when the database answers; raises DatabaseUnavailable when it does not."""

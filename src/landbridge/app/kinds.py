@@ -14,6 +14,7 @@ from landbridge.engine.erase import Erasing
 from landbridge.engine.linker import Linker, Stepped
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import stream_of
+from landbridge.engine.received import Telling
 from landbridge.engine.refresh_ahead import Ahead
 from landbridge.engine.replaying import Replaying
 from landbridge.engine.schedules import StreamPaused, next_pull, unless_paused
@@ -43,8 +44,9 @@ UPKEEP = due.Job(
 class Kinds:
     """The kinds of one process, over its open parts."""
 
-    def __init__(self, parts: Parts, linker: Linker | None = None):
+    def __init__(self, parts: Parts, linker: Linker | None = None, telling: Telling | None = None):
         self._parts = parts
+        self._telling = telling or Telling(parts.db, (), provider=parts.provider)
         self._linker = linker or Linker(
             parts.db, {}, provider=parts.provider, environment=parts.settings.environment
         )
@@ -71,6 +73,7 @@ class Kinds:
             parts.remapping.kind(),
             parts.backfilling.kind(),
             parts.sweeper.kind(),
+            self._telling.kind(),
             Replaying(parts.db).kind(),
             Erasing(parts.db).kind(),
         ]

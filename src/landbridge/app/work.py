@@ -18,6 +18,7 @@ from landbridge.engine.courier import Courier
 from landbridge.engine.dispatch import Dispatcher
 from landbridge.engine.link import Link
 from landbridge.engine.linker import Linker
+from landbridge.engine.received import Listener, Telling
 from landbridge.errors import DatabaseUnavailable
 from landbridge.jobs import Worker, listen, new_owner
 from landbridge.measures import IN_FLIGHT, Labels
@@ -30,6 +31,7 @@ LANES: Mapping[str, int] = {
     "pull": 32,
     "push": 4,
     "consume": 4,
+    "inbox": 4,
     "system": 4,
 }
 """How many jobs of each lane a process runs at a time."""
@@ -47,8 +49,15 @@ _FOR_ALL = frozenset({""})
 class Work:
     """Runs until it is told to stop; any number of processes may do so at once."""
 
-    def __init__(self, parts: Parts, handlers: Sequence[Handler], links: Mapping[str, Link[Any]]):
+    def __init__(
+        self,
+        parts: Parts,
+        handlers: Sequence[Handler],
+        links: Mapping[str, Link[Any]],
+        listeners: Sequence[Listener] = (),
+    ):
         self._parts = parts
+        self._telling = Telling(parts.db, listeners, provider=parts.provider)
         self._linker = Linker(
             parts.db,
             links,
@@ -67,9 +76,12 @@ class Work:
         its parts; DatabaseUnavailable ends none, they wait and try again.
         """
         db = self._parts.db
+        await self._telling.join()
         await order_upkeep(db)
         await order_comparing(db, self._parts.settings.reconcile_minutes)
         chosen = {name: LANES[name] for name in lanes or LANES}
+        if not self._telling.names:
+            chosen.pop("inbox", None)
         carried = {name: room for name, room in chosen.items() if name in courier.LANES}
         others = {name: room for name, room in chosen.items() if name not in courier.LANES}
         ended = asyncio.Event()
@@ -84,7 +96,7 @@ class Work:
             worker = Worker(
                 self._parts.hot,
                 new_owner(),
-                Kinds(self._parts, self._linker).table(),
+                Kinds(self._parts, self._linker, self._telling).table(),
                 others,
                 listens=False,
                 gather=GATHER,

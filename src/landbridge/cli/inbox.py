@@ -23,7 +23,9 @@ Topic = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="Only what means this at any provider: invoice.paid, 'payment.*'."),
+    typer.Option(
+        help="Only what means this at any provider: invoice.paid, 'payment.*'; see kinds."
+    ),
 ]
 Of = Annotated[str | None, typer.Option("--connection", help="Only of this one.", metavar="CON")]
 OfProvider = Annotated[str | None, typer.Option("--provider", help="Only of this provider.")]
@@ -96,6 +98,79 @@ def show(
 
     shown = on_bridge(lambda bridge: inbox_show.find(bridge, id), environment=environment)
     inbox_show.tell(shown, raw=raw, as_json=as_json)
+
+
+@inbox.command()
+def kinds(as_json: AsJson = False) -> None:
+    """List what events may mean at any provider, and which providers tell of it."""
+    from landbridge import providers
+    from landbridge.cli.output import print_rows
+    from landbridge.spec import EVENT_KINDS
+
+    told = {
+        page.slug: {means.kind for means in page.webhook.kinds}
+        for page in map(providers.get, providers.names())
+        if page.webhook is not None
+    }
+    rows = [
+        {
+            "kind": kind,
+            "means": means,
+            "providers": [slug for slug, those in told.items() if kind in those],
+        }
+        for kind, means in EVENT_KINDS.items()
+    ]
+    print_rows("kinds", rows, ["kind", "means", "providers"], as_json=as_json, none="none")
+
+
+@inbox.command()
+def handlers(environment: Environment = None, as_json: AsJson = False) -> None:
+    """List the handlers that are told of events (bridge.on_received), and what waits for them."""
+    from landbridge.cli.output import print_rows
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> list[dict[str, Any]]:
+        from dataclasses import asdict
+
+        from landbridge.store import listeners
+
+        where = bridge.settings.environment
+        return [asdict(one) for one in await listeners.every(bridge.db, environment=where)]
+
+    rows = on_bridge(work, environment=environment)
+    columns = ["name", "kinds", "waiting", "parked", "created_at"]
+    print_rows("handlers", rows, columns, as_json=as_json, none="no handler was started so far")
+
+
+@inbox.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="As `landbridge inbox handlers` has it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Forget a handler that is no more, with all that waits for it, in every environment.
+
+    One that still runs is registered anew when its process starts.
+    """
+    from landbridge.cli.output import print_json
+    from landbridge.cli.session import on_bridge
+
+    async def work(bridge: Landbridge) -> None:
+        from landbridge.errors import NotFound, did_you_mean
+        from landbridge.store import listeners
+
+        if not await listeners.forget(bridge.db, name):
+            where = bridge.settings.environment
+            there = [one.name for one in await listeners.every(bridge.db, environment=where)]
+            raise NotFound(
+                f"{name!r} is no handler of events.{did_you_mean(name, there)}"
+                " See: landbridge inbox handlers"
+            )
+
+    on_bridge(work)
+    if as_json:
+        print_json({"forgotten": name})
+    else:
+        typer.echo(f"{name}: forgotten, with what waited for it")
 
 
 @inbox.command()
@@ -299,12 +374,23 @@ def _selection(
         tenant=tenant,
         connection=connection,
         topic=topic,
-        kind=kind,
+        kinds=_kinds(kind),
         outcome=outcome,
         source=source,
         since=begin,
         until=end,
     )
+
+
+def _kinds(kind: str | None) -> tuple[str, ...] | None:
+    from landbridge.cli.usage import WrongUsage
+    from landbridge.engine.received import kinds_meant
+    from landbridge.errors import InvalidInput
+
+    try:
+        return None if kind is None else kinds_meant([kind])
+    except InvalidInput as error:
+        raise WrongUsage(f"--{error}") from None
 
 
 def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

@@ -22,7 +22,8 @@ Ids = Annotated[list[str], typer.Argument(help="prk_...; several at once.", meta
 @parked.command("list")
 def list_(
     what: Annotated[
-        str | None, typer.Option(help="Only these: record, listing, arrival, change or push.")
+        str | None,
+        typer.Option(help="Only these: record, listing, arrival, change, event or push."),
     ] = None,
     connection: Annotated[str | None, typer.Option(help="Only records of this one.")] = None,
     tenant: Tenant = None,
@@ -35,7 +36,7 @@ def list_(
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
 
-    kinds = ("record", "listing", "arrival", "change", "push")
+    kinds = ("record", "listing", "arrival", "change", "event", "push")
     if what is not None and what not in kinds:
         raise WrongUsage(f"--what: {what!r} is none of {', '.join(kinds)}")
     rows = on_bridge(
@@ -70,8 +71,9 @@ def replay(
     """Try parked things again: read the record, sort the webhook, call the handler.
 
     What a listing missed is looked up one by one, and deleted if the provider says so. A change
-    that your own handler did not take needs that handler: name your bridge with --app. A push that
-    is held for lack of a code goes out by itself when the code has a line.
+    that your own handler did not take needs that handler: name your bridge with --app. An event
+    (bridge.on_received) is handed over by a worker, and then what waits behind it. A push that is
+    held for lack of a code goes out by itself when the code has a line.
     What fails again stays parked.
     """
     from landbridge.cli.output import print_json
@@ -94,7 +96,8 @@ def replay(
 def discard(ids: Ids, environment: Environment = None, as_json: AsJson = False) -> None:
     """Forget parked things for good, without trying them again.
 
-    What a parked listing missed is kept as it is. A push that is held is never sent.
+    What a parked listing missed is kept as it is. A push that is held is never sent. An event is
+    left out; what waits behind it goes on.
     """
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landbridge.engine import consume, missing, unmapped
+from landbridge.engine import consume, missing, received, unmapped
 from landbridge.engine.consume import Handler
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.pull import Puller
@@ -25,8 +25,9 @@ async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stop
     """Does a parked thing again and says what came of it, as the end of a sentence.
 
     A record is read from its provider now; a webhook is sorted again by a worker; a change goes to
-    its handler now. What fails again stays parked: a record with its new reason, a change by
-    raising its handler's error. InvalidInput when it cannot be replayed, with the way out.
+    its handler now, an event by a worker. What fails again stays parked: a record with its new
+    reason, a change by raising its handler's error. InvalidInput when it cannot be replayed, with
+    the way out.
     """
     match stopped.what:
         case "record":
@@ -42,12 +43,15 @@ async def replay(db: Database, puller: Puller, handlers: Sequence[Handler], stop
         case "change":
             passed = await consume.replay(db, _handler(handlers, stopped), stopped)
             return f"its handler took {passed} changes"
+        case "event":
+            await received.tell_again(db, stopped)
+            return "a worker that has its handler hands it over again, and what waits behind it"
     raise InvalidInput(f"{stopped.id}: a {stopped.what} is not replayed")
 
 
 async def discard(db: Database, stopped: Parked) -> None:
     """Forgets a parked thing for good; what a parked listing missed is kept as it is. A document
-    that was held is never sent: its intent ends as refused."""
+    that was held is never sent: its intent ends as refused. What waited behind an event goes on."""
     if stopped.what == "listing":
         await missing.dismiss(db, stopped)
     elif stopped.what == "push":
@@ -55,6 +59,8 @@ async def discard(db: Database, stopped: Parked) -> None:
             intent = await unmapped.give_up(tx, stopped)
             await met_again(tx, intent)
         await db.notify()
+    elif stopped.what == "event":
+        await received.leave_out(db, stopped)
     else:
         await parked.drop(db, stopped)
 

@@ -18,7 +18,7 @@ from landbridge import ids
 from landbridge.engine.orders import fetch_job
 from landbridge.errors import RecordError
 from landbridge.spec import Body, Provider, Resource, Webhook, find, kind_of, topic_matches
-from landbridge.store import apps, arrivals, connections, due, parked
+from landbridge.store import apps, arrivals, connections, due, listeners, parked
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
 from landbridge.store.connections import Connection
@@ -53,6 +53,8 @@ class Notice:
     object: Any
     """The copy of the object that came along; None: there was none."""
     occurred_at: datetime | None
+    sent: Any
+    """The event as the vendor sent it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,7 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         subject=_text(subject, webhook.subject) if isinstance(subject, str | int) else "",
         object=find(event, webhook.object) if webhook.object else None,
         occurred_at=occurred_at,
+        sent=event,
     )
 
 
@@ -285,7 +288,7 @@ class _Router:
         try:
             found = [
                 (notice, *about, subject_of(about[0], notice))
-                for notice in notices(_as_sent(provider.webhook, arrival), arrival.body)
+                for notice in notices(as_sent(provider.webhook, arrival), arrival.body)
                 for about in [resource_of(provider, notice.topic)]
             ]
         except RecordError as error:
@@ -331,7 +334,7 @@ class _Router:
         )
 
 
-def _as_sent(webhook: Webhook, arrival: Arrival) -> Webhook:
+def as_sent(webhook: Webhook, arrival: Arrival) -> Webhook:
     """How to read this arrival: what the list of events brought is one event by itself."""
     return replace(webhook, events="") if arrival.source == arrivals.RECONCILE else webhook
 
@@ -383,11 +386,12 @@ async def _file(
         tx, sorted(by_key), environment=environment, tenant=tenant, app=app, keep=KEEP_KEYS
     )
     events = [by_key[key] for key in sorted(fresh)]
-    await arrivals.file(tx, events, environment=environment, tenant=tenant, app=app)
+    lines = await arrivals.file(tx, events, environment=environment, tenant=tenant, app=app)
     # Equal events without ids are one sent again, or two changes of one record: it is read again in
     # either case, which costs a call and loses nothing.
     alike = [each for key, each in sorted(by_key.items()) if key not in fresh and _unnamed(each)]
-    await due.put(tx, [_order(event) for event in _latest([*events, *alike])])
+    orders = [_order(event) for event in _latest([*events, *alike])]
+    await due.put(tx, [*orders, *map(listeners.job, lines)])
     return len(events)
 
 

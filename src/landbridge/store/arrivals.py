@@ -10,6 +10,7 @@ import msgspec
 
 from landbridge import ids
 from landbridge.store.database import Database, Row, Tx
+from landbridge.store.listeners import Line, line_of
 from landbridge.store.sql import Sql
 
 WEBHOOK, RECONCILE = "webhook", "reconcile"
@@ -107,19 +108,31 @@ _ADMIT = Sql(
     """,
 )
 
+# Who listens is asked within the statement: where nobody does, that is a look at an empty table.
 _FILE = Sql(
     "inbox.file",
     """
-    INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
-        topic, resource, key, outcome, occurred_at, subject, source, kind)
-    SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
-        filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome, filed.occurred_at,
-        filed.subject, filed.source, filed.kind
-    FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
-        :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
-        :occurred_ats::timestamptz[], :subjects::text[], :sources::text[], :kinds::text[])
-        AS filed (id, connection, arrival, vendor_id, topic, resource, key, outcome, occurred_at,
-            subject, source, kind)
+    WITH filed AS MATERIALIZED (
+        SELECT came.*
+        FROM unnest(:ids::text[], :connections::text[], :arrivals::text[], :vendor_ids::text[],
+            :topics::text[], :resources::text[], :keys::text[], :outcomes::text[],
+            :occurred_ats::timestamptz[], :subjects::text[], :sources::text[], :kinds::text[],
+            :lines::text[])
+            AS came (id, connection, arrival, vendor_id, topic, resource, key, outcome,
+                occurred_at, subject, source, kind, line)
+    ),
+    entered AS (
+        INSERT INTO lb.inbox_event (environment, tenant, id, app, connection, arrival, vendor_id,
+            topic, resource, key, outcome, occurred_at, subject, source, kind)
+        SELECT :environment, :tenant, filed.id, :app, filed.connection, filed.arrival,
+            filed.vendor_id, filed.topic, filed.resource, filed.key, filed.outcome,
+            filed.occurred_at, filed.subject, filed.source, filed.kind
+        FROM filed
+    )
+    INSERT INTO lb.inbox_line (environment, tenant, listener, line, event)
+    SELECT :environment, :tenant, listener.name, filed.line, filed.id
+    FROM filed JOIN lb.listener AS listener ON filed.kind = ANY (listener.kinds)
+    RETURNING listener, line
     """,
 )
 
@@ -232,11 +245,11 @@ async def admit(
 
 async def file(
     tx: Tx, events: Sequence[InboxEvent], *, environment: str, tenant: str, app: str
-) -> None:
-    """Writes inbox events of one tenant."""
+) -> set[Line]:
+    """Writes inbox events of one tenant; the lines that some joined, as handlers listen to them."""
     if not events:
-        return
-    await tx.run(
+        return set()
+    rows = await tx.fetch(
         _FILE,
         environment=environment,
         tenant=tenant,
@@ -253,7 +266,15 @@ async def file(
         subjects=[event.subject for event in events],
         sources=[event.source for event in events],
         kinds=[event.kind for event in events],
+        lines=[
+            line_of(event.connection, event.resource, event.key, event.id) if event.kind else ""
+            for event in events
+        ],
     )
+    return {
+        Line(environment=environment, tenant=tenant, listener=row["listener"], line=row["line"])
+        for row in rows
+    }
 
 
 async def events(

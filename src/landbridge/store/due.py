@@ -25,7 +25,18 @@ from landbridge.store.database import Database, Row, Tx
 from landbridge.store.lookout import Lookout
 from landbridge.store.schedule import check_repeat, next_time
 
-LANES = ("deliver", "retry", "slow", "replay", "receive", "pull", "push", "consume", "system")
+LANES = (
+    "deliver",
+    "retry",
+    "slow",
+    "replay",
+    "receive",
+    "pull",
+    "push",
+    "consume",
+    "inbox",
+    "system",
+)
 """Each lane has workers of its own: a crowd in one does not hold up another."""
 
 AT_ONCE = timedelta()

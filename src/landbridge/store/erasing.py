@@ -134,6 +134,7 @@ OF_TENANT: Mapping[str, Sql] = {
         table: _plain(table) for table in ("shadow", "shadow_call", "shadow_field", "shadow_sample")
     },
     **{table: _plain(table) for table in ("record", "seen", "run", "parked", "intent")},
+    "inbox_line": _plain("inbox_line"),
     "inbox_event": _TENANTS_INBOX,
     **{
         table: _plain(table)

@@ -95,6 +95,18 @@ def inbox(name: str, picked: str) -> Sql:
               AND k.place = p.app AND k.key = p.arrival
             RETURNING 1
         ),
+        unheard AS (
+            DELETE FROM lb.inbox_line AS w
+            WHERE w.environment = :environment AND w.tenant = :tenant
+              AND w.event = ANY (ARRAY(SELECT p.id FROM picked AS p))
+            RETURNING 1
+        ),
+        untold AS (
+            DELETE FROM lb.parked AS k
+            WHERE k.environment = :environment AND k.tenant = :tenant AND k.what = 'event'
+              AND k.key = ANY (ARRAY(SELECT p.id FROM picked AS p))
+            RETURNING 1
+        ),
         gone AS (
             DELETE FROM lb.inbox_event AS i
             WHERE i.environment = :environment AND i.tenant = :tenant
@@ -103,7 +115,8 @@ def inbox(name: str, picked: str) -> Sql:
         )
         SELECT (SELECT count(*) FROM gone) AS inbox_event,
                (SELECT count(*) FROM blanked) AS arrival,
-               (SELECT count(*) FROM unparked) AS parked
+               (SELECT count(*) FROM unheard) AS inbox_line,
+               (SELECT count(*) FROM unparked) + (SELECT count(*) FROM untold) AS parked
         """,
     )
 

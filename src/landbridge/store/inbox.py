@@ -20,8 +20,7 @@ _NEWEST = "inb_~"
 class Selection:
     """Which inbox events are meant; what is None or empty limits nothing.
 
-    `topic` and `kind` may hold `*` for exactly one word between dots. `since` is inclusive, `until`
-    is not.
+    `topic` may hold `*` for exactly one word between dots. `since` is inclusive, `until` is not.
     """
 
     environment: str
@@ -29,7 +28,7 @@ class Selection:
     connection: str | None = None
     apps: Sequence[str] | None = None
     topic: str | None = None
-    kind: str | None = None
+    kinds: Sequence[str] | None = None
     outcome: str | None = None
     source: str | None = None
     since: datetime | None = None
@@ -49,7 +48,7 @@ _PAGE = Sql(
       AND (:connection::text IS NULL OR e.connection = :connection)
       AND (:apps::text[] IS NULL OR e.app = ANY(:apps))
       AND (:pattern::text IS NULL OR e.topic ~ :pattern)
-      AND (:kind_pattern::text IS NULL OR e.kind ~ :kind_pattern)
+      AND (:kinds::text[] IS NULL OR e.kind = ANY (:kinds))
       AND (:outcome::text IS NULL OR e.outcome = :outcome)
       AND (:source::text IS NULL OR e.source = :source)
     ORDER BY e.id DESC LIMIT :most
@@ -87,7 +86,7 @@ _COUNT = Sql(
       AND (:connection::text IS NULL OR e.connection = :connection)
       AND (:apps::text[] IS NULL OR e.app = ANY(:apps))
       AND (:pattern::text IS NULL OR e.topic ~ :pattern)
-      AND (:kind_pattern::text IS NULL OR e.kind ~ :kind_pattern)
+      AND (:kinds::text[] IS NULL OR e.kind = ANY (:kinds))
       AND (:outcome::text IS NULL OR e.outcome = :outcome)
       AND (:source::text IS NULL OR e.source = :source)
     """,
@@ -151,7 +150,7 @@ def _binds(wanted: Selection) -> dict[str, object]:
         "connection": wanted.connection,
         "apps": None if wanted.apps is None else list(wanted.apps),
         "pattern": None if wanted.topic is None else _pattern(wanted.topic),
-        "kind_pattern": None if wanted.kind is None else _pattern(wanted.kind),
+        "kinds": None if wanted.kinds is None else list(wanted.kinds),
         "outcome": wanted.outcome,
         "source": wanted.source,
         "first": ids.bound("inb", wanted.since) if wanted.since else "",

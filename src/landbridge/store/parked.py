@@ -13,8 +13,8 @@ from landbridge.store.sql import Sql
 
 @dataclass(frozen=True, kw_only=True)
 class Parked:
-    """One parked thing. `what` is record, listing, arrival, change or push; `place` is the
-    connection, the app or the consumer it belongs to. Tenant "" means that none is known yet."""
+    """One parked thing. `what` is record, listing, arrival, change, event or push; `place` is
+    the connection, the app or the handler it belongs to. Tenant "" means that none is known yet."""
 
     environment: str
     tenant: str

@@ -168,6 +168,25 @@ _LINES = Sql(
     across="Lines to endpoints or of events that are no more lead nowhere, whosever they are.",
 )
 
+_UNHEARD = Sql(
+    "upkeep.unheard",
+    """
+    WITH gone AS (
+        DELETE FROM lb.inbox_line AS w
+        WHERE w.ctid = ANY (ARRAY(
+            SELECT o.ctid FROM lb.inbox_line AS o WHERE o.event < :bound LIMIT :most))
+        RETURNING w.environment, w.tenant, w.listener, w.event
+    ),
+    unparked AS (
+        DELETE FROM lb.parked AS k USING gone AS g
+        WHERE k.environment = g.environment AND k.tenant = g.tenant AND k.what = 'event'
+          AND k.place = g.listener AND k.key = g.event
+    )
+    SELECT FROM gone
+    """,
+    across="Places in line of events that are kept no more lead nowhere, whosever they are.",
+)
+
 _HEALTH = Sql(
     "upkeep.health",
     """
@@ -266,6 +285,8 @@ async def keep_up(
     expired = await _all(db, _KEYS) + await outbox.forget_keys(db, limit=100_000)
     events_end = _bound(ids.PREFIXES["event"], today - timedelta(days=wanted.events))
     removed["line"] = await _all(db, _LINES, bound=events_end)
+    unheard = _bound(ids.PREFIXES["inbox_event"], today - timedelta(days=wanted.inbox))
+    removed["events that no handler took"] = await _all(db, _UNHEARD, bound=unheard)
     removed["endpoint_health"] = await _all(db, _HEALTH)
     days = timedelta(days=wanted.events)
     removed["replay"] = await replays.forget(db, keep=days, limit=_BATCH)
