@@ -64,6 +64,8 @@ _ROWS: Mapping[str, str] = {
     " outcome)": """
         'test', pg_temp.tenant(n), made('inb'), 'app_1', 'con_' || n % 50,
         made('arr'), 'evt_' || n, 'invoice.paid', 'pull'""",
+    "inbox_line (environment, tenant, listener, line, event)": """
+        'test', pg_temp.tenant(n), 'listener_' || n % 5, 'line_' || n % 1000, made('inb')""",
     "inbox_key (environment, tenant, app, key, expires_at)": """
         'test', pg_temp.tenant(n), 'app_1', 'evt_' || n, pg_temp.moment(n) + interval '1 day'""",
     "intent (environment, tenant, id, connection, resource, action)": """

@@ -116,6 +116,11 @@ async def fill(connection: asyncpg.Connection, *, everyone: bool) -> None:
                     f"INSERT INTO {SCHEMA}.{table} ({', '.join(row)}) VALUES ({binds})",
                     *row.values(),
                 )
+    await connection.execute(
+        f"INSERT INTO {SCHEMA}.listener (name, kinds) VALUES ($1, $2)",
+        CELLS["listener"],
+        [CELLS["kind"]],
+    )
 
 
 def mark(whose: tuple[str, str]) -> str:

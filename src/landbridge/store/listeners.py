@@ -82,6 +82,7 @@ _JOIN = Sql(
     ON CONFLICT (name) DO UPDATE SET kinds = excluded.kinds
     WHERE listener.kinds <> excluded.kinds
     """,
+    across="Handlers are the application's own, the same for all tenants.",
 )
 
 _HEAD = Sql(
