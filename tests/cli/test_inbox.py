@@ -16,7 +16,8 @@ import pytest
 
 from landbridge import Landbridge, ids
 from landbridge.engine.sort import sort
-from landbridge.store import arrivals, due, erasures
+from landbridge.spec import EVENT_KINDS
+from landbridge.store import arrivals, due, erasures, listeners
 from landbridge.store.database import Tx
 from landbridge.store.erasing_subjects import OF_SUBJECT
 from landbridge.store.sql import Sql
@@ -158,6 +159,35 @@ def test_events_are_listed_by_what_they_are_about(cli: Cli, inbox: str) -> None:
     assert len(topics(cli, "--since", "1h")) == 6
     assert topics(cli, "--until", "1h") == []
     assert len(topics(cli, "--limit", "2")) == 2
+
+
+@pytest.mark.parametrize("verb", ["list", "replay"])
+def test_a_kind_that_there_is_not_is_named_with_the_nearest(cli: Cli, verb: str) -> None:
+    wrong = cli("inbox", verb, "--kind", "invoice.payed")
+    assert wrong.status == 2
+    assert "--kind: 'invoice.payed' is no kind of event. Did you mean 'invoice.paid'?" in wrong.err
+    assert "landbridge inbox kinds" in wrong.err
+
+
+def test_kinds_are_listed_with_who_tells_of_them(bare_cli: Cli) -> None:
+    told = {one["kind"]: one for one in bare_cli.ok("inbox", "kinds", "--json").json["kinds"]}
+    assert set(told) == set(EVENT_KINDS)
+    assert told["checkout.completed"]["means"] == EVENT_KINDS["checkout.completed"]
+    assert {"paypal", "square", "stripe"} <= set(told["invoice.paid"]["providers"])
+
+
+def test_handlers_are_listed_with_what_waits_and_forgotten(cli: Cli, inbox: str) -> None:
+    assert cli.ok("inbox", "handlers").out == "no handler was started so far\n"
+    on(cli, lambda bridge: listeners.join(bridge.db, [("billing.paid", ["invoice.paid"])]))
+    come(cli, inbox, [event(7, "invoice.paid", "in_7"), event(8, "customer.updated", "cus_1")])
+    (one,) = cli.ok("inbox", "handlers", "--json").json["handlers"]
+    assert (one["name"], one["kinds"]) == ("billing.paid", ["invoice.paid"])
+    assert (one["waiting"], one["parked"]) == (1, 0)
+    wrong = cli("inbox", "forget", "billing.payed")
+    assert (wrong.status, "Did you mean 'billing.paid'?" in wrong.err) == (1, True)
+    assert "forgotten" in cli.ok("inbox", "forget", "billing.paid").out
+    assert cli.ok("inbox", "handlers", "--json").json["handlers"] == []
+    assert cli.ok("parked", "list", "--what", "event", "--json").json["parked"] == []
 
 
 def test_an_event_is_shown_with_what_brought_it(cli: Cli, inbox: str) -> None:

@@ -43,9 +43,11 @@ def provider_pages() -> Mapping[str, str]:
 
 _KINDS = """
 Webhooks speak each vendor's own language. What an event means is its **kind**, which is the same at
-every provider: `InboxEvent.kind`, `landbridge inbox list --kind payment.succeeded`. A vendor may
-tell of one thing more than once; what is to be done once is done once per record. An event with
-(if) is of the kind only under a condition, which the provider's page has.
+every provider. A handler, `@bridge.on_received("payment.succeeded")`, is called for each event of
+its kinds ([access by subscription](../howto/subscription-access.md)); `landbridge inbox kinds`
+lists them, and `landbridge inbox list --kind payment.succeeded` the events. A vendor may tell of
+one thing more than once; what is to be done once is done once per record. An event with (if) is of
+the kind only under a condition, which the provider's page has.
 """
 
 
