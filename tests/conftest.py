@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def _logs_as_they_come() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _trusts_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server that is certified by anyone out there is called. To read the machine's whole list
+    for each of the run's many TLS contexts would take longer than most of the tests."""
+    from tests.client.servers import certificate
+
+    directory = tmp_path_factory.mktemp("trusted")
+    certificate(directory, "nobody.example")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(directory / "certificate.pem"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(testrun_uid: str) -> Iterator[Attached]:
     """One embedded server for the whole run. A test that harms it starts its own: see
@@ -51,21 +65,38 @@ def postgres(testrun_uid: str) -> Iterator[Attached]:
         yield attached
 
 
-@pytest.fixture
-def database_url(postgres: Attached) -> Iterator[str]:
-    """A migrated database of this test's own (schema `landbridge`), dropped afterwards."""
-    from tests.store.databases import fresh_database, migrated_template
+@pytest.fixture(scope="session")
+def copying(postgres: Attached) -> Iterator[Callable[[str], AbstractContextManager[str]]]:
+    """Makes a database of this name's content for each `with`, all over one connection."""
+    from tests.store.databases import connected, fresh_database
 
-    with fresh_database(postgres.dsn, migrated_template(postgres.dsn)) as url:
+    with connected(postgres.dsn) as connection:
+        yield lambda template: fresh_database(postgres.dsn, template, over=connection)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Attached) -> str:
+    """The name of a database with our schema, to be copied."""
+    from tests.store.databases import migrated_template
+
+    return migrated_template(postgres.dsn)
+
+
+@pytest.fixture
+def database_url(
+    copying: Callable[[str], AbstractContextManager[str]], migrated: str
+) -> Iterator[str]:
+    """A migrated database of this test's own (schema `landbridge`), dropped afterwards."""
+    with copying(migrated) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(postgres: Attached) -> Iterator[str]:
+def empty_database_url(
+    copying: Callable[[str], AbstractContextManager[str]],
+) -> Iterator[str]:
     """The same without our schema."""
-    from tests.store.databases import fresh_database
-
-    with fresh_database(postgres.dsn) as url:
+    with copying("template1") as url:
         yield url
 
 

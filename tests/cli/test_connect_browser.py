@@ -13,6 +13,7 @@ import pytest
 from landbridge import Landbridge
 from landbridge.testing.pytest_plugin import XeroSimulator, xero_settings, xero_simulator
 from tests.cli.conftest import Cli
+from tests.plain import PLAIN
 
 __all__ = ["xero_settings", "xero_simulator"]
 SECRET = "canary-client-secret"
@@ -75,7 +76,7 @@ def test_it_waits_until_the_account_is_connected(
         )
         async with bridge:
             consent = await bridge.begin_consent("xero", tenant="acme", settings=sim.settings)
-            async with httpx2.AsyncClient(trust_env=False) as browser:
+            async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as browser:
                 back = (await browser.get(consent.url)).headers["location"]
             query = dict(parse_qsl(urlsplit(back).query))
             await bridge.finish_consent("xero", query, consent.browser_token)

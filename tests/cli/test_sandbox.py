@@ -18,6 +18,7 @@ from landbridge import providers
 from landbridge.testing import pytest_plugin
 from landbridge.testing.serve import KINDS
 from tests.cli.conftest import Cli, Done, started
+from tests.plain import PLAIN
 
 FAULT = "stripe:status=429,path=/v1/customers,times=1,retry-after=7"
 
@@ -54,7 +55,7 @@ def test_every_provider_has_one_and_a_fixture(running: dict[str, Any]) -> None:
         assert hasattr(pytest_plugin, f"{name}_simulator")
         assert hasattr(pytest_plugin, f"{name}_settings")
     for one in running.values():
-        listed = httpx2.get(one["control"], trust_env=False).json()
+        listed = httpx2.get(one["control"], trust_env=False, verify=PLAIN).json()
         assert ("POST", "/_sim/faults") in {(each["method"], each["path"]) for each in listed}
     assert "connect" not in running["receiver"]
 
@@ -80,7 +81,9 @@ def test_a_consent_leads_to_the_simulator(cli: Cli, running: dict[str, Any]) -> 
         assert process.stdout.readline()
         follow(cli, app)
         opened = follow(cli, connect).json["open"]
-        browser = stack.enter_context(httpx2.Client(trust_env=False, follow_redirects=True))
+        browser = stack.enter_context(
+            httpx2.Client(trust_env=False, verify=PLAIN, follow_redirects=True)
+        )
         last = browser.post(f"{opened.rstrip('/')}/to/square")
         assert "Square is connected" in last.text
     (made,) = cli.ok("connections", "list", "--json").json["connections"]
@@ -91,7 +94,8 @@ def test_a_fault_is_committed_as_often_as_it_was_ordered(running: dict[str, Any]
     one = running["stripe"]
     head = {"authorization": f"Bearer {one['key']}"}
     first, second = (
-        httpx2.get(f"{one['url']}/v1/customers", headers=head, trust_env=False) for _ in range(2)
+        httpx2.get(f"{one['url']}/v1/customers", headers=head, trust_env=False, verify=PLAIN)
+        for _ in range(2)
     )
     assert (first.status_code, first.headers["retry-after"]) == (429, "7")
     assert second.status_code == 200

@@ -30,6 +30,7 @@ from landbridge.store.database import Database
 from landbridge.vault import Vault
 from tests.engine.conftest import at, client, db, vault  # noqa: F401 - fixtures
 from tests.oauth.authlib_server import CLIENT_ID, CLIENT_SECRET, Peer, authlib_server
+from tests.plain import PLAIN
 
 PUBLIC = "https://connect.example"
 REDIRECT = f"{PUBLIC}/connect/callback/ledger"
@@ -96,7 +97,7 @@ class World:
 
     async def back(self, consent: Consent) -> dict[str, str]:
         """The parameters with which the browser comes back from the server."""
-        async with httpx2.AsyncClient(trust_env=False) as browser:
+        async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as browser:
             answer = await browser.get(consent.url)
         assert answer.status_code == 302, answer.text
         where = answer.headers["location"]

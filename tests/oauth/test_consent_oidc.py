@@ -28,6 +28,7 @@ from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
 from tests.oauth.oidc import CALLBACK, CLIENT_ID, CLIENT_SECRET, Oidc, oidc_server
+from tests.plain import PLAIN
 
 PEER = Provider(
     slug="peer",
@@ -104,7 +105,7 @@ async def our(db: Database, vault: Vault, client: Client) -> AsyncIterator[Our]:
 
 async def browse(url: str) -> dict[str, str]:
     """What a browser brings back: it signs in, consents, and is sent to our callback."""
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as browser:
         for _ in range(10):
             answer = await browser.get(url)
             assert answer.is_redirect, answer.text
@@ -130,7 +131,7 @@ async def test_a_person_signs_in_and_consents_and_the_connection_lives(our: Our)
 
 
 async def whose(our: Our, token: str) -> str:
-    async with httpx2.AsyncClient(trust_env=False) as caller:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as caller:
         answer = await caller.get(
             f"{our.server.url}/whoami", headers={"authorization": f"Bearer {token}"}
         )

@@ -19,6 +19,7 @@ from landbridge.testing import radicale
 from landbridge.testing.control import Control
 from landbridge.testing.running import in_thread
 from landbridge.wire import Headers, Request, Response
+from tests.plain import PLAIN
 from tests.providers.mirror import MAPS, Mirror
 
 EVENTS = 70
@@ -79,7 +80,7 @@ def _simulated(dialect: str) -> Iterator[Peer]:
 
 @contextmanager
 def _http(user: str, password: str) -> Iterator[Callable[[Request], Response]]:
-    with httpx2.Client(auth=(user, password), trust_env=False, timeout=30) as client:
+    with httpx2.Client(auth=(user, password), trust_env=False, verify=PLAIN, timeout=30) as client:
 
         def send(request: Request) -> Response:
             answer = client.request(

@@ -20,6 +20,7 @@ from landbridge.testing.caldav.events import calendar, event, events
 from landbridge.testing.control import Control
 from landbridge.testing.pytest_plugin import CalDAVSimulator
 from landbridge.testing.running import in_thread
+from tests.plain import PLAIN
 
 SPACES = (
     'xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"'
@@ -127,7 +128,7 @@ def server(caldav_simulator: CalDAVSimulator) -> Iterator[Server]:
 
 def client(url: str) -> httpx2.Client:
     auth = ("user", "password")
-    return httpx2.Client(base_url=url, auth=auth, timeout=30, trust_env=False)
+    return httpx2.Client(base_url=url, auth=auth, timeout=30, trust_env=False, verify=PLAIN)
 
 
 # -- the script
@@ -330,7 +331,7 @@ def test_the_seeded_events_are_varied_and_readable(caldav_simulator: CalDAVSimul
 
 
 def test_credentials_are_asked_for(caldav_simulator: CalDAVSimulator) -> None:
-    with httpx2.Client(base_url=caldav_simulator.url, trust_env=False) as http:
+    with httpx2.Client(base_url=caldav_simulator.url, trust_env=False, verify=PLAIN) as http:
         for auth in (None, ("user", "wrong"), ("other", "password")):
             answer = http.request("PROPFIND", "/", auth=auth)
             assert answer.status_code == 401

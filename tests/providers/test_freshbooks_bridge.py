@@ -20,6 +20,7 @@ from landbridge.store.connections import Connection
 from landbridge.testing import freshbooks
 from landbridge.testing.freshbooks.webhooks import sign
 from landbridge.testing.pytest_plugin import FreshBooksSimulator
+from tests.plain import PLAIN
 from tests.providers.through import connected, held, pushed, until, working
 from tests.web.serving import serving
 
@@ -95,7 +96,7 @@ async def patched(
     sim: FreshBooksSimulator, kind: str, key: str, books: Connection, **fields: Any
 ) -> None:
     """A change by the other side."""
-    async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=sim.url, trust_env=False, verify=PLAIN) as http:
         path = f"/_sim/objects/{kind}/{key}?account={books.account}"
         assert (await http.patch(path, json={"set": fields})).status_code == 200
 
@@ -135,7 +136,7 @@ async def webhooks_are_told(
         assert sent[-1]["status"] == 200
         # A code that is not FreshBooks's is sent back, refused, and signs nothing.
         forged = {"name": "callback.verify", "object_id": str(7000), "verifier": "mine"}
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
             assert (await http.post(address, data=forged)).status_code == 200
 
             async def refused() -> bool:

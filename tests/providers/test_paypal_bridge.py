@@ -35,6 +35,7 @@ from landbridge.store.connections import Connection
 from landbridge.testing.paypal.webhooks import CERTS, FILE
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from tests.client.servers import certificate, listening, says
+from tests.plain import PLAIN
 from tests.providers.through import another, held, working
 from tests.specs.paypal import document
 from tests.web.serving import serving
@@ -258,7 +259,7 @@ async def forged_ones_are_refused(sim: PayPalSimulator, hook: str, address: str)
     signed = sim.simulator.dispatcher.headers(hook, body)
     other = sim.simulator.dispatcher.headers("ANOTHER-HOOK", body)
     elsewhere = {**signed, "PAYPAL-CERT-URL": "https://evil.example/v1/notifications/certs/C"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
         for headers, sent, status in (
             (signed, body + b" ", 400),
             (other, body, 400),

@@ -14,6 +14,7 @@ from landbridge.testing.paypal import CLIENT, SECRET, Amounts, Settings, Simulat
 from landbridge.testing.paypal.wire import stamp
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from landbridge.testing.running import in_thread
+from tests.plain import PLAIN
 from tests.specs.paypal import document
 
 FEW = Amounts(invoices=3, products=2, plans=1, subscriptions=1, captures=2, refunds=0, movements=8)
@@ -37,7 +38,7 @@ def signed_in(http: httpx2.Client, sim: PayPalSimulator) -> dict[str, str]:
 
 def test_tokens_keys_and_faults(paypal_simulator: PayPalSimulator) -> None:
     sim = paypal_simulator
-    with httpx2.Client(base_url=sim.url, trust_env=False) as http:
+    with httpx2.Client(base_url=sim.url, trust_env=False, verify=PLAIN) as http:
         assert token(http, sim, secret="x").json()["error"] == "invalid_client"
         assert token(http, sim, grant_type="password").status_code == 400
         assert http.get("/v2/invoicing/invoices").json()["name"] == "AUTHENTICATION_FAILURE"
@@ -86,7 +87,10 @@ def test_webhooks_are_held_lost_and_sent_twice(paypal_simulator: PayPalSimulator
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_each_event_names_its_record_to_the_page(wrapped: bool) -> None:
     simulator = Simulator(Settings(amounts=FEW, wrapped=wrapped))
-    with in_thread(simulator.app) as url, httpx2.Client(base_url=url, trust_env=False) as http:
+    with (
+        in_thread(simulator.app) as url,
+        httpx2.Client(base_url=url, trust_env=False, verify=PLAIN) as http,
+    ):
         for kind in ("invoice", "capture", "subscription", "dispute", "payout"):
             asked: dict[str, Any] = (
                 {"detail": {"currency_code": "EUR"}} if kind == "invoice" else {}
@@ -102,7 +106,10 @@ def test_each_event_names_its_record_to_the_page(wrapped: bool) -> None:
 
 def test_a_new_invoice_is_told_by_its_link_where_the_vendor_wants_it_so() -> None:
     simulator = Simulator(Settings(amounts=FEW, minimal=True))
-    with in_thread(simulator.app) as url, httpx2.Client(base_url=url, trust_env=False) as http:
+    with (
+        in_thread(simulator.app) as url,
+        httpx2.Client(base_url=url, trust_env=False, verify=PLAIN) as http,
+    ):
         form = {"grant_type": "client_credentials"}
         given = http.post("/v1/oauth2/token", data=form, auth=(CLIENT, SECRET)).json()
         bearer = {"Authorization": f"Bearer {given['access_token']}"}

@@ -23,6 +23,7 @@ from landbridge.store import apps, intents
 from landbridge.store.connections import Connection
 from landbridge.testing import quickbooks as simulated
 from landbridge.testing.pytest_plugin import QuickBooksSimulator
+from tests.plain import PLAIN
 from tests.providers import through
 from tests.providers.through import consented, held, until, working
 from tests.specs.quickbooks.document import ENTITIES, quickbooks
@@ -146,7 +147,7 @@ async def test_a_signed_webhook_has_its_entity_read(
         ] == []
         posted = [one["status"] for one in sim.control.journal() if one["kind"] == "webhook"]
         assert set(posted) == {200}
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
             wrong = await http.post(address, content=b"[]", headers={"intuit-signature": "eA=="})
         assert wrong.status_code == 401
 

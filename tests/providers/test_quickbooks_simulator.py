@@ -15,6 +15,7 @@ import pytest
 
 from landbridge.testing import quickbooks as simulated
 from landbridge.testing.pytest_plugin import QuickBooksSimulator, WebhookReceiver
+from tests.plain import PLAIN
 from tests.specs.quickbooks.document import ENTITIES, Document, quickbooks
 
 SCOPE = "com.intuit.quickbooks.accounting"
@@ -27,7 +28,7 @@ class Visitor:
     def __init__(self, sim: QuickBooksSimulator):
         self.sim = sim
         self.document: Document = quickbooks()
-        self.http = httpx2.Client(base_url=sim.url, trust_env=False)
+        self.http = httpx2.Client(base_url=sim.url, trust_env=False, verify=PLAIN)
         self.tokens: dict[str, Any] = {}
         self.realm = next(iter(sim.simulator.books))
 

@@ -22,6 +22,7 @@ from landbridge.testing.receiver import Receiver, Settings
 from landbridge.testing.receiver.verify import Verify, own, public_package
 from landbridge.testing.running import spawn
 from landbridge.wire import Headers
+from tests.plain import PLAIN
 
 BODY = json.dumps({"type": "invoice.paid", "data": {"id": "in_1"}}).encode()
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four!").decode()
@@ -42,7 +43,7 @@ def signed(
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(timeout=20, trust_env=False) as client:
+    with httpx2.Client(timeout=20, trust_env=False, verify=PLAIN) as client:
         yield client
 
 

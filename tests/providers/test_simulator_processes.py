@@ -15,6 +15,7 @@ from landbridge.errors import SettingsError
 from landbridge.testing import radicale
 from landbridge.testing.control import Control
 from landbridge.testing.running import spawn
+from tests.plain import PLAIN
 
 SERVE = [sys.executable, "-m", "landbridge.testing.serve"]
 
@@ -42,7 +43,10 @@ def test_each_simulator_runs_as_a_process_and_ends_on_sigterm(
         assert os.getpgid(server.ready["pid"]) > 0
         with Control(server.url) as control:
             assert len(control.get("")) > 5
-        assert httpx2.get(f"{server.url}/nowhere", trust_env=False).status_code in {401, 404}
+        assert httpx2.get(f"{server.url}/nowhere", trust_env=False, verify=PLAIN).status_code in {
+            401,
+            404,
+        }
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
     finally:

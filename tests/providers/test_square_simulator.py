@@ -17,6 +17,7 @@ from landbridge.testing import square
 from landbridge.testing.pytest_plugin import SquareSimulator
 from landbridge.testing.square.seed import vendor
 from landbridge.testing.square.webhooks import sign
+from tests.plain import PLAIN
 from tests.specs.square.document import square as document
 
 ALL = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE INVOICES_READ ITEMS_READ"
@@ -35,7 +36,7 @@ class Caller:
 
     def __init__(self, sim: SquareSimulator):
         self.sim = sim
-        self.http = httpx2.Client(base_url=sim.url, trust_env=False)
+        self.http = httpx2.Client(base_url=sim.url, trust_env=False, verify=PLAIN)
         self.tokens: dict[str, Any] = {}
 
     def token(self, **more: Any) -> httpx2.Response:

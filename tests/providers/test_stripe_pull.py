@@ -17,6 +17,7 @@ from landbridge.spec import Mapped
 from landbridge.testing.pytest_plugin import StripeSimulator
 from landbridge.testing.stripe import Amounts, Settings
 from landbridge.wire import Headers, Request, Response
+from tests.plain import PLAIN
 from tests.specs import requests
 
 COLLECTIONS = {
@@ -44,7 +45,10 @@ class Wire:
         self.control = simulator.control
         self.sent = 0
         self._http = httpx2.Client(
-            trust_env=False, timeout=30, headers={"Authorization": f"Bearer {simulator.key}"}
+            trust_env=False,
+            verify=PLAIN,
+            timeout=30,
+            headers={"Authorization": f"Bearer {simulator.key}"},
         )
 
     def close(self) -> None:

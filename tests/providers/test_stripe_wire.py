@@ -7,6 +7,7 @@ import pytest
 
 from landbridge.testing.pytest_plugin import StripeSimulator
 from landbridge.testing.stripe import Amounts, Settings
+from tests.plain import PLAIN
 from tests.specs import openapi
 
 
@@ -18,7 +19,9 @@ def stripe_settings() -> Settings:
 @pytest.fixture
 def http(stripe_simulator: StripeSimulator) -> Iterator[httpx2.Client]:
     head = {"authorization": f"Bearer {stripe_simulator.key}"}
-    with httpx2.Client(base_url=stripe_simulator.url, headers=head, trust_env=False) as client:
+    with httpx2.Client(
+        base_url=stripe_simulator.url, headers=head, trust_env=False, verify=PLAIN
+    ) as client:
         yield client
 
 
@@ -28,7 +31,7 @@ def form(http: httpx2.Client, text: bytes, path: str = "/v1/customers") -> httpx
 
 
 def test_a_key_comes_as_bearer_or_as_user_name(stripe_simulator: StripeSimulator) -> None:
-    with httpx2.Client(base_url=stripe_simulator.url, trust_env=False) as http:
+    with httpx2.Client(base_url=stripe_simulator.url, trust_env=False, verify=PLAIN) as http:
         assert http.get("/v1/account", auth=(stripe_simulator.key, "")).status_code == 200
         for answer in (
             http.get("/v1/account"),

@@ -38,6 +38,7 @@ from landbridge.store import apps
 from landbridge.store.connections import Connection
 from landbridge.testing import xero
 from landbridge.testing.pytest_plugin import XeroSimulator
+from tests.plain import PLAIN
 from tests.providers.through import connected, consented, held, pushed, until, working
 from tests.specs.xero import document
 from tests.web.serving import serving
@@ -112,7 +113,7 @@ async def webhooks_are_told(
     async with working(bridge):
         key = next(iter(sim.control.objects("Contacts", tenant=coffee.account)))
         name = {"set": {"FirstName": "Told by a webhook"}}
-        async with httpx2.AsyncClient(base_url=sim.url, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=sim.url, trust_env=False, verify=PLAIN) as http:
             path = f"/_sim/objects/Contacts/{key}?tenant={coffee.account}"
             assert (await http.patch(path, json=name)).status_code == 200
 

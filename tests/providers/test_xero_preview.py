@@ -38,6 +38,7 @@ from landbridge.testing.pytest_plugin import XeroSimulator
 from landbridge.vault import new_key
 from tests.cli.conftest import Cli
 from tests.engine.conftest import free
+from tests.plain import PLAIN
 from tests.providers.test_xero_held import NONE
 from tests.providers.through import connected
 
@@ -168,7 +169,9 @@ async def test_what_was_posted_otherwise_is_told_and_kept(
     bridge, to = books
     api, name = bridge.api(to), ids.new("int")
     path = f"/_sim/objects/TaxRates/OUTPUT2?tenant={to.account}"
-    async with httpx2.AsyncClient(base_url=xero_simulator.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(
+        base_url=xero_simulator.url, trust_env=False, verify=PLAIN
+    ) as http:
         answer = await http.patch(path, json={"set": {"EffectiveRate": 20}})
     assert answer.status_code == 200
     before = sent(xero_simulator)
@@ -204,7 +207,9 @@ async def test_what_may_have_been_posted_is_not_refused_any_more(
         await bridge.api(to).create(document, intent=name)
     xero_simulator.control.clear_faults()
     path = f"/_sim/objects/TaxRates/OUTPUT2?tenant={to.account}"
-    async with httpx2.AsyncClient(base_url=xero_simulator.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(
+        base_url=xero_simulator.url, trust_env=False, verify=PLAIN
+    ) as http:
         await http.patch(path, json={"set": {"EffectiveRate": 20}})
     await bridge.pull(to, ["TaxRates"])
     tried = await intents.one(bridge.db, environment="test", tenant="acme", id=name)

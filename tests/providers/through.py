@@ -13,6 +13,7 @@ import httpx2
 from landbridge import Landbridge
 from landbridge.models import Model
 from landbridge.store.connections import Connection
+from tests.plain import PLAIN
 
 
 class Simulated(Protocol):
@@ -52,7 +53,7 @@ async def consented(
     consent = await bridge.begin_consent(
         provider, tenant=tenant, settings=settings, every=None, **more
     )
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as browser:
         answer = await browser.get(consent.url)
     assert answer.status_code == 302, answer.text
     back = answer.headers["location"]

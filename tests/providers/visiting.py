@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
+from tests.plain import PLAIN
 from tests.providers.through import Simulated
 
 VERIFIER = "v" * 50
@@ -23,7 +24,7 @@ class Visitor:
     scopes: str
 
     def __init__(self, sim: Simulated):
-        self.http = httpx2.Client(base_url=sim.url, trust_env=False)
+        self.http = httpx2.Client(base_url=sim.url, trust_env=False, verify=PLAIN)
         self.tokens: dict[str, Any] = {}
         self.client = (sim.client_id, sim.client_secret)
 

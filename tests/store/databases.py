@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,11 +103,16 @@ def _drop_far_partitions(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
-    """The address of a new copy of `template`, dropped at the end whoever is still connected."""
+def fresh_database(
+    server: str, template: str = "template1", over: psycopg.Connection[Any] | None = None
+) -> Iterator[str]:
+    """The address of a new copy of `template`, dropped at the end whoever is still connected.
+
+    Who makes many keeps a connection to the server and has them made `over` it.
+    """
     name = f"t_{secrets.token_hex(6)}"
-    with connected(server) as connection:
+    with nullcontext(over) if over else connected(server) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield with_database(server, name)
-    with connected(server) as connection:
+    with nullcontext(over) if over else connected(server) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -16,6 +16,7 @@ from landbridge.spec import Provider
 from landbridge.web.connect import cookie
 from tests.oauth.authlib_server import CLIENT_ID, CLIENT_SECRET, Client, Peer, authlib_server
 from tests.oauth.conftest import LEDGER
+from tests.plain import PLAIN
 from tests.web.conftest import Site
 from tests.web.test_embedded import ended, heard
 from tests.web.test_looks import check
@@ -146,7 +147,7 @@ async def test_a_no_and_a_closed_window(site: Site, peer: Peer) -> None:
 async def way_back(page: Page) -> str:
     """The address to which the provider sends a browser that allows it; nobody goes there yet."""
     link = await page.get_by_role("link", name="Allow").get_attribute("href")
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
         answer = await http.get(urljoin(page.url, link))
     return str(answer.headers["location"])
 

@@ -12,6 +12,7 @@ import pytest
 from landbridge import ConnectSession, Landbridge
 from landbridge.errors import InvalidInput
 from landbridge.web.connect import TEXTS
+from tests.plain import PLAIN
 from tests.web.serving import serving
 
 ORIGIN = "https://app.example"
@@ -25,7 +26,7 @@ async def bridge(database_url: str) -> AsyncIterator[Landbridge]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
         yield http
 
 

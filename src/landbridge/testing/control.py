@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -22,7 +23,8 @@ class Control:
 
     def __init__(self, url: str):
         self.url = url
-        self._http = httpx2.Client(base_url=url, timeout=60.0, trust_env=False)
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading all authorities takes 30 ms
+        self._http = httpx2.Client(base_url=url, timeout=60.0, trust_env=False, verify=nobody)
 
     def __enter__(self) -> Self:
         return self
