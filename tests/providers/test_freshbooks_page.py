@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landbridge import signing
-from landbridge.errors import Forged, Refused, Throttled
+from landbridge.errors import Forged, RecordError, Refused, Throttled
 from landbridge.formats.canonical import canonical
 from landbridge.models.accounting import (
     Contact,
@@ -99,19 +99,64 @@ def test_every_write_is_one_that_freshbooks_takes(resource: Resource, data: st.D
     model = mapped.read(value)
     other = mapped.read(data.draw(records(freshbooks, resource)))
     changed = mapped.write(edited(mapped, model, other), base=model)
-    shown = {"response": {"result": {resource.name: {"id": 9}}}}
-    for action, changes in (("create", mapped.write(model)), ("update", changed)):
+    shown = {"response": {"result": {resource.name: {resource.key: 9}}}}
+    assert resource.create is not None
+    around = resource.create.envelope
+    writes = [("create", mapped.write(model))] + [("update", changed)] * bool(resource.update)
+    for action, changes in writes:
         base = canonical(value) if action == "update" else None
         conversation = write(freshbooks, resource, PLACE, action, "9", changes, base, "int_7")
         (request,), _, left = run(conversation, [shown])
-        sent = json.loads(request.body)[resource.name]
-        assert (sent.get(resource.marker) == "int_7") == (action == "create")
+        sent = json.loads(request.body)[around]
+        if resource.marker:
+            assert (sent.get(resource.marker) == "int_7") == (action == "create")
         assert request.method == ("POST" if action == "create" else "PUT")
         assert left.key == "9"
     conversation = write(freshbooks, resource, PLACE, "delete", "9", {}, None, "int_7")
     (request,), _, left = run(conversation, [shown])
-    assert json.loads(request.body) == {resource.name: {"vis_state": 1}}
+    if resource.name == "tax":
+        assert (request.method, request.body) == ("DELETE", b"")
+    else:
+        assert json.loads(request.body) == {around: {"vis_state": 1}}
     assert left.raw is None
+
+
+@pytest.mark.parametrize("resource", WRITTEN, ids=lambda resource: resource.name)
+def test_a_blank_is_what_freshbooks_could_answer(resource: Resource) -> None:
+    assert resource.maps is not None
+    assert resource.blank
+    assert document().wrong(FRESHBOOKS_MODELS[resource.name], resource.blank) == []
+    assert resource.maps.read(resource.blank)
+
+
+def test_a_credit_note_is_read_by_either_word() -> None:
+    note = freshbooks.resource("credit_note")
+    for word in ("credit_notes", "credit_note"):
+        told = {"response": {"result": {word: {"id": 5}}}}
+        _, _, found = run(fetch(freshbooks, note, PLACE, "5"), [told])
+        assert found.key == "5"
+    with pytest.raises(Refused, match=r"nothing at response\.result\.credit_notes"):
+        run(fetch(freshbooks, note, PLACE, "5"), [{"response": {"result": {"other": {}}}}])
+
+
+def test_an_expense_is_written_as_its_only_line() -> None:
+    mapped = mapping(freshbooks, "expense")
+    line = Line(amount=11_300, account="8", tax="HST 13")
+    spent = Expense(currency="CAD", spent_on=date(2026, 3, 1), reference="Staples", lines=(line,))
+    made = mapped.write(spent)
+    assert made == {
+        "amount": {"amount": "113.00", "code": "CAD"},
+        "date": "2026-03-01",
+        "vendor": "Staples",
+        "categoryid": 8,
+        "taxName1": "HST",
+        "taxPercent1": "13",
+    }
+    dearer = msgspec.structs.replace(line, amount=20_000)
+    changed = mapped.write(msgspec.structs.replace(spent, lines=(dearer,)), base=spent)
+    assert changed == {"amount": {"amount": "200.00"}}
+    with pytest.raises(RecordError, match="lines: the provider takes one, and these are 2"):
+        mapped.write(msgspec.structs.replace(spent, lines=(line, line)))
 
 
 def test_an_update_of_a_line_keeps_the_tax_that_no_row_owns() -> None:

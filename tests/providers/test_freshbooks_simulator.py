@@ -189,6 +189,61 @@ def test_an_invoice_is_reckoned_paid_and_kept_from_wrong_changes(visitor: Visito
     assert (renamed["po_number"], renamed["invoice_number"]) == ("P", "N1")
 
 
+def test_what_is_bought_and_named_is_kept_by_its_rules(visitor: Visitor) -> None:
+    visitor.connect()
+    category = visitor.result("GET", "/expenses/categories")["categories"][0]["categoryid"]
+    vendor = visitor.result("POST", "/bill_vendors/bill_vendors", VENDOR)["bill_vendor"]
+    cost = {"amount": "20.00", "code": "CAD"}
+    line = {"categoryid": category, "quantity": "2", "unit_cost": cost}
+    line |= {"description": "x", "tax_name1": "HST", "tax_percent1": "13"}
+    sent = {"vendorid": vendor["vendorid"], "issue_date": "2026-11-01", "lines": [line]}
+    made = visitor.result("POST", "/bills/bills", {"bill": sent}, **{"include[]": "lines"})["bill"]
+    assert (made["total_amount"]["amount"], made["status"]) == ("45.20", "unpaid")
+    assert made["lines"][0]["tax_amount1"]["amount"] == "5.20"
+    path = f"/bills/bills/{made['id']}"
+    assert visitor.errno("PUT", path, {"bill": {"bill_number": "9"}}) == 1038
+    assert visitor.errno("POST", "/bills/bills", {"bill": {**sent, "vendorid": 1}}) == 1012
+    part = {"billid": made["id"], "amount": {"amount": "5.20", "code": "CAD"}}
+    paid = {"bill_payment": {**part, "paid_date": "2026-11-02", "payment_type": "Cash"}}
+    told = visitor.result("POST", "/bill_payments/bill_payments", paid)["bill_payment"]
+    assert visitor.result("GET", path)["bill"]["status"] == "partial"
+    gone = {"bill_payment": {"vis_state": 1}}
+    visitor.result("PUT", f"/bill_payments/bill_payments/{told['id']}", gone)
+    assert visitor.result("GET", path)["bill"]["outstanding"]["amount"] == "45.20"
+
+    spent = {"amount": {"amount": "11.30", "code": "CAD"}, "categoryid": category, "staffid": 1}
+    spent |= {"date": "2026-11-03", "taxName1": "HST", "taxPercent1": "13"}
+    kept = visitor.result("POST", "/expenses/expenses", {"expense": spent})["expense"]
+    assert kept["taxAmount1"] == {"amount": "1.30", "code": "CAD"}
+    for wrong, errno in (({"staffid": None}, 1001), ({"categoryid": 1}, 1012)):
+        told = {"expense": {**spent, **wrong}}
+        assert visitor.errno("POST", "/expenses/expenses", told) == errno
+
+    item = {"name": "Advice", "unit_cost": {"amount": "99.995"}}
+    new = visitor.result("POST", "/items/items", {"item": item})["item"]
+    assert new["unit_cost"] == {"amount": "99.995", "code": "CAD"}
+    dear = {"item": {**item, "unit_cost": {"amount": "-1"}}}
+    assert visitor.errno("POST", "/items/items", dear) == 1025
+    tax = {"tax": {"name": "QST", "amount": "9.975"}}
+    key = visitor.result("POST", "/taxes/taxes", tax)["tax"]["id"]
+    assert visitor.errno("POST", "/taxes/taxes", tax) == 1026
+    assert visitor.errno("POST", "/taxes/taxes", {"tax": {"name": "y", "amount": "101"}}) == 1018
+    assert visitor.call("DELETE", f"/taxes/taxes/{key}").status_code == 204
+    assert visitor.errno("DELETE", f"/taxes/taxes/{key}") == 1012
+    assert visitor.call("DELETE", path).status_code == 405
+
+    client = visitor.result("GET", "/users/clients")["clients"][0]["id"]
+    line = {"name": "x", "qty": "1", "unit_cost": cost, "taxName1": "HST", "taxAmount1": "13"}
+    note = {"clientid": client, "create_date": "2026-11-04", "lines": [line]}
+    at = "/credit_notes/credit_notes"
+    made = visitor.result("POST", at, {"credit_notes": note})["credit_notes"]
+    assert (made["amount"]["amount"], made["credit_type"]) == ("22.60", "goodwill")
+    assert visitor.errno("POST", at, {"credit_note": note}) == 1005
+
+
+VENDOR = {"bill_vendor": {"vendor_name": "Paper & Sons"}}
+
+
 def test_calls_are_counted_by_the_minute(visitor: Visitor) -> None:
     visitor.connect()
     visitor.sim.control.post("limits", minute=1)

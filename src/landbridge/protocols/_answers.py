@@ -67,6 +67,8 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
     if not resource.envelope:
         return record(resource, response.body)
     found = pluck(provider, response, resource.envelope, msgspec.Raw)
+    if found is None and resource.or_envelope:
+        found = pluck(provider, response, resource.or_envelope, msgspec.Raw)
     listed = found is not None and bytes(found).lstrip()[:1] == b"["
     items = msgspec.json.decode(found, type=list[msgspec.Raw]) if listed else [found]
     if not items or items[0] is None or bytes(items[0]) == b"null":

@@ -299,8 +299,8 @@ class Mapped(Generic[M]):
         row = tie.row
         ours, before, model = values
         if row.word == "itself":
-            blend(changes, "", row.part.emit(_only(ours), None, scope, whole=True))
-        elif row.word in ("nested", "spread"):
+            ours, before = _only(ours), _only(before) if before else None
+        if row.word in ("nested", "spread", "itself"):
             inner = None
             if ours is None and not row.path:
                 ours = row.part.model()

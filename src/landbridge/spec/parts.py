@@ -62,10 +62,11 @@ def spread(part: Mapped[Any]) -> Row:
     return replace(row, path="", read=read, part=part)
 
 
-def itself(part: Mapped[Any]) -> Row:
+def itself(part: Mapped[Any], *, changes: bool = False) -> Row:
     """A list of one part, which the record itself is (an expense without lines).
 
-    Written only when the record is made, and then it has to be one part.
+    Written with more or fewer, it is a `RecordError`. Without `changes` it is written only when the
+    record is made.
     """
     row = scalar("itself", "itself", (tuple,), lambda found: found)
     return replace(
@@ -74,7 +75,7 @@ def itself(part: Mapped[Any]) -> Row:
         read=lambda record, scope: (part.take(record, scope),),
         write=None,
         part=part,
-        access=Access.CREATE,
+        access=Access.BOTH if changes else Access.CREATE,
     )
 
 

@@ -213,6 +213,8 @@ class Resource:
     envelope: Path = ""
     """Path to the single record in an answer that reads or writes it, or to a list that holds it;
     empty: it stands alone."""
+    or_envelope: Path = ""
+    """Where that is if it is not at `envelope`, for a provider whose word is unsure."""
     deleted: Path = ""
     """Path to a flag that marks a record as deleted."""
     deleted_words: Sequence[str] = ()

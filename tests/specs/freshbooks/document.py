@@ -25,7 +25,7 @@ ADDRESSES: Mapping[str, tuple[str, str, str]] = {
     "categories": ("/expenses/categories", "category", "ExpenseCategory"),
     "taxes": ("/taxes/taxes", "tax", "Tax"),
     "items": ("/items/items", "item", "Item"),
-    "credit_notes": ("/credit_notes/credit_notes", "", "CreditNote"),
+    "credit_notes": ("/credit_notes/credit_notes", "credit_notes", "CreditNote"),
     "bills": ("/bills/bills", "bill", "Bills"),
     "bill_vendors": ("/bill_vendors/bill_vendors", "bill_vendor", "BillVendors"),
     "bill_payments": ("/bill_payments/bill_payments", "bill_payment", "BillPayments"),
@@ -88,6 +88,8 @@ class Document:
             ("PUT", False),
         }:
             problems.append(f"{method} {path}: no such call")
+        if (method, model, path == at) == ("DELETE", "Tax", False):
+            return problems[:-1]
         if method == "GET":
             return problems + (["a body where there is none"] if body else [])
         read = json.loads(body)
@@ -102,7 +104,8 @@ class Document:
             if path == at:
                 counts = {"page", "pages", "per_page", "total"}
                 wrong = [] if set(read) in (counts | {name}, {one}) else [f"{path}: {list(read)}"]
-                found = read.get(name) or [read[one]] if one in read else read[name]
+                told = read[one if one in read else name]
+                found = told if isinstance(told, list) else [told]
             elif path.startswith(f"{at}/"):
                 wrong, found = [], [read[one]]
             else:

@@ -32,6 +32,7 @@ from landbridge.spec import (
     decimal,
     instant,
     itself,
+    lasting,
     lookup,
     major,
     many,
@@ -94,16 +95,16 @@ client = map_to(
     updated_at=updated,
 )
 
-vendor = map_from(
+vendor = map_to(
     Contact,
-    id=text("vendorid", number=True),
-    name=text("vendor_name"),
+    id=read_only(text("vendorid", number=True)),
+    name=lasting(text("vendor_name")),
     first_name=text("primary_contact_first_name", blank=True),
     last_name=text("primary_contact_last_name", blank=True),
     email=text("primary_contact_email", blank=True),
     phone=text("phone", blank=True),
     billing_address=spread(
-        map_from(
+        map_to(
             Address,
             line1=text("street", blank=True),
             line2=text("street2", blank=True),
@@ -116,28 +117,31 @@ vendor = map_from(
     reference=text("account_number", blank=True),
     currency=money,
     is_supplier=constant(True),
-    active=one_of("vis_state", {0: True, 2: False, 1: False}),
-    updated_at=instant("updated_at", assume_utc=True),
+    active=read_only(one_of("vis_state", {0: True, 2: False, 1: False})),
+    updated_at=read_only(instant("updated_at", assume_utc=True)),
 )
 
-tax = map_from(
+# The code is made of both: whoever changes one of them has lines that name another tax.
+tax = map_to(
     TaxRate,
-    id=text("id", number=True),
-    name=text("name"),
-    code=copied("name", "amount"),
-    percentage=decimal("amount"),
+    id=key,
+    name=lasting(text("name")),
+    code=read_only(copied("name", "amount")),
+    percentage=lasting(decimal("amount", as_text=True)),
     updated_at=updated,
 )
 
-item = map_from(
+# Lines name an item by its name. A price is sent without its currency, which the model does not
+# have: that of the business is meant (unsure).
+item = map_to(
     Item,
     id=key,
-    code=text("name"),
-    name=text("name"),
+    code=lasting(text("name")),
+    name=read_only(text("name")),
     description=text("description", blank=True),
-    sale_price=decimal("unit_cost.amount"),
+    sale_price=decimal("unit_cost.amount", as_text=True),
     sale_tax=text("tax1", number=True),
-    quantity=decimal("inventory"),
+    quantity=read_only(decimal("inventory")),
     updated_at=updated,
 )
 
@@ -195,14 +199,14 @@ def credit_status(note: dict[str, Any]) -> DocumentStatus:
     return DocumentStatus.PAID if note.get("payment_status") == "paid" else DocumentStatus.OPEN
 
 
-credit_note = map_from(
+credit_note = map_to(
     CreditNote,
-    id=text("id", number=True),
+    id=key,
     direction=constant(Direction.SALE),
     number=text("credit_number", blank=True),
     contact=ref("clientid", to="client", number=True),
-    status=via(read=credit_status, paths=["display_status", "payment_status"]),
-    currency=money,
+    status=read_only(via(read=credit_status, paths=["display_status", "payment_status"])),
+    currency=on_create(money),
     issued_on=date("create_date"),
     tax_mode=constant(TaxMode.EXCLUSIVE),
     lines=lines,
@@ -222,71 +226,75 @@ payment = map_to(
     updated_at=updated,
 )
 
-# What an expense comes to has its taxes in it (unsure). Categories stand for ledger accounts.
-expense = map_from(
+# What an expense comes to has its taxes in it (unsure). Categories stand for ledger accounts. What
+# it is for is in the note, which carries the intent where it was made here.
+expense = map_to(
     Expense,
     id=key,
-    account=text("accountid", number=True),
-    status=one_of("vis_state", counts),
-    currency=currency("amount.code"),
+    account=read_only(text("accountid", number=True)),
+    status=read_only(one_of("vis_state", counts)),
+    currency=on_create(currency("amount.code")),
     spent_on=date("date"),
     reference=text("vendor", blank=True),
     tax_mode=constant(TaxMode.INCLUSIVE),
     lines=itself(
-        map_from(
+        map_to(
             Line,
-            description=text("notes", blank=True),
-            amount=total,
+            description=read_only(text("notes", blank=True)),
+            amount=major("amount.amount", currency="^amount.code", as_text=True),
             account=lookup("categoryid", table="accounts", number=True),
             tax=copied("taxName1", "taxPercent1", table="tax_rates"),
-            tax_amount=major("taxAmount1.amount", currency="taxAmount1.code"),
-        )
+            tax_amount=read_only(major("taxAmount1.amount", currency="taxAmount1.code")),
+        ),
+        changes=True,
     ),
     total=total,
     updated_at=updated,
 )
 
-bill = map_from(
+bill = map_to(
     Bill,
     id=key,
     direction=constant(Direction.PURCHASE),
-    number=text("bill_number", blank=True),
-    contact=ref("vendorid", to="bill_vendor", number=True),
-    status=one_of("status", STANDS, never=[DocumentStatus.VOID]),
-    currency=money,
-    issued_on=date("issue_date"),
-    due_on=date("due_date"),
+    number=on_create(text("bill_number", blank=True)),
+    contact=on_create(ref("vendorid", to="bill_vendor", number=True)),
+    status=read_only(one_of("status", STANDS, never=[DocumentStatus.VOID])),
+    currency=on_create(money),
+    issued_on=on_create(date("issue_date")),
+    due_on=on_create(date("due_date")),
     tax_mode=constant(TaxMode.EXCLUSIVE),
-    lines=many(
-        "lines",
-        map_from(
-            Line,
-            description=text("description", blank=True),
-            quantity=decimal("quantity"),
-            unit_price=decimal("unit_cost.amount"),
-            amount=total,
-            account=lookup("categoryid", table="accounts", number=True),
-            tax=copied("tax_name1", "tax_percent1", table="tax_rates"),
-            tax_amount=major("tax_amount1.amount", currency="tax_amount1.code"),
-        ),
+    lines=on_create(
+        many(
+            "lines",
+            map_to(
+                Line,
+                description=text("description", blank=True),
+                quantity=decimal("quantity", as_text=True),
+                unit_price=priced("unit_cost", currency="^currency_code"),
+                amount=total,
+                account=lookup("categoryid", table="accounts", number=True),
+                tax=copied("tax_name1", "tax_percent1", table="tax_rates"),
+                tax_amount=read_only(major("tax_amount1.amount", currency="tax_amount1.code")),
+            ),
+        )
     ),
     subtotal=total,
-    tax=major("tax_amount.amount", currency="tax_amount.code"),
-    total=major("total_amount.amount", currency="total_amount.code"),
+    tax=read_only(major("tax_amount.amount", currency="tax_amount.code")),
+    total=read_only(major("total_amount.amount", currency="total_amount.code")),
     amount_paid=paid,
     amount_due=outstanding,
-    updated_at=instant("updated_at", assume_utc=True),
+    updated_at=read_only(instant("updated_at", assume_utc=True)),
 )
 
-bill_payment = map_from(
+bill_payment = map_to(
     Payment,
     id=key,
-    bill=ref("billid", to="bill", number=True),
-    status=one_of("vis_state", counts),
-    currency=currency("amount.code"),
-    amount=total,
+    bill=on_create(ref("billid", to="bill", number=True)),
+    status=read_only(one_of("vis_state", counts)),
+    currency=on_create(currency("amount.code")),
+    amount=on_create(major("amount.amount", currency="amount.code", as_text=True)),
     paid_on=date("paid_date"),
-    reference=text("note", blank=True),
+    reference=read_only(text("note", blank=True)),
 )
 
 category = map_from(

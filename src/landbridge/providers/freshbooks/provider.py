@@ -3,19 +3,23 @@
 Held against the field lists of its official SDKs and the text of its collection; FreshBooks has no
 OpenAPI file. What only other people's pages say is marked unsure. There is no sandbox.
 
-It knows neither idempotency keys nor versions. A creation carries its intent in a note, which the
-customer may see: the client's `note`, the invoice's `notes`, the payment's `note`.
+It knows neither idempotency keys nor versions. A creation carries its intent in a note (the `note`
+of clients, vendors and payments, the `notes` of invoices, credit notes and expenses), an item's in
+its `sku`; those of invoices and credit notes are seen by the customer, and no field is known that
+is not and could be searched. Bills and taxes have none: where an answer is lost, nobody knows
+whether one was made, and it is not sent again.
 """
 
 from datetime import timedelta
 from functools import partial
 
-from landbridge.providers.freshbooks import mapping
+from landbridge.providers.freshbooks import blank, mapping
 from landbridge.spec import (
     Accounts,
     CodeSentBack,
     Errors,
     Marked,
+    Means,
     OAuth2,
     PageNumber,
     Provider,
@@ -59,12 +63,19 @@ SCOPES = {
     "user:payments:read": "payments, to read",
     "user:payments:write": "payments, to write",
     "user:expenses:read": "expenses and their categories, to read",
+    "user:expenses:write": "expenses, to write",
     "user:taxes:read": "taxes, to read",
+    "user:taxes:write": "taxes, to write",
     "user:billable_items:read": "items, to read",
+    "user:billable_items:write": "items, to write",
     "user:credit_notes:read": "credit notes, to read",
+    "user:credit_notes:write": "credit notes, to write",
     "user:bills:read": "bills, to read",
+    "user:bills:write": "bills, to write",
     "user:bill_vendors:read": "vendors, to read",
+    "user:bill_vendors:write": "vendors, to write",
     "user:bill_payments:read": "payments of bills, to read",
+    "user:bill_payments:write": "payments of bills, to write",
     "user:journal_entries:read": "the chart of accounts and journal entries, to read",
 }
 
@@ -73,9 +84,20 @@ SCOPES = {
 create = partial(Write, listed=False)
 update = partial(Write, method="PUT", listed=False, partial=True)
 delete = partial(Write, method="PUT", listed=False, sends={"vis_state": 1})
-CLIENTS = frozenset({"user:clients:write"})
-INVOICES = frozenset({"user:invoices:write"})
-PAYMENTS = frozenset({"user:payments:write"})
+OWNERS = {"staffid": 1}  # an expense is somebody's; that is the owner (unsure)
+GOODWILL = {"credit_type": "goodwill"}
+OTHERWISE = {"payment_type": "Other"}
+
+
+def writes(kind: str) -> frozenset[str]:
+    """The scope that writing these takes."""
+    return frozenset({f"user:{kind}:write"})
+
+
+CLIENTS, INVOICES, PAYMENTS = writes("clients"), writes("invoices"), writes("payments")
+EXPENSES, ITEMS, TAXES = writes("expenses"), writes("billable_items"), writes("taxes")
+CREDITS, BILLS = writes("credit_notes"), writes("bills")
+VENDORS, BILL_PAYMENTS = writes("bill_vendors"), writes("bill_payments")
 
 # The numbers are not published; the headers tell (unsure).
 QUOTA = Quota(
@@ -95,6 +117,8 @@ HOOK = Webhook(
         envelope="callback",
         object_key="object_id",
     ),
+    # It is entered when the money is there. Nothing says that an invoice is paid.
+    kinds=[Means(kind="payment.succeeded", topics=["payment.create"])],
 )
 
 client = listed(
@@ -113,6 +137,7 @@ client = listed(
     marked=FOUND,
     needs=frozenset({"user:clients:read"}),
     maps=mapping.client,
+    blank=blank.CLIENT,
 )
 
 invoice = listed(
@@ -133,6 +158,7 @@ invoice = listed(
     marked=FOUND,
     needs=frozenset({"user:invoices:read"}),
     maps=mapping.invoice,
+    blank=blank.INVOICE,
 )
 
 payment = listed(
@@ -151,6 +177,7 @@ payment = listed(
     marked=FOUND,
     needs=frozenset({"user:payments:read"}),
     maps=mapping.payment,
+    blank=blank.PAYMENT,
 )
 
 expense = listed(
@@ -162,8 +189,14 @@ expense = listed(
     subject="clientid",
     topics=topics_of("expense", VERBS),
     sweep=Sweep(calls=48),
+    create=create(path="/expenses/expenses", envelope="expense", sends=OWNERS, needs=EXPENSES),
+    update=update(path="/expenses/expenses/{id}", envelope="expense", needs=EXPENSES),
+    delete=delete(path="/expenses/expenses/{id}", envelope="expense", needs=EXPENSES),
+    marker="notes",
+    marked=FOUND,
     needs=frozenset({"user:expenses:read"}),
     maps=mapping.expense,
+    blank=blank.EXPENSE,
 )
 
 item = listed(
@@ -174,8 +207,14 @@ item = listed(
     one="/items/items/{id}",
     topics=topics_of("item", VERBS),
     sweep=Sweep(calls=24),
+    create=create(path="/items/items", envelope="item", needs=ITEMS),
+    update=update(path="/items/items/{id}", envelope="item", needs=ITEMS),
+    delete=delete(path="/items/items/{id}", envelope="item", needs=ITEMS),
+    marker="sku",
+    marked=FOUND,
     needs=frozenset({"user:billable_items:read"}),
     maps=mapping.item,
+    blank=blank.ITEM,
 )
 
 tax = few(
@@ -186,22 +225,42 @@ tax = few(
     envelope=f"{RESULT}.tax",
     one="/taxes/taxes/{id}",
     topics=topics_of("tax", VERBS),
+    create=create(path="/taxes/taxes", envelope="tax", needs=TAXES),
+    update=update(path="/taxes/taxes/{id}", envelope="tax", needs=TAXES),
+    delete=Write(path="/taxes/taxes/{id}", method="DELETE", needs=TAXES),
     needs=frozenset({"user:taxes:read"}),
     codes={"tax_rates": "code"},
     maps=mapping.tax,
+    blank=blank.TAX,
 )
 
-# The name around a single one is unsure, so none is read by itself.
+# The SDK has the word for many around a single one, others have that for one (unsure): both are
+# read, the SDK's is sent.
 credit_note = listed(
     name="credit_note",
     path="/credit_notes/credit_notes",
     records=f"{RESULT}.credit_notes",
+    envelope=f"{RESULT}.credit_notes",
+    or_envelope=f"{RESULT}.credit_note",
+    one="/credit_notes/credit_notes/{id}",
+    one_query=LINES,
     query=LINES,
+    topics=topics_of("credit_note", VERBS),
+    sweep=Sweep(calls=24),
     subject="clientid",
+    create=create(
+        path="/credit_notes/credit_notes", envelope="credit_notes", sends=GOODWILL, needs=CREDITS
+    ),
+    update=update(path="/credit_notes/credit_notes/{id}", envelope="credit_notes", needs=CREDITS),
+    delete=delete(path="/credit_notes/credit_notes/{id}", envelope="credit_notes", needs=CREDITS),
+    marker="notes",
+    marked=FOUND,
     needs=frozenset({"user:credit_notes:read"}),
     maps=mapping.credit_note,
+    blank=blank.CREDIT_NOTE,
 )
 
+# What was entered is not changed (unsure whether it could be); it is deleted and entered anew.
 bill = listed(
     name="bill",
     path="/bills/bills",
@@ -212,8 +271,11 @@ bill = listed(
     query=LINES,
     topics=topics_of("bill", VERBS),
     sweep=Sweep(calls=24),
+    create=create(path="/bills/bills", envelope="bill", needs=BILLS),
+    delete=delete(path="/bills/bills/{id}", envelope="bill", needs=BILLS),
     needs=frozenset({"user:bills:read"}),
     maps=mapping.bill,
+    blank=blank.BILL,
 )
 
 bill_vendor = listed(
@@ -226,8 +288,14 @@ bill_vendor = listed(
     subject="vendorid",
     topics=topics_of("bill_vendor", VERBS),
     sweep=Sweep(calls=24),
+    create=create(path="/bill_vendors/bill_vendors", envelope="bill_vendor", needs=VENDORS),
+    update=update(path="/bill_vendors/bill_vendors/{id}", envelope="bill_vendor", needs=VENDORS),
+    delete=delete(path="/bill_vendors/bill_vendors/{id}", envelope="bill_vendor", needs=VENDORS),
+    marker="note",
+    marked=FOUND,
     needs=frozenset({"user:bill_vendors:read"}),
     maps=mapping.vendor,
+    blank=blank.BILL_VENDOR,
 )
 
 bill_payment = listed(
@@ -238,8 +306,23 @@ bill_payment = listed(
     one="/bill_payments/bill_payments/{id}",
     topics=topics_of("bill_payment", VERBS),
     sweep=Sweep(calls=24),
+    create=create(
+        path="/bill_payments/bill_payments",
+        envelope="bill_payment",
+        sends=OTHERWISE,
+        needs=BILL_PAYMENTS,
+    ),
+    update=update(
+        path="/bill_payments/bill_payments/{id}", envelope="bill_payment", needs=BILL_PAYMENTS
+    ),
+    delete=delete(
+        path="/bill_payments/bill_payments/{id}", envelope="bill_payment", needs=BILL_PAYMENTS
+    ),
+    marker="note",
+    marked=FOUND,
     needs=frozenset({"user:bill_payments:read"}),
     maps=mapping.bill_payment,
+    blank=blank.BILL_PAYMENT,
 )
 
 category = few(

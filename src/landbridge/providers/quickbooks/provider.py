@@ -14,6 +14,7 @@ from landbridge.spec import (
     Body,
     ChangedSince,
     Errors,
+    Means,
     OAuth2,
     OnePage,
     Provider,
@@ -122,6 +123,8 @@ HOOK = Webhook(
         )
     ],
     refused_status=401,
+    # It is entered when the money is there. Nothing says that an invoice is paid.
+    kinds=[Means(kind="payment.succeeded", topics=["qbo.payment.created.v1", "Payment.Create"])],
 )
 
 customer = entity(

@@ -165,11 +165,18 @@ class Simulator:
             if found is None:
                 return refused(1012, kind.key, f"{kind.one} not found.", 404, kind.one)
             return result({kind.one: _shown(call, name, found)})
-        if call.method not in ("POST", "PUT") or (call.method == "POST") != (key is None):
+        return self._write(call, books, name, None if key is None else int(key))
+
+    def _write(self, call: Call, books: Books, name: str, key: int | None) -> Response:
+        kind, removes = KINDS[name], (call.method, name) == ("DELETE", "taxes")
+        ways = {"POST": key is None, "PUT": key is not None, "DELETE": removes and key is not None}
+        if not ways.get(call.method):
             return Response(status=405)
         try:
-            sent = json.loads(call.body)[kind.one]
-            made = books.write(name, None if key is None else int(key), sent)
+            if removes:
+                books.remove(name, key or 0)
+                return Response(status=204)
+            made = books.write(name, key, json.loads(call.body)[kind.one])
         except Invalid as error:
             return refused(error.errno, error.field, error.message, error.status, kind.one)
         except (ValueError, KeyError, TypeError):

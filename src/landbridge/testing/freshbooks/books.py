@@ -6,8 +6,18 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from landbridge.testing.freshbooks.rules import (
+    bill,
+    bill_payment,
+    bill_vendor,
+    credit_note,
+    expense,
+    item,
+    tax,
+)
 from landbridge.testing.freshbooks.wire import (
     Invalid,
     Obj,
@@ -54,7 +64,11 @@ KINDS = {
         path="items/items", one="item", noun="item", scope="billable_items", filters=False
     ),
     "credit_notes": Kind(
-        path="credit_notes/credit_notes", one="credit_note", scope="credit_notes", stamp=""
+        path="credit_notes/credit_notes",
+        one="credit_notes",  # as the SDK has it
+        noun="credit_note",
+        scope="credit_notes",
+        stamp="",
     ),
     "bills": Kind(path="bills/bills", one="bill", noun="bill", scope="bills", stamp="updated_at"),
     "bill_vendors": Kind(
@@ -146,7 +160,15 @@ class Books:
 
     def write(self, name: str, key: int | None, sent: Obj, *, tell: bool = True) -> Obj:
         """Creates a record, or changes a part of it; `Invalid` says why not."""
-        rules = {"clients": self._client, "invoices": self._invoice, "payments": self._payment}
+        bought = {"expenses": expense, "bills": bill, "bill_payments": bill_payment}
+        others = {"items": item, "taxes": tax, "credit_notes": credit_note}
+        rules: dict[str, Callable[[Obj, Obj], Obj]] = {
+            "clients": self._client,
+            "invoices": self._invoice,
+            "payments": self._payment,
+            "bill_vendors": partial(bill_vendor, self),
+            **{each: partial(rule, self) for each, rule in (bought | others).items()},
+        }
         if name not in rules:
             raise Invalid(1038, "", f"{name} cannot be written here", 403)
         before: Obj = {}
@@ -158,6 +180,12 @@ class Books:
         gone = sent.get("vis_state") == 1 and before.get("vis_state") != 1
         made = rules[name](copy.deepcopy(before), copy.deepcopy(sent))
         return self.put(name, made, verb="delete" if gone else "", tell=tell)
+
+    def remove(self, name: str, key: int) -> None:
+        """Takes a record away for good; `Invalid` if there is none."""
+        if self.kept[name].pop(key, None) is None:
+            raise Invalid(1012, KINDS[name].key, f"{KINDS[name].one} not found.", 404)
+        self.on_event(self.account, f"{KINDS[name].noun}.delete", key)
 
     def _client(self, obj: Obj, sent: Obj) -> Obj:
         fresh = {**vendor()["client"], **_emptied(vendor()["client"])}
@@ -195,10 +223,11 @@ class Books:
             made["status"] = 2 if marked else 1
             made.update(payment_status="unpaid", accountid=self.account, organization="")
             made["paid"] = money(0, code)
-        made["lines"] = [self._line(line, code, place) for place, line in enumerate(made["lines"])]
+        made["lines"] = [self.line(line, code, place) for place, line in enumerate(made["lines"])]
         return reckoned(made)
 
-    def _line(self, sent: Obj, code: str, place: int) -> Obj:
+    def line(self, sent: Obj, code: str, place: int) -> Obj:
+        """A line of an invoice or a credit note, with what it comes to."""
         made = {**blank("lines", code), **sent}
         if not made["name"]:
             raise Invalid(1001, f"lines[{place}].name", "name is required")
