@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 DEEPEST = 3
 LETTERS = "abcdefghij XYZ 0123456789 äßñ漢😀\"'\\&=%[]"
@@ -115,17 +116,22 @@ class _Making:
             return self._rng.choice(self._words[form])
         if name == "id":
             return f"id_{self._rng.randint(0, 10**9)}"
-        if kind == "boolean":
-            return self._rng.random() < 0.5
-        if kind == "integer":
-            most = 4_000_000_000 if form == "unix-time" else 10_000_000
-            # Whole hundreds, as the currencies demand whose cents a vendor makes up.
-            return self._rng.choice([0, 100 * self._rng.randint(0, most // 100)])
-        if kind == "number":
-            return Decimal(self._rng.randint(0, 10_000)) / 100
+        if kind in ("boolean", "integer", "number"):
+            return self._plain(kind, form)
+        if form == "uuid":
+            return str(UUID(int=self._rng.getrandbits(128)))
         if form == "decimal":
             return str(Decimal(self._rng.randint(0, 10**9)).scaleb(-self._rng.randint(0, 12)))
         return self._text(schema.get("maxLength", 20))
+
+    def _plain(self, kind: str, form: str) -> Any:
+        if kind == "boolean":
+            return self._rng.random() < 0.5
+        if kind == "number":
+            return Decimal(self._rng.randint(0, 10_000)) / 100
+        most = 4_000_000_000 if form == "unix-time" else 10_000_000
+        # Whole hundreds, as the currencies demand whose cents a vendor makes up.
+        return self._rng.choice([0, 100 * self._rng.randint(0, most // 100)])
 
     def _text(self, longest: int) -> str:
         length = self._rng.randint(1, max(1, min(longest, 12)))

@@ -1,17 +1,8 @@
-"""The authorisation server by npm's oidc-provider, installed once into a cache folder and started.
-
-It needs `npm` (in .ci/run); it runs on the Node that comes with Playwright, or the system's.
-"""
+"""The authorisation server by npm's oidc-provider, started."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import hashlib
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import playwright
+
+from tests.npm import free_port, installed, node
 
 from tests.plain import PLAIN
 
 _HERE = Path(__file__).parent
-_FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs")
+_SERVER = "server.mjs"
 CLIENT_ID = "our-app"
 CLIENT_SECRET = "our-app-secret-canary"
 CALLBACK = "https://connect.example/connect/callback/peer"
@@ -59,46 +51,14 @@ class Oidc:
             return answer.raise_for_status().json()
 
 
-def installed() -> Path:
-    """The folder in which the server can be started; made on first use by `npm ci`."""
-    content = b"".join((_HERE / name).read_bytes() for name in _FILES)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "landbridge-tests"
-    folder = cache / f"oidc-{hashlib.sha256(content).hexdigest()[:16]}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "oidc.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            fresh = folder.with_suffix(".new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir()
-            for name in _FILES:
-                shutil.copy(_HERE / name, fresh)
-            subprocess.run(
-                [npm(), "ci", "--ignore-scripts"], cwd=fresh, check=True, capture_output=True
-            )
-            fresh.rename(folder)
-    return folder
-
-
-def npm() -> str:
-    """The command that installs; RuntimeError says where it comes from."""
-    found = shutil.which("npm")
-    if found is None:
-        raise RuntimeError("npm is missing: the package `npm` has it, see .ci/run")
-    return found
-
-
 @asynccontextmanager
 async def oidc_server() -> AsyncIterator[Oidc]:
     """The server on a free port, until the end of the block."""
-    folder = await asyncio.to_thread(installed)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    node = Path(playwright.__file__).parent / "driver" / "node"
+    folder = await asyncio.to_thread(installed, _HERE, [_SERVER])
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
-        str(node) if node.exists() else "node",
-        "server.mjs",
+        node(),
+        _SERVER,
         str(port),
         CALLBACK,
         cwd=folder,
