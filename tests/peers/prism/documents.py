@@ -107,9 +107,14 @@ def _nullable(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {key: _nullable(each) for key, each in schema.items()}
-    for name, each in schema.get("properties", {}).items():
-        made["properties"][name] = {**_nullable(each), "nullable": True}
+    if "properties" in made:
+        made["properties"] = {name: _or_null(each) for name, each in made["properties"].items()}
     return made
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Prism leaves out, and says nothing, what has `nullable` without a type beside it."""
+    return {"anyOf": [schema, {"enum": [None]}]}
 
 
 def _inlined(
@@ -125,4 +130,9 @@ def _inlined(
             return {}
         return _inlined(schemas[value["$ref"].rpartition("/")[2]], schemas, deep - 1, instead)
     inner = {key: _inlined(each, schemas, deep, instead) for key, each in value.items()}
-    return {key: (instead or {}).get(key, each) for key, each in inner.items()}
+    made = {key: (instead or {}).get(key, each) for key, each in inner.items()}
+    if "properties" in made:  # Square's document does not say that it is an object then
+        made = {"type": "object", **made}
+    if made.get("nullable") is not True:
+        return made
+    return _or_null({key: each for key, each in made.items() if key != "nullable"})
