@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
@@ -141,7 +142,7 @@ def _xero(resource: Resource, seed: int) -> Any:
         )
         made |= {name: words[0] for name, words in resource.only.items()}
         if resource.name == "SpendMoney" and not made.get("LineItems"):
-            made["LineItems"] = [{"LineItemID": f"{seed}", "Description": "Paper"}]
+            made["LineItems"] = [{"LineItemID": str(UUID(int=seed)), "Description": "Paper"}]
     return codec(resource.format).parse(canonical(made))
 
 

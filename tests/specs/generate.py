@@ -118,8 +118,9 @@ class _Making:
             return f"id_{self._rng.randint(0, 10**9)}"
         if kind in ("boolean", "integer", "number"):
             return self._plain(kind, form)
-        if form == "uuid":
-            return str(UUID(int=self._rng.getrandbits(128)))
+        if form in ("uuid", "uri"):
+            number = UUID(int=self._rng.getrandbits(128))
+            return f"https://x.example/{number}" if form == "uri" else str(number)
         if form == "decimal":
             return str(Decimal(self._rng.randint(0, 10**9)).scaleb(-self._rng.randint(0, 12)))
         return self._text(schema.get("maxLength", 20))

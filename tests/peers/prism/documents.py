@@ -14,6 +14,7 @@ from typing import Any
 from landbridge.formats import form
 
 _METHODS = ("get", "put", "post", "patch", "delete")
+_HOLE = re.compile(r"\{.*?\}")
 _LAST_PAGE = {"has_more": {"type": "boolean", "enum": [False]}}
 """Else every page that Prism makes up has one behind it."""
 
@@ -30,9 +31,9 @@ class Depth:
 def written_out(
     document: Mapping[str, Any], paths: Collection[str], depth: Depth, *, mock: bool
 ) -> dict[str, Any]:
-    """The operations of these paths (their holes have any name) as OpenAPI 3.0 without a reference;
-    `mock`: so that what is made up from it can be read by a client."""
-    schemas, wanted = document["components"]["schemas"], {_unnamed(each) for each in paths}
+    """The operations of these paths (what fills a hole may be told) as OpenAPI 3.0 without a
+    reference; `mock`: so that what is made up from it can be read by a client."""
+    schemas, named = document["components"]["schemas"], [_HOLE.sub("x", each) for each in paths]
     found = {
         path: {
             method: _operation(told, schemas, depth, _LAST_PAGE if mock else {})
@@ -40,13 +41,9 @@ def written_out(
             if method in _METHODS
         }
         for path, methods in document["paths"].items()
-        if _unnamed(path) in wanted
+        if any(re.fullmatch(_HOLE.sub("[^/]+", path), each) for each in named)
     }
     return {"openapi": "3.0.3", "info": {"title": "Cut", "version": "1"}, "paths": found}
-
-
-def _unnamed(path: str) -> str:
-    return re.sub(r"\{.*?\}", "{}", path)
 
 
 def _operation(
