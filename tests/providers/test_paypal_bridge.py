@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -29,12 +27,9 @@ from landbridge.models.payments import (
     Subscription,
     SubscriptionStatus,
 )
-from landbridge.providers.paypal import paypal
-from landbridge.spec import CertifiedRsa, Provider
 from landbridge.store.connections import Connection
-from landbridge.testing.paypal.webhooks import CERTS, FILE
+from landbridge.testing.paypal.webhooks import CERTS
 from landbridge.testing.pytest_plugin import PayPalSimulator
-from tests.client.servers import certificate, listening, says
 from tests.plain import PLAIN
 from tests.providers.through import another, held, working
 from tests.specs.paypal import document
@@ -48,14 +43,6 @@ DRAFT = Invoice(
     issued_on=date(2026, 1, 2),
     lines=(LINE,),
 )
-
-
-def believing(host: str) -> Provider:
-    """The page, with a certificate from elsewhere."""
-    assert paypal.webhook is not None
-    assert isinstance(paypal.webhook.signature, CertifiedRsa)
-    signature = replace(paypal.webhook.signature, hosts=[host])
-    return replace(paypal, webhook=replace(paypal.webhook, signature=signature))
 
 
 async def connected(bridge: Landbridge, sim: PayPalSimulator, **more: Any) -> Connection:
@@ -82,7 +69,7 @@ def misspoken(sim: PayPalSimulator) -> list[str]:
     for one in sim.control.journal():
         if one["kind"] == "webhook":
             wrong += told.wrong_object("notifications_webhooks.event", one["body"].encode())
-        elif not one["path"].startswith("/v1/oauth2"):
+        elif not one["path"].startswith(("/v1/oauth2", CERTS)):
             place, asked = (one["method"], one["path"]), dict(parse_qsl(one["query"]))
             keyed = {"PayPal-Request-Id": one["idempotency_key"] or ""}
             wrong += told.refused(*place, asked, keyed, one["body"].encode())
@@ -198,53 +185,43 @@ async def writes_have_one_effect(
 
 
 async def test_webhooks_are_verified_and_lead_to_their_records(
-    database_url: str,
-    paypal_simulator: PayPalSimulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    database_url: str, paypal_simulator: PayPalSimulator
 ) -> None:
     """By the certificate that they name; records are read by themselves, also unlisted ones."""
     sim = paypal_simulator
-    server, _ = certificate(tmp_path, "localhost")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-    pem = sim.simulator.certificate.pem
-    head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(pem)}\r\n\r\n".encode()
-    async with listening(says(head + pem), tls=server) as certificates:
-        host = f"localhost:{certificates.port}"
-        sim.simulator.dispatcher.certificate_url = f"https://{host}{CERTS}{FILE}"
-        async with serving(database_url, [believing(host)]) as (bridge, _):
-            connection = await connected(bridge, sim)
-            address = await bridge.intake_url(connection)
-            hook = await asyncio.to_thread(sim.control.post, "webhooks/register", url=address)
-            await bridge.set_webhook_secrets(connection, [hook["id"]])
-            async with working(bridge):
+    async with serving(database_url, None) as (bridge, _):
+        connection = await connected(bridge, sim)
+        address = await bridge.intake_url(connection)
+        hook = await asyncio.to_thread(sim.control.post, "webhooks/register", url=address)
+        await bridge.set_webhook_secrets(connection, [hook["id"]])
+        async with working(bridge):
 
-                async def told(path: str, resource: str, **asked: Any) -> Any:
-                    known = await held(bridge, connection, resource)
-                    await asyncio.to_thread(sim.control.post, path, **asked)
-                    key = await another(bridge, connection, resource, known)
-                    return (await held(bridge, connection, resource))[key]
+            async def told(path: str, resource: str, **asked: Any) -> Any:
+                known = await held(bridge, connection, resource)
+                await asyncio.to_thread(sim.control.post, path, **asked)
+                key = await another(bridge, connection, resource, known)
+                return (await held(bridge, connection, resource))[key]
 
-                captured = await told("objects/capture", "capture", amount="12.00", currency="JPY")
-                assert read_json(Payment, captured.unified).amount == 12
-                refunded = await told(f"captures/{captured.key}/refund", "refund")
-                assert read_json(Refund, refunded.unified).payment == captured.key
-                invoice = await told("objects/invoice", "invoice", **_asked())
-                assert read_json(Invoice, invoice.unified).lines[0].amount == 500
-                disputed = await told("objects/dispute", "dispute", capture=captured.key)
-                assert read_json(Dispute, disputed.unified).payment == captured.key
-                paid = await told("objects/payout", "payout")
-                assert b"SUCCESS" in bytes(paid.raw)
-                subscribed = await told("objects/subscription", "subscription")
-                subscription = read_json(Subscription, subscribed.unified)
-                assert subscription.status is SubscriptionStatus.ACTIVE
-                ended = changed(subscription, status=SubscriptionStatus.CANCELED)
-                after = await bridge.api(connection).update(ended)
-                assert after.status is SubscriptionStatus.CANCELED
-                sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
-                assert {one["status"] for one in sent} == {200}
-                assert len(certificates.requests) == 1
-                await forged_ones_are_refused(sim, hook["id"], address)
+            captured = await told("objects/capture", "capture", amount="12.00", currency="JPY")
+            assert read_json(Payment, captured.unified).amount == 12
+            refunded = await told(f"captures/{captured.key}/refund", "refund")
+            assert read_json(Refund, refunded.unified).payment == captured.key
+            invoice = await told("objects/invoice", "invoice", **_asked())
+            assert read_json(Invoice, invoice.unified).lines[0].amount == 500
+            disputed = await told("objects/dispute", "dispute", capture=captured.key)
+            assert read_json(Dispute, disputed.unified).payment == captured.key
+            paid = await told("objects/payout", "payout")
+            assert b"SUCCESS" in bytes(paid.raw)
+            subscribed = await told("objects/subscription", "subscription")
+            subscription = read_json(Subscription, subscribed.unified)
+            assert subscription.status is SubscriptionStatus.ACTIVE
+            ended = changed(subscription, status=SubscriptionStatus.CANCELED)
+            after = await bridge.api(connection).update(ended)
+            assert after.status is SubscriptionStatus.CANCELED
+            sent = [one for one in sim.control.journal() if one["kind"] == "webhook"]
+            assert {one["status"] for one in sent} == {200}
+            assert len(sim.control.journal(path="/v1/notifications/certs/*")) == 1
+            await forged_ones_are_refused(sim, hook["id"], address)
     assert misspoken(sim) == []
 
 
@@ -259,11 +236,13 @@ async def forged_ones_are_refused(sim: PayPalSimulator, hook: str, address: str)
     signed = sim.simulator.dispatcher.headers(hook, body)
     other = sim.simulator.dispatcher.headers("ANOTHER-HOOK", body)
     elsewhere = {**signed, "PAYPAL-CERT-URL": "https://evil.example/v1/notifications/certs/C"}
+    beside = {**signed, "PAYPAL-CERT-URL": "http://127.0.0.1:9/v1/notifications/certs/C"}
     async with httpx2.AsyncClient(trust_env=False, verify=PLAIN) as http:
         for headers, sent, status in (
             (signed, body + b" ", 400),
             (other, body, 400),
             (elsewhere, body, 400),
+            (beside, body, 400),
             (signed, body, 200),
         ):
             answer = await http.post(address, content=sent, headers=headers)

@@ -395,6 +395,30 @@ def test_a_certificate_is_looked_for_at_the_vendors_hosts_alone(url: str) -> Non
     assert found.reason == "malformed_header"
 
 
+@pytest.mark.parametrize(
+    ("url", "believed"),
+    [
+        ("http://127.0.0.1:8712/v1/notifications/certs/CERT-1", True),
+        ("https://api.paypal.com/v1/notifications/certs/CERT-1", True),
+        ("https://127.0.0.1:8712/v1/notifications/certs/CERT-1", False),
+        ("http://127.0.0.1:8713/v1/notifications/certs/CERT-1", False),
+        ("http://127.0.0.1:8712@evil.example/v1/notifications/certs/CERT-1", False),
+        ("http://127.0.0.1:8712/elsewhere/CERT-1", False),
+        ("http://127.0.0.1:8712/v1/notifications/certs/../CERT-1", False),
+        ("http://api.paypal.com/v1/notifications/certs/CERT-1", False),
+    ],
+)
+def test_a_certificate_may_lie_where_the_connections_own_calls_go(url: str, believed: bool) -> None:
+    scheme = scheme_of(vendors.PAYPAL)
+    assert isinstance(scheme, Certified)
+    here, headers = replace(scheme, also="http://127.0.0.1:8712"), Headers({"PAYPAL-CERT-URL": url})
+    if believed:
+        assert here.certificate_url(headers) == url
+    else:
+        with pytest.raises(SignatureError, match="leads to no certificate of the vendor's"):
+            here.certificate_url(headers)
+
+
 def certificate(
     name: str, *, days: int = 1, key: ec.EllipticCurvePrivateKey | None = None
 ) -> bytes:

@@ -6,10 +6,11 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-from landbridge.signing import Scheme, scheme_of
+from landbridge.signing import Certified, Scheme, scheme_of
 from landbridge.spec import Provider, Webhook
 from landbridge.store import apps, connections
 from landbridge.store.apps import App
@@ -124,9 +125,18 @@ class Targets:
             connection=connection,
             provider=provider,
             webhook=provider.webhook,
-            scheme=scheme_of(provider.webhook.signature),
+            scheme=_here(scheme_of(provider.webhook.signature), connection),
             secrets=tuple(await self._secrets(app, connection)),
         )
+
+
+def _here(scheme: Scheme, connection: Connection | None) -> Scheme:
+    """The scheme at a connection: one that calls elsewhere, such as a simulator, believes it."""
+    base = str(connection.settings.get("base", "")) if connection else ""
+    if not base or not isinstance(scheme, Certified):
+        return scheme
+    parts = urlsplit(base)
+    return replace(scheme, also=f"{parts.scheme}://{parts.netloc}")
 
 
 def well_formed(app_token: str, connection_token: str) -> bool:

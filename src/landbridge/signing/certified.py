@@ -1,8 +1,8 @@
 """RSA signatures of a vendor whose certificate lies at a URL that the webhook names (PayPal).
 
 The URL is written by whoever calls, so it is believed only if it leads to the vendor's own hosts by
-https. Source: PayPal, "Webhooks", message signature: RSA (PKCS#1 v1.5) with SHA-256 over
-`<transmission id>|<time>|<webhook id>|<CRC-32 of the body>`.
+https, or to where the connection's own calls go. Source: PayPal, "Webhooks", message signature: RSA
+(PKCS#1 v1.5) with SHA-256 over `<transmission id>|<time>|<webhook id>|<CRC-32 of the body>`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class Certified(Scheme):
     """The rules of a `CertifiedRsa` fact."""
 
     spec: CertifiedRsa
+    also: str = ""
+    """The origin of the connection's own API where it is not the vendor's, such as
+    `http://127.0.0.1:8712` of a simulator: who gets its credentials may sign, too. Empty: none."""
 
     @property
     def tolerance(self) -> timedelta | None:
@@ -48,16 +51,17 @@ class Certified(Scheme):
         return self.spec.window
 
     def certificate_url(self, headers: Headers) -> str:
-        """The URL in the headers; `NoClaim` unless it is one of the vendor's certificates."""
+        """The URL in the headers; `NoClaim` unless it is one of the vendor's certificates, or lies
+        at the connection's own API."""
         url = one(headers, self.spec.certificate)
         try:
             parts = urlsplit(url)
+            origin = f"{parts.scheme}://{parts.netloc}"
             fits = (
-                parts.scheme == "https"
-                and parts.netloc in self.spec.hosts
+                origin in {self.also, *(f"https://{host}" for host in self.spec.hosts)}
                 and parts.path.startswith(self.spec.path)
                 and _FILE.fullmatch(parts.path.removeprefix(self.spec.path)) is not None
-                and url == f"https://{parts.netloc}{parts.path}"
+                and url == f"{origin}{parts.path}"
             )
         except ValueError:
             fits = False

@@ -45,9 +45,9 @@ class Settings:
     seed: int = 0
     amounts: Amounts = field(default_factory=Amounts)
     clients: tuple[tuple[str, str], ...] = ((CLIENT, SECRET),)
-    certificate_url: str = f"https://api.sandbox.paypal.com{CERTS}{FILE}"
-    """Where webhooks say that their certificate is. The simulator itself serves it below the same
-    path, but by plain HTTP, from which nobody should believe a certificate."""
+    certificate_url: str = ""
+    """Where webhooks say that their certificate is. Empty: at the simulator itself, by the address
+    at which it was called first; only a connection to that address should believe it."""
     wrapped: bool = True
     """Whether an event of an invoice holds it as `resource.invoice`, not as `resource`."""
     minimal: bool = False
@@ -89,6 +89,9 @@ class Simulator:
         self.app: App = application(self._answer, self.dispatcher.running)
 
     async def _answer(self, call: Call) -> Answer:
+        if not self.dispatcher.certificate_url:
+            here = call.headers.get("host", "")
+            self.dispatcher.certificate_url = f"http://{here}{CERTS}{FILE}"
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
