@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 
 from tests.npm import free_port, installed, node
-
 from tests.plain import PLAIN
 
 _HERE = Path(__file__).parent
