@@ -203,6 +203,7 @@ def _paypal(resource: Resource, seed: int) -> Any:
 
 
 PAYPAL_NEEDED = {
+    "order": ["id", "status", "purchase_units[].amount.currency_code"],
     "subscription": ["id", "plan_id"],
     "invoice": ["id", "items[].id"],
     "transaction": ["transaction_info.transaction_id", "transaction_info.transaction_event_code"],
@@ -291,6 +292,7 @@ SQUARE_SCHEMAS = {
     "subscription_plan": "CatalogObject",
     "subscription_plan_variation": "CatalogObject",
     "subscription": "Subscription",
+    "payment_link": "PaymentLink",
     "invoice": "Invoice",
     "payment": "Payment",
     "refund": "PaymentRefund",

@@ -42,8 +42,18 @@ NUMBERED = [
     for one in paypal.resources
     if isinstance(one.page, PageNumber) and one.one
 ]
-OURS = {"capture"}
-"""What a mapping writes into an address, and PayPal's schemas do not have."""
+LOOKS = "payment_source.paypal.experience_context"
+OURS = {
+    "capture",
+    "unit",
+    *(
+        f"{path}.{name}_url"
+        for path in (LOOKS, "application_context")
+        for name in ("return", "cancel")
+    ),
+}
+"""What a mapping writes into an address or for a list of one item, and what a page looks like:
+PayPal's records do not have them."""
 DRAFT = Invoice(
     customer="ada@example.com",
     status=InvoiceStatus.DRAFT,

@@ -15,6 +15,8 @@ from landbridge.engine.sort import notices, resource_of
 from landbridge.errors import Conflict, OutcomeUnknown, RecordError, Refused, Throttled
 from landbridge.models.base import Address
 from landbridge.models.payments import (
+    Checkout,
+    CheckoutLine,
     Collection,
     Customer,
     DisputeStatus,
@@ -83,9 +85,9 @@ def test_what_a_mapping_reads_is_in_the_document(name: str) -> None:
     mapped = mapping(square, name)
     schema = document().schema(SQUARE_SCHEMAS[name])
     lost = {path for path in mapped.owned_paths if not document().has(schema, path)}
-    made_first = document().schema("CreateOrderRequest")
-    assert {path for path in lost if not document().has(made_first, path)} <= OURS
-    assert "order" not in {path.split(".")[0] for path in lost} or name == "invoice"
+    made_with = document().schema("CreateOrderRequest")
+    assert {path for path in lost if not document().has(made_with, path)} <= OURS
+    assert bool(lost) == (name in ("invoice", "payment_link"))
 
 
 def test_a_customer_is_read_and_its_name_is_written_in_two_parts() -> None:
@@ -274,6 +276,54 @@ def misspoken(request: Request) -> list[str]:
     """What the document says against a request."""
     path, headers = request.url.removeprefix(square.base), dict(request.headers.pairs())
     return document().refused(request.method, path, dict(request.query), headers, request.body)
+
+
+def test_a_payment_link_is_made_with_its_order() -> None:
+    resource = square.resource("payment_link")
+    cake = CheckoutLine(name="Cake", quantity=Decimal(2), unit_price=Decimal("12.50"))
+    new = Checkout(
+        currency="USD",
+        lines=(cake, CheckoutLine(price="VARIATION", quantity=Decimal(1))),
+        customer="CUST",
+        reference="order-7",
+        email="ada@example.com",
+        success_url="https://shop.example/thanks",
+    )
+    body = mapping(square, "payment_link").write(new)
+    talk = write(square, resource, PLACE, "create", "", body, None, "int_1")
+    answers = [
+        {"merchant": {"main_location_id": "HERE"}},
+        {"payment_link": SHOWN["payment_link"]},
+    ]
+    asked, _, done = led(talk, answers, wrong=misspoken)
+    assert done.key == SHOWN["payment_link"]["id"]
+    assert json.loads(asked[1].body) == {
+        "order": {
+            "location_id": "HERE",
+            "customer_id": "CUST",
+            "reference_id": "order-7",
+            "line_items": [
+                {
+                    "name": "Cake",
+                    "quantity": "2",
+                    "base_price_money": {"amount": 1250, "currency": "USD"},
+                },
+                {"catalog_object_id": "VARIATION", "quantity": "1"},
+            ],
+        },
+        "checkout_options": {"redirect_url": "https://shop.example/thanks"},
+        "pre_populated_data": {"buyer_email": "ada@example.com"},
+        "idempotency_key": "int_1",
+    }
+    elsewhere = msgspec.structs.replace(new, location="THERE")
+    told = mapping(square, "payment_link").write(elsewhere)
+    talk = write(square, resource, PLACE, "create", "", told, None, "int_1")
+    asked, _, _ = led(talk, answers[1:], wrong=misspoken)
+    assert json.loads(asked[0].body)["order"]["location_id"] == "THERE"
+    found = read("payment_link", checkout_options={"subscription_plan_id": "PLAN"})
+    assert (found.url, found.mode) == ("https://square.link/u/EXAMPLE", "subscription")
+    assert (found.paid, found.status) == (None, None)  # it does not say so
+    assert read("payment_link").mode == "payment"
 
 
 def test_the_price_of_a_plan_is_that_of_the_phase_that_goes_on() -> None:

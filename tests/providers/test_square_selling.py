@@ -5,6 +5,7 @@ Whatever is sent, and whatever the simulator answers, is held against Square's o
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 
@@ -14,6 +15,8 @@ from msgspec.structs import replace
 from landbridge import Landbridge, ids
 from landbridge.errors import OutcomeUnknown, Refused
 from landbridge.models.payments import (
+    Checkout,
+    CheckoutLine,
     Invoice,
     InvoiceLine,
     InvoiceStatus,
@@ -37,12 +40,15 @@ ADVICE = InvoiceLine(
 
 async def test_what_is_sold_is_made_once(database_url: str, sim: SquareSimulator) -> None:
     async with serving(database_url, None) as (bridge, _):
-        writes = ["invoice", "subscription"]
+        writes = ["invoice", "subscription", "payment_link"]
         (connection,) = (await connected(bridge, "square", sim, writes=writes)).values()
-        await bridge.pull(connection, ["customer", "subscription_plan_variation", "order"])
-        assert set(await held(bridge, connection, "order")) == set(sim.control.objects("order"))
+        read = ["customer", "subscription_plan_variation", "order", "payment_link"]
+        await bridge.pull(connection, read)
+        for kind in read:
+            assert set(await held(bridge, connection, kind)) == set(sim.control.objects(kind)), kind
         await an_invoice_is_made_of_an_order(bridge, sim, connection)
         await a_customer_subscribes_and_goes(bridge, sim, connection)
+        await a_page_is_paid_on(bridge, sim, connection)
 
 
 async def an_invoice_is_made_of_an_order(
@@ -127,3 +133,28 @@ async def a_customer_subscribes_and_goes(
     await bridge.pull(connection, ["subscription"])
     (ended,) = [one async for one in api.records(Subscription) if one.id == made.id]
     assert ended.status is SubscriptionStatus.CANCELED
+
+
+async def a_page_is_paid_on(
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+) -> None:
+    control, api = sim.control, bridge.api(connection)
+    there = {kind: set(control.objects(kind)) for kind in ("payment_link", "order")}
+    cake = CheckoutLine(name="Cake", quantity=Decimal(2), unit_price=Decimal("12.50"))
+    page = Checkout(currency="USD", lines=(cake,), success_url="https://shop.example/thanks")
+    control.fault("drop", path="/v2/online-checkout/payment-links", method="POST", after=True)
+    made = await api.create(page)
+    assert set(control.objects("payment_link")) - there["payment_link"] == {made.id}
+    (order,) = set(control.objects("order")) - there["order"]
+    assert made.url == control.objects("payment_link")[str(made.id)]["url"]
+    assert made.success_url == page.success_url
+    paid = control.post(f"payment_links/{made.id}/pay")
+    assert (paid["order_id"], paid["total_money"]["amount"]) == (order, 2500)
+    # Whether a page was paid on, its order says.
+    await bridge.pull(connection, ["order"])
+    raw = json.loads((await held(bridge, connection, "order"))[order].raw)
+    assert raw["net_amount_due_money"]["amount"] == 0
+    other = await api.create(page)
+    await api.delete(other)
+    assert other.id not in control.objects("payment_link")
+    assert sum(one["state"] == "CANCELED" for one in control.objects("order").values()) == 1

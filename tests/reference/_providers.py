@@ -100,6 +100,7 @@ def _page(provider: Provider) -> str:
                 for line in facts["resources"]
             ],
         ),
+        *(["## To know", *(f"- {note}" for note in provider.notes)] if provider.notes else []),
         "## Limits",
         table(
             ["calls", "counted for each", "environment"],

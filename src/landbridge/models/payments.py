@@ -261,6 +261,14 @@ class Subscription(Model, frozen=True, kw_only=True):
     """When somebody canceled it, even if it runs on to the period's end."""
     ended_at: datetime | None = None
     """When it ended."""
+    url: str | None = None
+    """A page on which the customer has to agree to it; None: no more, or not at all."""
+    success_url: str | None = None
+    """Where the customer is sent who agreed."""
+    cancel_url: str | None = None
+    """Where the customer is sent who turns back."""
+    location: str | None = None
+    """Id of the place of business that sells; None: there is none, or for new ones the main one."""
     created_at: datetime | None = None
     """When the provider made the record."""
 
@@ -346,6 +354,8 @@ class Invoice(Model, frozen=True, kw_only=True):
     """Begin of the time in which usage was added to it."""
     period_end: datetime | None = None
     """End of that time, exclusive."""
+    location: str | None = None
+    """Id of the place of business that sells; None: there is none, or for new ones the main one."""
     url: str | None = None
     """A page on which the customer can see and pay it."""
     pdf_url: str | None = None
@@ -470,8 +480,9 @@ class Checkout(Model, frozen=True, kw_only=True):
 
     status: CheckoutStatus | None = None
     """Where it stands."""
-    paid: CheckoutPayment = CheckoutPayment.UNPAID
-    """Whether the money has come. A page may be complete before that."""
+    paid: CheckoutPayment | None = None
+    """Whether the money has come; None: the provider does not say it here. A page may be complete
+    before that."""
     mode: CheckoutMode = CheckoutMode.PAYMENT
     """What it is for."""
     lines: tuple[CheckoutLine, ...] = ()
@@ -492,6 +503,8 @@ class Checkout(Model, frozen=True, kw_only=True):
     """Id of the invoice it led to."""
     reference: str | None = None
     """The merchant's own id of the order."""
+    location: str | None = None
+    """Id of the place of business that sells; None: there is none, or for new ones the main one."""
     currency: str | None = None
     """ISO 4217 code."""
     total: int | None = None

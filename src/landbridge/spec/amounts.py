@@ -243,8 +243,7 @@ def minor_priced(path: str, *, currency: str, value: str = "amount", code: str =
     def write(price: Any, told: Any, scope: Scope) -> Any:
         return {value: back(price, told, scope), code: None if price is None else told}
 
-    place = currency.removeprefix("^")
-    problem = check_path(place) if place else ""
+    problem = "" if currency == "^" else check_path(currency.removeprefix("^"))
     if problem:
         raise SpecError(f"minor_priced({path!r}): currency: {problem}")
     return replace(row, path=path, write=write, currency=currency, paths=(inner, told_at))
@@ -282,7 +281,7 @@ def _amount(
     back: Callable[[Any, str], Any],
 ) -> Row:
     place = currency.removeprefix("^")
-    problem = check_path(place)
+    problem = "" if currency == "^" else check_path(place)
     if problem:
         raise SpecError(f"{word}({path!r}): currency: {problem}")
     outermost = currency.startswith("^")

@@ -396,6 +396,8 @@ class Provider:
     """Where the provider leaves ISO 4217's number of decimals."""
     rounding: Rounding | None = None
     """How it rounds what it reckons on documents; None: nobody knows."""
+    notes: Sequence[str] = ()
+    """What its users have to know beside the facts: shown with the page's documentation."""
 
     def __repr__(self) -> str:
         return f"Provider({self.slug!r})"

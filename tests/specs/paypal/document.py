@@ -14,6 +14,7 @@ SCHEMAS = {
     "product": "catalogs_products.product_collection_element",
     "plan": "billing_subscriptions.plan",
     "subscription": "billing_subscriptions.subscription",
+    "order": "checkout_orders.order",
     "capture": "payments_payment.capture-2",
     "refund": "payments_payment.refund",
     "dispute": "customer_disputes.dispute",

@@ -23,7 +23,11 @@ FILES = {
     " /v2/payments/captures/{capture_id}/refund /v2/payments/refunds/{refund_id}",
     "catalogs_products_v1": "/v1/catalogs/products /v1/catalogs/products/{product_id}",
     "billing_subscriptions_v1": "/v1/billing/plans /v1/billing/plans/{id}"
-    " /v1/billing/subscriptions/{id} /v1/billing/subscriptions/{id}/cancel",
+    " /v1/billing/subscriptions /v1/billing/subscriptions/{id}"
+    " /v1/billing/subscriptions/{id}/cancel /v1/billing/subscriptions/{id}/suspend"
+    " /v1/billing/subscriptions/{id}/activate",
+    "checkout_orders_v2": "/v2/checkout/orders /v2/checkout/orders/{id}"
+    " /v2/checkout/orders/{id}/capture",
     "customer_disputes_v1": "/v1/customer/disputes /v1/customer/disputes/{id}",
     "payments_payouts_batch_v1": "/v1/payments/payouts/{id}",
     "reporting_transactions_v1": "/v1/reporting/transactions",

@@ -258,39 +258,60 @@ plan = map_from(
 )
 
 
-subscription = map_from(
+def subscriber(record: dict[str, Any]) -> str | None:
+    """Who subscribes: the payer, or the address until PayPal knows whose it is."""
+    told = record.get("subscriber") or {}
+    found: str | None = told.get("payer_id") or told.get("email_address")
+    return found
+
+
+approved = partial(picked, "links", {"rel": "approve"}, text("href"))
+
+subscription = map_to(
     Subscription,
-    id=text("id"),
-    customer=first_of(text("subscriber.payer_id"), text("subscriber.email_address")),
-    status=one_of(
-        "status",
-        {
-            "APPROVAL_PENDING": SubscriptionStatus.PENDING,
-            "APPROVED": SubscriptionStatus.PENDING,
-            "ACTIVE": SubscriptionStatus.ACTIVE,
-            "SUSPENDED": SubscriptionStatus.PAUSED,
-            "CANCELLED": SubscriptionStatus.CANCELED,
-            "EXPIRED": SubscriptionStatus.CANCELED,  # all its cycles are over
-        },
-        never=[
-            SubscriptionStatus.TRIALING,
-            SubscriptionStatus.PAST_DUE,
-            SubscriptionStatus.UNPAID,
-            SubscriptionStatus.EXPIRED,
-        ],
+    id=read_only(text("id")),
+    # A new one is for an e-mail address.
+    customer=on_create(
+        via(
+            read=subscriber,
+            write=lambda email: {"subscriber": {"email_address": email}},
+            paths=["subscriber.payer_id", "subscriber.email_address"],
+        )
     ),
-    currency=currency("billing_info.outstanding_balance.currency_code"),
+    status=read_only(
+        one_of(
+            "status",
+            {
+                "APPROVAL_PENDING": SubscriptionStatus.PENDING,
+                "APPROVED": SubscriptionStatus.PENDING,
+                "ACTIVE": SubscriptionStatus.ACTIVE,
+                "SUSPENDED": SubscriptionStatus.PAUSED,
+                "CANCELLED": SubscriptionStatus.CANCELED,
+                "EXPIRED": SubscriptionStatus.CANCELED,  # all its cycles are over
+            },
+            never=[
+                SubscriptionStatus.TRIALING,
+                SubscriptionStatus.PAST_DUE,
+                SubscriptionStatus.UNPAID,
+                SubscriptionStatus.EXPIRED,
+            ],
+        )
+    ),
+    currency=read_only(currency("billing_info.outstanding_balance.currency_code")),
     items=itself(
-        map_from(
+        map_to(
             SubscriptionItem,
             price=ref("plan_id", to="plan"),
-            quantity=decimal("quantity"),
-            period_end=instant("billing_info.next_billing_time"),
+            quantity=decimal("quantity", as_text=True),
+            period_end=read_only(instant("billing_info.next_billing_time")),
         ),
     ),
-    description=text("custom_id"),
+    description=on_create(text("custom_id")),
     collection=constant(Collection.AUTOMATIC),
-    started_at=instant("start_time"),
+    started_at=read_only(instant("start_time")),
+    url=approved(),
+    success_url=on_create(text("application_context.return_url")),
+    cancel_url=on_create(text("application_context.cancel_url")),
     created_at=created,
 )
 

@@ -7,7 +7,7 @@ captures, refunds and subscriptions have no list: they are read by id when a web
 from datetime import timedelta
 from functools import partial
 
-from landbridge.providers.paypal import mapping
+from landbridge.providers.paypal import checkout, mapping
 from landbridge.spec import (
     Accounts,
     CertifiedRsa,
@@ -170,6 +170,7 @@ subscription = Resource(
         ),
         "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
     ],
+    create=Write(path="/v1/billing/subscriptions"),
     steps=[
         Step(
             field="status",
@@ -179,9 +180,35 @@ subscription = Resource(
                 sends={"reason": "Canceled by the merchant"},
             ),
         ),
+        Step(
+            field="status",
+            to="paused",
+            write=Write(
+                path="/v1/billing/subscriptions/{id}/suspend",
+                sends={"reason": "Paused by the merchant"},
+            ),
+        ),
     ],
     idempotency=KEY,
     maps=mapping.subscription,
+)
+
+# The payer approves it on PayPal's page; then it is captured, and nothing is paid before.
+order = Resource(
+    name="order",
+    path="",
+    key="id",
+    one="/v2/checkout/orders/{id}",
+    subject="payer.payer_id",
+    topics=topics_of("CHECKOUT.ORDER", "APPROVED COMPLETED"),
+    create=Write(
+        path="/v2/checkout/orders",
+        sends={"intent": "CAPTURE", f"{checkout.SHOWN}.user_action": "PAY_NOW"},
+        lists={"purchase_units": "unit"},
+    ),
+    steps=[Step(field="paid", to="paid", write=Write(path="/v2/checkout/orders/{id}/capture"))],
+    idempotency=KEY,
+    maps=checkout.checkout,
 )
 
 capture = Resource(
@@ -253,6 +280,14 @@ payout = Resource(
     topics=topics_of("PAYMENT.PAYOUTSBATCH", "PROCESSING SUCCESS DENIED"),
 )
 
+NOTES = [
+    "An order is approved by its payer at `url`, and captured by writing `paid`: before that, no"
+    " money has come, though the page is `complete`. Where it has lines, they are its total.",
+    "A new subscription is for an e-mail address (`customer`), and begins when that person has"
+    " agreed at `url`. `success_url` and `cancel_url` go together. It is paused and canceled by"
+    " writing `status`.",
+]
+
 paypal = Provider(
     slug="paypal",
     name="PayPal",
@@ -270,6 +305,7 @@ paypal = Provider(
     # What may be asked without a further feature of the app does not say whose it is.
     accounts=Accounts(field="client_id"),
     webhook=HOOK,
+    notes=NOTES,
     errors=Errors(
         message="message",
         details="details[].description",
@@ -280,5 +316,16 @@ paypal = Provider(
         throttled=["RATE_LIMIT_REACHED", "RESOURCE_CONFLICT"],
     ),
     currency_exponents=mapping.EXPONENTS,
-    resources=[invoice, product, plan, subscription, capture, refund, dispute, transaction, payout],
+    resources=[
+        invoice,
+        product,
+        plan,
+        subscription,
+        order,
+        capture,
+        refund,
+        dispute,
+        transaction,
+        payout,
+    ],
 )

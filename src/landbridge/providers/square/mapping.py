@@ -12,6 +12,9 @@ from typing import Any
 from landbridge.models.base import Address
 from landbridge.models.payments import (
     BalanceEntry,
+    Checkout,
+    CheckoutLine,
+    CheckoutMode,
     Collection,
     Customer,
     Dispute,
@@ -193,6 +196,7 @@ subscription = map_to(
     items=itself(
         map_to(SubscriptionItem, price=ref("plan_variation_id", to="subscription_plan_variation"))
     ),
+    location=on_create(text("location_id")),
     # A cancellation is for the end of what is paid; the status says so on that day.
     cancels_at_period_end=via(
         read=lambda record: record.get("canceled_date") is not None, paths=["canceled_date"]
@@ -298,12 +302,45 @@ invoice = map_to(
         )
     ),
     description=text("description"),
+    location=on_create(text("location_id")),
     # They make its order, and are read there alone.
     lines=on_create(many("order.line_items", order_line)),
     total=via(read=partial(summed, "computed_amount_money"), paths=[ASKED]),
     amount_paid=via(read=partial(summed, "total_completed_amount_money"), paths=[ASKED]),
     amount_remaining=via(read=still_due, paths=[ASKED, "status"]),
     url=read_only(text("public_url")),
+    created_at=created,
+)
+
+checkout_line = map_to(
+    CheckoutLine,
+    id=read_only(text("uid")),
+    price=ref("catalog_object_id", to="item_variation"),
+    name=text("name"),
+    unit_price=minor_priced("base_price_money", currency="^"),
+    quantity=decimal("quantity", as_text=True),
+    amount=read_only(money("total_money")),
+)
+
+
+def sells(record: Mapping[str, Any]) -> CheckoutMode:
+    """Whether the page also subscribes to a plan."""
+    plan = (record.get("checkout_options") or {}).get("subscription_plan_id")
+    return CheckoutMode.SUBSCRIPTION if plan else CheckoutMode.PAYMENT
+
+
+# What is bought makes an order; that, not the page, says what of it is paid.
+checkout = map_to(
+    Checkout,
+    id=read_only(text("id")),
+    mode=via(read=sells, paths=["checkout_options.subscription_plan_id"]),
+    lines=on_create(many("order.line_items", checkout_line)),
+    customer=on_create(ref("order.customer_id", to="customer")),
+    reference=on_create(text("order.reference_id")),
+    location=on_create(text("order.location_id")),
+    email=on_create(text("pre_populated_data.buyer_email")),
+    success_url=on_create(text("checkout_options.redirect_url")),
+    url=read_only(text("url")),
     created_at=created,
 )
 

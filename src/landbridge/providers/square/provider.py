@@ -76,6 +76,7 @@ KINDS = [
     ),
     Means(kind="subscription.updated", topics=["subscription.updated"]),
     Means(kind="dispute.opened", topics=["dispute.created"]),
+    # Of checkout.completed no event tells: those of orders and payments name no payment link.
 ]
 AUTH = OAuth2(
     authorize=f"{SITE}/oauth2/authorize",
@@ -249,6 +250,31 @@ order = read(
     idempotency_in="body",
 )
 
+# Nothing tells of one: that it was paid is told of its order, whose events do not name the page.
+payment_link = read(
+    name="payment_link",
+    path="/v2/online-checkout/payment-links",
+    records="payment_links",
+    page=PAGE,
+    one="/v2/online-checkout/payment-links/{id}",
+    envelope="payment_link",
+    version="version",
+    needs=READS["ORDERS_READ"],
+    create=Write(
+        path="/v2/online-checkout/payment-links",
+        looked_up=[MAIN(at="order.location_id")],
+        needs=frozenset({"PAYMENTS_WRITE", "ORDERS_READ", "ORDERS_WRITE"}),
+    ),
+    delete=Write(
+        path="/v2/online-checkout/payment-links/{id}",
+        method="DELETE",
+        needs=frozenset({"ORDERS_READ", "ORDERS_WRITE"}),
+    ),
+    idempotency=KEY,
+    idempotency_in="body",
+    maps=mapping.checkout,
+)
+
 BILLING = frozenset({"INVOICES_WRITE", "ORDERS_WRITE"})
 billing = partial(Write, partial=True, version_at="version", needs=BILLING)
 
@@ -262,7 +288,10 @@ draft = Write(
         resource="order",
         of="order",
         key_at="order_id",
-        shares={"customer_id": "primary_recipient.customer_id"},
+        shares={
+            "customer_id": "primary_recipient.customer_id",
+            "location_id": "location_id",
+        },
     ),
     needs=BILLING,
 )
@@ -358,6 +387,18 @@ payout = read(
     maps=mapping.payout,
 )
 
+NOTES = [
+    "An invoice is created with an order of its lines, at `location` or else the main one; it goes"
+    " out by e-mail and takes cards. Its lines are in the order from then on. If Square refuses"
+    " the invoice, the order stays, without effect. Taxes and discounts are not written.",
+    "A subscription is canceled for the end of what is paid: write `cancels_at_period_end`. Its"
+    " status says `canceled` on that day.",
+    "A plan whose price is a discount on what is ordered names no currency, and is parked.",
+    "No event tells that a payment link was paid on: `checkout.completed` never comes, and the link"
+    " does not say `paid`. `payment.updated` names its order (`order_id`), and the `order` says"
+    " what is still due (`net_amount_due_money`).",
+]
+
 square = Provider(
     slug="square",
     name="Square",
@@ -374,6 +415,7 @@ square = Provider(
     ),
     webhook=HOOK,
     errors=ERRORS,
+    notes=NOTES,
     sandbox={
         "base": SANDBOX,
         "authorize": f"{SANDBOX}/oauth2/authorize",
@@ -388,6 +430,7 @@ square = Provider(
         plan_variation,
         subscription,
         order,
+        payment_link,
         invoice,
         payment,
         refund,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from landbridge.testing.asgi import Answer, Call, Router, as_json
-from landbridge.testing.paypal import billing, disputes, invoices, payments, reporting
+from landbridge.testing.paypal import billing, disputes, invoices, orders, payments, reporting
 from landbridge.testing.paypal.account import Account
 from landbridge.testing.paypal.webhooks import Dispatcher
 from landbridge.testing.paypal.wire import Obj, empty, link, malformed, missing
@@ -36,6 +36,9 @@ class Api:
             ("DELETE", _INVOICE, self._delete),
             ("POST", f"{_INVOICE}/send", self._send),
             ("POST", f"{_INVOICE}/cancel", self._cancel),
+            ("POST", orders.PATH, self._order),
+            ("GET", f"{orders.PATH}/{{id}}", self._one("order")),
+            ("POST", f"{orders.PATH}/{{id}}/capture", self._capture),
             ("GET", "/v2/payments/captures/{id}", self._one("capture")),
             ("POST", "/v2/payments/captures/{id}/refund", self._refund),
             ("GET", "/v2/payments/refunds/{id}", self._one("refund")),
@@ -45,6 +48,7 @@ class Api:
             ("PATCH", _PRODUCT, self._patch),
             ("GET", "/v1/billing/plans", self._plans),
             ("GET", "/v1/billing/plans/{id}", self._one("plan")),
+            ("POST", "/v1/billing/subscriptions", self._subscribe),
             ("GET", "/v1/billing/subscriptions/{id}", self._one("subscription")),
             ("POST", "/v1/billing/subscriptions/{id}/{how}", self._move),
             ("GET", disputes.PATH, self._disputes),
@@ -126,8 +130,23 @@ class Api:
 
     def _refund(self, call: Call) -> Answer:
         made = payments.refund(self._account, call.place["id"], call.json())
+        return self._shown(call, made)
+
+    def _order(self, call: Call) -> Answer:
+        made = orders.create(self._account, call.json(), call.headers.get("paypal-request-id"))
+        return self._shown(call, made)
+
+    def _capture(self, call: Call) -> Answer:
+        return self._shown(call, orders.capture(self._account, call.place["id"]))
+
+    def _subscribe(self, call: Call) -> Answer:
+        return self._shown(call, billing.create_subscription(self._account, call.json()))
+
+    @staticmethod
+    def _shown(call: Call, made: Obj) -> Answer:
+        """A new record; in short for those who do not ask for more."""
         if call.headers.get("prefer") != "return=representation":
-            return as_json({name: made[name] for name in ("id", "status", "links")}, 201)
+            made = {name: made[name] for name in ("id", "status", "links")}
         return as_json(made, 201)
 
     def _products(self, call: Call) -> Answer:

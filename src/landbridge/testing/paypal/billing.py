@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from landbridge.testing.paypal.account import Account
-from landbridge.testing.paypal.wire import Obj, code_of, link, malformed, missing, stamp, wrong
+from landbridge.testing.paypal.wire import (
+    Obj,
+    Problem,
+    code_of,
+    link,
+    malformed,
+    missing,
+    stamp,
+    wrong,
+)
 
 _PATCHED = ("description", "category", "image_url", "home_url")
+_SITE = "https://www.sandbox.paypal.com/webapps/billing/subscriptions?ba_token=BA-"
+_PROPOSED = frozenset(
+    "plan_id start_time quantity shipping_amount subscriber auto_renewal application_context"
+    " custom_id plan".split()
+)
 _MOVES = {"cancel": "CANCELLED", "suspend": "SUSPENDED", "activate": "ACTIVE"}
 _EVENTS = {"CANCELLED": "CANCELLED", "SUSPENDED": "SUSPENDED", "ACTIVE": "ACTIVATED"}
 
@@ -79,34 +93,71 @@ def create_plan(account: Account, product: str, name: str, price: Obj, unit: str
     return account.put("plan", "BILLING.PLAN.CREATED", made, tell=False)
 
 
-def subscribe(account: Account, plan: str, email: str, *, tell: bool = True) -> Obj:
-    """What a customer does: subscribes to a plan."""
-    held = account.kept["plan"].get(plan)
+def create_subscription(account: Account, asked: Obj, *, tell: bool = True) -> Obj:
+    """A subscription that the merchant proposes: it waits for its subscriber's approval."""
+    held = account.kept["plan"].get(str(asked.get("plan_id")))
     if held is None:
-        raise missing("plan_id")
-    price = held["billing_cycles"][0]["pricing_scheme"]["fixed_price"]
+        words = "The specified resource does not exist."
+        raise Problem(404, "RESOURCE_NOT_FOUND", words, ("/plan_id", "INVALID_RESOURCE_ID", words))
+    for name in sorted(set(asked) - _PROPOSED):
+        raise malformed(f"/{name}", "This is not known.")
+    around = asked.get("application_context", {"return_url": "-", "cancel_url": "-"})
+    for name in ("return_url", "cancel_url"):
+        if not around.get(name):
+            raise malformed(f"/application_context/{name}", "A required field is missing.")
+    count = str(asked.get("quantity", "1"))
+    if count != "1" and not held["quantity_supported"]:
+        raise wrong("/quantity", "SUBSCRIPTION_CANNOT_HAVE_QUANTITY", "The plan is for one.")
     ident, at = f"I-{code_of(account.rng, 12)}", stamp(account.now())
-    made = {
+    made: Obj = {
         "id": ident,
-        "plan_id": plan,
+        "plan_id": held["id"],
+        "status": "APPROVAL_PENDING",
+        "status_update_time": at,
+        "start_time": asked.get("start_time", at),
+        "quantity": count,
+        "subscriber": dict(asked.get("subscriber") or {}),
+        "create_time": at,
+        "links": [
+            {"href": f"{_SITE}{code_of(account.rng)}", "rel": "approve", "method": "GET"},
+            link(account.url, f"/v1/billing/subscriptions/{ident}"),
+        ],
+    }
+    if asked.get("custom_id"):
+        made["custom_id"] = asked["custom_id"]
+    return account.put("subscription", "BILLING.SUBSCRIPTION.CREATED", made, tell=tell)
+
+
+def approve(account: Account, key: str, email: str, *, tell: bool = True) -> Obj:
+    """What a customer does on PayPal's page: agrees to a subscription."""
+    held = account.kept["subscription"].get(key)
+    if held is None:
+        raise missing("id")
+    if held["status"] != "APPROVAL_PENDING":
+        words = "Invalid subscription status for this action."
+        raise wrong("", "SUBSCRIPTION_STATUS_INVALID", words)
+    cycle = account.kept["plan"][held["plan_id"]]["billing_cycles"][0]
+    price, at = cycle["pricing_scheme"]["fixed_price"], stamp(account.now())
+    made = {
+        **held,
         "status": "ACTIVE",
         "status_update_time": at,
-        "start_time": at,
-        "quantity": "1",
         "subscriber": {"email_address": email, "payer_id": code_of(account.rng, 13)},
         "billing_info": {
             "outstanding_balance": {**price, "value": "0.00"},
             "failed_payments_count": 0,
             "next_billing_time": stamp(account.now() + 30 * 86_400),
         },
-        "create_time": at,
         "update_time": at,
-        "links": [link(account.url, f"/v1/billing/subscriptions/{ident}")],
+        "links": held["links"][1:],
     }
-    account.put("subscription", "BILLING.SUBSCRIPTION.CREATED", made, tell=tell)
-    if tell:
-        account.tell("subscription", "BILLING.SUBSCRIPTION.ACTIVATED", made)
-    return made
+    return account.put("subscription", "BILLING.SUBSCRIPTION.ACTIVATED", made, tell=tell)
+
+
+def subscribe(account: Account, plan: str, email: str, *, tell: bool = True) -> Obj:
+    """What a customer does on the merchant's site and PayPal's: subscribes to a plan."""
+    made = create_subscription(account, {"plan_id": plan}, tell=tell)
+    return approve(account, made["id"], email, tell=tell)
 
 
 def move(account: Account, key: str, how: str, asked: Obj) -> Obj:
@@ -122,6 +173,6 @@ def move(account: Account, key: str, how: str, asked: Obj) -> Obj:
     at, status = stamp(account.now()), _MOVES[how]
     made = {**held, "status": status, "status_update_time": at, "update_time": at}
     if status == "CANCELLED":
-        bill = {k: v for k, v in held["billing_info"].items() if k != "next_billing_time"}
-        made["billing_info"] = bill
+        bill = held.get("billing_info", {})
+        made["billing_info"] = {k: v for k, v in bill.items() if k != "next_billing_time"}
     return account.put("subscription", f"BILLING.SUBSCRIPTION.{_EVENTS[status]}", made)

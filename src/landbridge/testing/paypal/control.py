@@ -5,6 +5,8 @@
 | `GET /_sim/objects/{kind}` | all records of a kind |
 | `POST /_sim/objects/{kind} {..}` | makes one: invoice, capture, subscription, dispute, payout |
 | `POST /_sim/invoices/{id}/pay {"amount": "1.00"}` | the customer pays it, or a part |
+| `POST /_sim/orders/{id}/approve {"email": ".."}` | the payer approves it on PayPal's page |
+| `POST /_sim/subscriptions/{id}/approve {"email": ".."}` | the customer agrees to it there |
 | `POST /_sim/captures/{id}/refund {..}` | the merchant refunds it on PayPal's pages |
 | `POST /_sim/disputes/{id}/resolve {"outcome": ".."}` | PayPal decides it |
 | `POST /_sim/churn {"count": 20, "seed": 1}` | ordinary changes; which |
@@ -22,8 +24,8 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from random import Random
 
-from landbridge.testing.asgi import Answer, BadCall, Call, as_json
-from landbridge.testing.paypal import billing, disputes, invoices, payments
+from landbridge.testing.asgi import Answer, BadCall, Call, Route, as_json
+from landbridge.testing.paypal import billing, disputes, invoices, orders, payments
 from landbridge.testing.paypal.account import KINDS, Account
 from landbridge.testing.paypal.webhooks import Dispatcher
 from landbridge.testing.paypal.wire import Obj, Problem, money
@@ -44,6 +46,8 @@ class ControlPlane(WebhookCalls[Dispatcher]):
             ("GET", "/_sim/objects/{kind}", self._objects),
             ("POST", "/_sim/objects/{kind}", self._create),
             ("POST", "/_sim/invoices/{id}/pay", self._pay),
+            ("POST", "/_sim/orders/{id}/approve", self._approve(orders.approve)),
+            ("POST", "/_sim/subscriptions/{id}/approve", self._approve(billing.approve)),
             ("POST", "/_sim/captures/{id}/refund", self._refund),
             ("POST", "/_sim/disputes/{id}/resolve", self._resolve),
             ("POST", "/_sim/churn", self._churn),
@@ -86,6 +90,15 @@ class ControlPlane(WebhookCalls[Dispatcher]):
         asked = call.json()
         part = _amount(asked, "") if "amount" in asked else None
         return _tried(lambda: invoices.pay(self._account, call.place["id"], part))
+
+    def _approve(self, approve: Callable[[Account, str, str], Obj]) -> Route:
+        """Somebody agrees to what is asked on PayPal's page."""
+
+        def route(call: Call) -> Answer:
+            email = str(call.json().get("email", "payer@example.com"))
+            return _tried(lambda: approve(self._account, call.place["id"], email))
+
+        return route
 
     def _refund(self, call: Call) -> Answer:
         """The merchant refunds a capture."""

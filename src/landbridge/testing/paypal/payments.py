@@ -19,8 +19,10 @@ from landbridge.testing.paypal.wire import (
 _FEE = Decimal("0.0349")
 
 
-def capture(account: Account, amount: Decimal, code: str, *, tell: bool = True) -> Obj:
-    """A payment that a customer made at a checkout."""
+def capture(
+    account: Account, amount: Decimal, code: str, *, order: str = "", tell: bool = True
+) -> Obj:
+    """A payment that a customer made at a checkout; of an order, if one is named."""
     fee = (amount * _FEE).quantize(Decimal("0.01"))
     at, ident = stamp(account.now()), code_of(account.rng)
     gross = money(amount, code)
@@ -35,7 +37,7 @@ def capture(account: Account, amount: Decimal, code: str, *, tell: bool = True) 
             "paypal_fee": money(fee, code),
             "net_amount": money(amount - fee, code),
         },
-        "supplementary_data": {"related_ids": {"order_id": code_of(account.rng)}},
+        "supplementary_data": {"related_ids": {"order_id": order or code_of(account.rng)}},
         "create_time": at,
         "update_time": at,
         "links": [

@@ -1,0 +1,204 @@
+"""What is sold through PayPal: orders that a payer approves, and subscriptions.
+
+Whatever is sent, and whatever the simulator answers, is held against PayPal's own documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as changed
+
+from landbridge.errors import RecordError, Refused
+from landbridge.models.payments import (
+    Checkout,
+    CheckoutLine,
+    CheckoutPayment,
+    CheckoutStatus,
+    Price,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionStatus,
+)
+from landbridge.protocols import take, write
+from landbridge.providers.paypal import paypal
+from landbridge.testing.pytest_plugin import PayPalSimulator
+from tests.providers.test_paypal_bridge import connected, misspoken, remote
+from tests.providers.test_paypal_page import PLACE, document, run
+from tests.specs.documents import Document
+from tests.web.serving import serving
+
+__all__ = ["document"]
+
+TEA = CheckoutLine(name="Tea", quantity=Decimal(2), unit_price=Decimal("4.75"))
+PAGE = Checkout(
+    currency="USD",
+    lines=(TEA, CheckoutLine(name="Cake", unit_price=Decimal("3.5"))),
+    reference="order-7",
+    email="ada@example.com",
+    success_url="https://shop.example/thanks",
+    cancel_url="https://shop.example/back",
+)
+
+
+def test_an_order_is_made_of_one_unit_whose_items_add_up(document: Document) -> None:
+    resource = paypal.resource("order")
+    assert resource.maps is not None
+    body = resource.maps.write(PAGE)
+    talk = write(paypal, resource, PLACE, "create", "", body, None, "int_1")
+    (made,), _, done = run(document, talk, [{"id": "O1", "status": "PAYER_ACTION_REQUIRED"}])
+    assert (done.key, made.headers["PayPal-Request-Id"]) == ("O1", "int_1")
+
+    def usd(value: str) -> dict[str, str]:
+        return {"currency_code": "USD", "value": value}
+
+    looks = {"return_url": PAGE.success_url, "cancel_url": PAGE.cancel_url}
+    assert json.loads(made.body) == {
+        "intent": "CAPTURE",
+        "purchase_units": [
+            {
+                "custom_id": "order-7",
+                "items": [
+                    {"name": "Tea", "quantity": "2", "unit_amount": usd("4.75")},
+                    {"name": "Cake", "quantity": "1", "unit_amount": usd("3.5")},
+                ],
+                "amount": {**usd("13.00"), "breakdown": {"item_total": usd("13.00")}},
+            }
+        ],
+        "payment_source": {
+            "paypal": {
+                "email_address": "ada@example.com",
+                "experience_context": {**looks, "user_action": "PAY_NOW"},
+            }
+        },
+    }
+    # Only a total, in a currency of which PayPal takes no decimals.
+    plain = resource.maps.write(Checkout(currency="HUF", total=50_000))
+    assert plain["unit"] == {"amount": {"currency_code": "HUF", "value": "500"}}
+    with pytest.raises(RecordError, match=r"Checkout\.currency"):
+        resource.maps.write(Checkout(currency="HUF", total=50_001))
+
+
+def test_an_order_is_approved_and_then_captured(document: Document) -> None:
+    resource = paypal.resource("order")
+    assert resource.maps is not None
+    money = {"currency_code": "USD", "value": "13.00"}
+    unit: dict[str, Any] = {"amount": money, "custom_id": "order-7"}
+    page = {"href": "https://www.paypal.com/checkoutnow?token=O1"}
+    fresh = {"id": "O1", "status": "PAYER_ACTION_REQUIRED", "purchase_units": [unit]}
+    for rel in ("payer-action", "approve"):
+        found = resource.maps.read({**fresh, "links": [{"rel": "self"}, {**page, "rel": rel}]})
+        assert (found.url, found.status, found.paid) == (page["href"], "open", "unpaid")
+        assert (found.total, found.currency, found.reference) == (1300, "USD", "order-7")
+    approved = {**fresh, "status": "APPROVED"}
+    found = resource.maps.read(approved)
+    assert (found.status, found.paid) == ("complete", "unpaid")
+
+    def captured(status: str) -> dict[str, Any]:
+        payments = {"captures": [{"id": "C1", "status": status}]}
+        return {
+            **approved,
+            "status": "COMPLETED",
+            "purchase_units": [{**unit, "payments": payments}],
+        }
+
+    assert resource.maps.read(captured("PENDING")).paid == "unpaid"
+    done = resource.maps.read(captured("COMPLETED"))
+    assert (done.paid, done.payment) == ("paid", "C1")
+    assert resource.maps.read({**fresh, "status": "VOIDED"}).status == "expired"
+    (step,) = resource.steps
+    talk = take(paypal, resource, PLACE, step, "O1", "int_1")
+    made, _, _ = run(document, talk, [approved, captured("COMPLETED")])
+    assert made[1].url.endswith("/v2/checkout/orders/O1/capture")
+    assert made[1].headers["PayPal-Request-Id"] == "int_1.paid"
+    run(document, take(paypal, resource, PLACE, step, "O1", "int_1"), [captured("COMPLETED")])
+
+
+def test_a_subscription_is_proposed_to_an_address(document: Document) -> None:
+    resource = paypal.resource("subscription")
+    assert resource.maps is not None
+    new = Subscription(
+        customer="ada@example.com",
+        status=SubscriptionStatus.PENDING,
+        items=(SubscriptionItem(price="P-1", quantity=Decimal(3)),),
+        description="seats",
+        success_url="https://shop.example/thanks",
+        cancel_url="https://shop.example/back",
+    )
+    talk = write(paypal, resource, PLACE, "create", "", resource.maps.write(new), None, "int_1")
+    shown = document.examples["post /v1/billing/subscriptions"][0]
+    (made,), _, done = run(document, talk, [shown])
+    assert (done.key, made.headers["PayPal-Request-Id"]) == (shown["id"], "int_1")
+    assert json.loads(made.body) == {
+        "plan_id": "P-1",
+        "quantity": "3",
+        "custom_id": "seats",
+        "subscriber": {"email_address": "ada@example.com"},
+        "application_context": {
+            "return_url": "https://shop.example/thanks",
+            "cancel_url": "https://shop.example/back",
+        },
+    }
+    found = resource.maps.read(shown)
+    assert (found.status, found.customer) == ("pending", "2J6QB8YJQSJRJ")
+    assert str(found.url).startswith("https://www.paypal.com/webapps/billing/subscriptions?ba_")
+    for step in resource.steps:
+        talk = take(paypal, resource, PLACE, step, "I-1", "int_2")
+        made, _, _ = run(document, talk, [{**shown, "status": "ACTIVE"}, None])
+        assert json.loads(made[1].body)["reason"]
+
+
+async def test_what_is_sold_is_made_once(
+    database_url: str, paypal_simulator: PayPalSimulator
+) -> None:
+    sim = paypal_simulator
+    async with serving(database_url, None) as (bridge, _):
+        connection = await connected(bridge, sim)
+        api = bridge.api(connection)
+        # The answers of the first tries are lost, after the commit.
+        sim.control.fault("drop", path="/v2/checkout/orders", method="POST", after=True)
+        page = await api.create(PAGE)
+        assert (page.status, page.paid, page.total) == ("open", "unpaid", 1300)
+        assert len(remote(sim, "order")) == 1
+        assert str(page.url).endswith(str(page.id))
+        taken = changed(page, paid=CheckoutPayment.PAID)
+        with pytest.raises(Refused, match="not yet approved"):
+            await api.update(taken)
+        await asyncio.to_thread(sim.control.post, f"orders/{page.id}/approve")
+        path = f"/v2/checkout/orders/{page.id}/capture"
+        sim.control.fault("status", status=503, path=path, method="POST", after=True)
+        done = await api.update(taken)
+        assert (done.status, done.paid) == (CheckoutStatus.COMPLETE, CheckoutPayment.PAID)
+        theirs = remote(sim, "capture")[str(done.payment)]
+        assert theirs["supplementary_data"]["related_ids"]["order_id"] == page.id
+        paid = [one for one in remote(sim, "capture").values() if one["amount"]["value"] == "13.00"]
+        assert len(paid) == 1
+        with pytest.raises(Refused, match="Should equal item_total") as caught:
+            await api.create(changed(PAGE, total=1_299))
+        assert list(caught.value.problems) == ["/purchase_units/0/amount/value"]
+
+        await bridge.pull(connection, ["plan"])
+        plan = await anext(api.records(Price))
+        known = len(remote(sim, "subscription"))
+        sim.control.fault("drop", path="/v1/billing/subscriptions", method="POST", after=True)
+        asked = Subscription(
+            customer="ada@example.com",
+            status=SubscriptionStatus.PENDING,
+            items=(SubscriptionItem(price=str(plan.id)),),
+            success_url="https://shop.example/thanks",
+            cancel_url="https://shop.example/back",
+        )
+        made = await api.create(asked)
+        assert len(remote(sim, "subscription")) == known + 1
+        assert (made.status, made.customer) == (SubscriptionStatus.PENDING, "ada@example.com")
+        assert "ba_token" in str(made.url)
+        await asyncio.to_thread(sim.control.post, f"subscriptions/{made.id}/approve")
+        paused = await api.update(changed(made, status=SubscriptionStatus.PAUSED))
+        assert (paused.status, paused.url) == (SubscriptionStatus.PAUSED, None)
+        ended = await api.update(changed(paused, status=SubscriptionStatus.CANCELED))
+        assert ended.status is SubscriptionStatus.CANCELED
+    assert misspoken(sim) == []
