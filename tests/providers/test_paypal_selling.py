@@ -148,8 +148,8 @@ def test_a_subscription_is_proposed_to_an_address(document: Document) -> None:
     assert str(found.url).startswith("https://www.paypal.com/webapps/billing/subscriptions?ba_")
     for step in resource.steps:
         talk = take(paypal, resource, PLACE, step, "I-1", "int_2")
-        made, _, _ = run(document, talk, [{**shown, "status": "ACTIVE"}, None])
-        assert json.loads(made[1].body)["reason"]
+        asked, _, _ = run(document, talk, [{**shown, "status": "ACTIVE"}, None])
+        assert json.loads(asked[1].body)["reason"]
 
 
 async def test_what_is_sold_is_made_once(

@@ -100,7 +100,7 @@ def _page(provider: Provider) -> str:
                 for line in facts["resources"]
             ],
         ),
-        *(["## To know", *(f"- {note}" for note in provider.notes)] if provider.notes else []),
+        *_notes(provider),
         "## Limits",
         table(
             ["calls", "counted for each", "environment"],
@@ -115,6 +115,12 @@ def _page(provider: Provider) -> str:
         *(part for resource in provider.resources for part in _mapping(resource)),
     ]
     return page(provider.name, *parts)
+
+
+def _notes(provider: Provider) -> Iterator[str]:
+    if provider.notes:
+        yield "## To know"
+        yield "\n".join(f"- {note}" for note in provider.notes)
 
 
 def _found_again(provider: Provider) -> Iterator[str]:

@@ -281,11 +281,10 @@ payout = Resource(
 )
 
 NOTES = [
-    "An order is approved by its payer at `url`, and captured by writing `paid`: before that, no"
-    " money has come, though the page is `complete`. Where it has lines, they are its total.",
-    "A new subscription is for an e-mail address (`customer`), and begins when that person has"
-    " agreed at `url`. `success_url` and `cancel_url` go together. It is paused and canceled by"
-    " writing `status`.",
+    "An order is approved by its payer at `url`, and captured when you write `paid`.",
+    "Before that no money has come, though its page is `complete`. Its lines are its total.",
+    "A new subscription is for an e-mail address (`customer`), who has to agree at `url`.",
+    "It is paused and canceled by writing `status`; `success_url` needs a `cancel_url` beside it.",
 ]
 
 paypal = Provider(

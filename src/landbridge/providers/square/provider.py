@@ -388,15 +388,13 @@ payout = read(
 )
 
 NOTES = [
-    "An invoice is created with an order of its lines, at `location` or else the main one; it goes"
-    " out by e-mail and takes cards. Its lines are in the order from then on. If Square refuses"
-    " the invoice, the order stays, without effect. Taxes and discounts are not written.",
-    "A subscription is canceled for the end of what is paid: write `cancels_at_period_end`. Its"
-    " status says `canceled` on that day.",
+    "An invoice is created with an order of its lines, at `location` or else the main one.",
+    "It goes out by e-mail and takes cards; taxes and discounts of lines are not written.",
+    "If Square refuses the invoice, its order stays there, without effect.",
+    "To cancel a subscription write `cancels_at_period_end`: it ends with what is paid.",
     "A plan whose price is a discount on what is ordered names no currency, and is parked.",
-    "No event tells that a payment link was paid on: `checkout.completed` never comes, and the link"
-    " does not say `paid`. `payment.updated` names its order (`order_id`), and the `order` says"
-    " what is still due (`net_amount_due_money`).",
+    "No event tells that a payment link was paid on, so `checkout.completed` never comes.",
+    "`payment.updated` names the link's order, and the `order` says what is still due.",
 ]
 
 square = Provider(
