@@ -157,6 +157,13 @@ plan = Resource(
     maps=mapping.plan,
 )
 
+CANCEL = Write(
+    path="/v1/billing/subscriptions/{id}/cancel", sends={"reason": "Canceled by the merchant"}
+)
+SUSPEND = Write(
+    path="/v1/billing/subscriptions/{id}/suspend", sends={"reason": "Paused by the merchant"}
+)
+
 subscription = Resource(
     name="subscription",
     path="",
@@ -172,22 +179,8 @@ subscription = Resource(
     ],
     create=Write(path="/v1/billing/subscriptions"),
     steps=[
-        Step(
-            field="status",
-            to="canceled",
-            write=Write(
-                path="/v1/billing/subscriptions/{id}/cancel",
-                sends={"reason": "Canceled by the merchant"},
-            ),
-        ),
-        Step(
-            field="status",
-            to="paused",
-            write=Write(
-                path="/v1/billing/subscriptions/{id}/suspend",
-                sends={"reason": "Paused by the merchant"},
-            ),
-        ),
+        Step(field="status", to="canceled", write=CANCEL),
+        Step(field="status", to="paused", write=SUSPEND),
     ],
     idempotency=KEY,
     maps=mapping.subscription,
