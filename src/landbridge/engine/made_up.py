@@ -112,10 +112,11 @@ def marked(text: str) -> list[str]:
 
 def wrapped(resource: Resource, value: Mapping[str, Any]) -> bytes:
     """The body of an answer with a single record, in the page's envelope: a list if listings come
-    in the same one, else the record itself."""
+    in the same one and writes send a list too, else the record itself."""
     if not resource.envelope:
         return canonical.canonical(value)
-    inside = [value] if resource.envelope == resource.records else value
+    listed = resource.create is None or resource.create.listed
+    inside = [value] if listed and resource.envelope == resource.records else value
     return canonical.canonical(nested_at(resource.envelope, inside))
 
 
