@@ -171,6 +171,7 @@ XERO_WORDS: Mapping[str, list[Any]] = {
     "Date": _DAYS,
     "DueDate": _DAYS,
     "PeriodLockDate": _DAYS,
+    "EndOfYearLockDate": _DAYS,
     "UpdatedDateUTC": ["/Date(1541176592690+0000)/", "/Date(1551399323399)/"],
 }
 
@@ -377,6 +378,7 @@ def _quickbooks(resource: Resource, seed: int) -> Any:
     kinds = QUICKBOOKS_LINES.get(resource.name, ["DescriptionOnly"])
     words = {**QUICKBOOKS_WORDS, "DetailType": [*kinds, "SubTotalLineDetail", "DescriptionOnly"]}
     needed = [*resource.maps.needed_paths, "Id", "CurrencyRef.value", "Line[].Id"]
+    needed += ["AccountRef.value"] if resource.name == "Purchase" else []
     made = Records(_quickbooks_document(), words).make(
         resource.name, seed, owned=resource.maps.owned_paths, needed=needed
     )
@@ -387,6 +389,7 @@ QUICKBOOKS_LINES = {
     "Invoice": ["SalesItemLineDetail"],
     "CreditMemo": ["SalesItemLineDetail"],
     "Bill": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"],
+    "VendorCredit": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"],
     "Purchase": ["AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"],
     "JournalEntry": ["JournalEntryLineDetail"],
 }

@@ -26,11 +26,11 @@ from landbridge.testing.pytest_plugin import QuickBooksSimulator
 from tests.plain import PLAIN
 from tests.providers import through
 from tests.providers.through import consented, held, until, working
-from tests.specs.quickbooks.document import ENTITIES, quickbooks
+from tests.specs.quickbooks.document import ENTITIES, READ_ONLY, quickbooks
 from tests.web.serving import serving
 
 WRITES = ["Customer", "Invoice", "Item", "Payment"]
-FOLLOWED = sorted(set(ENTITIES) - {"TaxCode", "TaxRate"})
+FOLLOWED = sorted(set(ENTITIES) - set(READ_ONLY))
 
 
 @pytest.fixture

@@ -15,7 +15,16 @@ from msgspec.structs import replace
 from landbridge import Landbridge
 from landbridge.errors import PostedOtherwise, Refused
 from landbridge.models import read_json
-from landbridge.models.accounting import DocumentStatus, Invoice, Line, TaxMode
+from landbridge.models.accounting import (
+    Bill,
+    CreditNote,
+    DocumentStatus,
+    Expense,
+    Invoice,
+    Line,
+    PaidBy,
+    TaxMode,
+)
 from landbridge.store.connections import Connection
 from landbridge.testing import quickbooks as simulated
 from landbridge.testing.pytest_plugin import QuickBooksSimulator
@@ -32,6 +41,7 @@ NONE = simulated.Amounts(
     payments=0,
     credit_memos=0,
     bills=0,
+    vendor_credits=0,
     purchases=0,
     journal_entries=0,
 )
@@ -51,7 +61,7 @@ async def company(
 ) -> AsyncIterator[tuple[Landbridge, Connection]]:
     bridge = Landbridge.from_env(database_url=database_url, key=KEY, allow_networks="127.0.0.0/8")
     async with bridge:
-        writes = ["Bill", "CreditMemo", "Invoice", "Purchase"]
+        writes = ["Bill", "CreditMemo", "Invoice", "Purchase", "VendorCredit"]
         (to,) = (await connected(bridge, "quickbooks", sim, writes=writes)).values()
         await bridge.pull(to, [*TAXES, *pulled])
         yield bridge, to
@@ -192,3 +202,87 @@ async def test_automated_sales_tax_is_not_guessed(
         untaxed = await api.preview(invoice(line(50, "NON")), resource="Invoice")
         assert untaxed.totals is not None
         assert (untaxed.totals.total, untaxed.notes) == (5000, {})
+
+
+async def test_bills_and_vendor_credits_are_written_with_lines_of_both_kinds(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    sim = quickbooks_simulator
+    async with company(database_url, sim) as (bridge, to):
+        api = bridge.api(to)
+        posters = Line(
+            description="Posters", account="7", quantity=Decimal(3), unit_price=Decimal("9.99")
+        )
+        lines = (
+            replace(posters, discount=Decimal(10), tax="1"),
+            line("5.25", "2", quantity=Decimal(2), item="1"),
+            Line(amount=700, account="8", tax="3"),
+        )
+        head: dict[str, Any] = {
+            "contact": "1",
+            "status": DocumentStatus.OPEN,
+            "currency": "USD",
+            "issued_on": date(2026, 11, 27),
+            "lines": lines,
+        }
+        document = Bill(**head, number="B-1", due_on=date(2026, 12, 27))
+        shown = await api.preview(document, resource="Bill")
+        assert shown.totals is not None
+        # 26.97 at 20 %, 10.50 at 5 % (0.525: a half), 7.00 at nothing.
+        assert (shown.totals.total, shown.problems) == (5039, {})
+        assert set(shown.notes) == {"lines[1].tax_amount", "tax", "total"}
+        made = await api.create(document, resource="Bill")
+        assert [(one.account, one.item, one.amount) for one in made.lines] == [
+            ("7", None, 2697),
+            (None, "1", 1050),
+            ("8", None, 700),
+        ]
+        assert (made.total, made.amount_due, made.number) == (5039, 5039, "B-1")
+        # One line goes, one comes, and one that is there is another amount's.
+        first, second, _ = made.lines
+        changed = (replace(second, quantity=Decimal(4)), first, replace(posters, account="8"))
+        after = await api.update(replace(made, lines=changed), resource="Bill")
+        assert [(one.id, one.amount) for one in after.lines][:2] == [
+            (second.id, 2100),
+            (first.id, 2697),
+        ]
+        assert (after.lines[2].amount, after.lines[2].quantity) == (2997, None)
+        there = sim.control.objects("Bill", realm=to.account)[after.id or ""]
+        kinds = [one["DetailType"].removesuffix("BasedExpenseLineDetail") for one in there["Line"]]
+        assert kinds == ["Item", "Account", "Account"]
+        credit = await api.create(CreditNote(**head, number="C-1"), resource="VendorCredit")
+        assert (credit.total, credit.remaining) == (5039, 5039)
+        with pytest.raises(Refused, match=r"total: the document says 1\.00 USD"):
+            await api.create(CreditNote(**head, total=100), resource="VendorCredit")
+        await api.delete(credit, resource="VendorCredit")
+        assert sim.control.objects("VendorCredit", realm=to.account) == {}
+
+
+async def test_a_purchase_says_what_it_was_paid_with(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    sim = quickbooks_simulator
+    async with company(database_url, sim) as (bridge, to):
+        api = bridge.api(to)
+        taxi = Expense(
+            account="1",
+            contact="2",
+            currency="USD",
+            spent_on=date(2026, 11, 27),
+            reference="T-77",
+            lines=(Line(description="Taxi", amount=2500, account="8", tax="1"),),
+        )
+        shown = await api.preview(taxi, resource="Purchase")
+        assert shown.totals is not None
+        assert shown.totals.total == 3000
+        made = await api.create(taxi, resource="Purchase")
+        assert (made.total, made.tax, made.contact, made.paid_by) == (3000, 500, "2", PaidBy.CASH)
+        dearer = (replace(made.lines[0], amount=3000),)
+        with pytest.raises(Refused, match=r"total: the document says 30\.01 USD"):
+            await api.update(replace(made, lines=dearer, total=3001), resource="Purchase")
+        after = await api.update(replace(made, lines=dearer, contact="1"), resource="Purchase")
+        assert (after.total, after.contact, after.paid_by) == (3600, "1", PaidBy.CASH)
+        card = replace(taxi, account="9", paid_by=PaidBy.CARD)
+        assert (await api.create(card, resource="Purchase")).paid_by is PaidBy.CARD
+        with pytest.raises(Refused, match="6000"):
+            await api.create(replace(card, paid_by=None), resource="Purchase")

@@ -123,6 +123,8 @@ CELLS: dict[str, Any] = {
 
 # Values of binds, as statement.name or name; the rest are CELLS, and `names` is [name].
 BINDS: dict[str, Any] = {
+    "by_field.saying.field": "mark",
+    "by_field.saying.word": "<<test:acme>>",
     "breakers.begin.place": "new",
     "breakers.write.error": "status 503",
     "breakers.write.until": THEN,

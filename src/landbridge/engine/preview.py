@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 from typing import Any
 
+from landbridge.engine.obstacles import obstacles
 from landbridge.engine.proof import Proof, prove, unsent
 from landbridge.engine.stored import organisation
 from landbridge.errors import Refused
@@ -39,7 +40,8 @@ class Preview:
     notes: dict[str, str]
     """By its field, what may come out otherwise than it is shown, or only the provider knows."""
     problems: dict[str, str]
-    """By its field, each figure that would be posted otherwise than the document says: with any of
+    """By its field, each figure that would be posted otherwise than the document says, and what
+    stands in the way (a closed period, an account out of use, a number that is taken): with any of
     them the write is refused."""
 
 
@@ -59,6 +61,7 @@ async def preview(
         proof = await prove(db, page, connection, resource, document, base)
     except Refused as error:
         problems = error.problems
+    hindered = await obstacles(db, page, connection, resource, document, base)
     left_out = unsent(resource, document, base)
     return Preview(
         resource=resource.name,
@@ -69,8 +72,8 @@ async def preview(
         rule=str(proof.rule) if proof else "",
         in_books=await _in_books(db, page, connection, document, proof, left_out),
         unsent=left_out,
-        notes=proof.notes if proof else {},
-        problems=proof.differing if proof else problems,
+        notes=hindered.notes | (proof.notes if proof else {}),
+        problems=hindered.problems | (proof.differing if proof else problems),
     )
 
 

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from landbridge.engine.codes import lines_of
 from landbridge.engine.stored import kept_rates, models, of_model
-from landbridge.errors import Refused
+from landbridge.errors import RecordError, Refused
+from landbridge.formats import codec
 from landbridge.models import Model
 from landbridge.models.accounting import (
     Bill,
@@ -183,43 +184,48 @@ def readings(rounding: Rounding) -> list[Rule]:
 
 def as_sent(resource: Resource, document: Reckoned) -> Reckoned:
     """The document with only those fields of its lines that the mapping writes."""
-    written = _written(resource)
-    left_out = [name for name in Line.__struct_fields__ if name not in written]
-    nothing: dict[str, Any] = dict.fromkeys(left_out)
-    return replace(document, lines=tuple(replace(line, **nothing) for line in document.lines))
+
+    def sent(line: Line) -> Line:
+        written = _written(resource, line)
+        nothing: dict[str, Any] = {
+            name: None for name in Line.__struct_fields__ if name not in written
+        }
+        return replace(line, **nothing)
+
+    return replace(document, lines=tuple(sent(line) for line in document.lines))
 
 
 def with_amounts(page: Provider, resource: Resource, document: Model, base: Model | None) -> Model:
     """The document with the amounts of its lines, where the provider wants to be sent them.
 
     A line that gives one keeps it, unless its price or quantity is another than that of the record
-    that is there, and the amount is still the one of old.
+    that is there, and the amount is still the one of old. Where no price is sent, the amount stands
+    for all of it.
     """
     if page.rounding is None or not isinstance(document, Reckoned):
         return document
-    if "amount" not in _written(resource):
-        return document
     rule = readings(page.rounding)[0]
-    reckoned = reckon(as_sent(resource, document), rule, {}).lines
     olds = {line.id: line for line in getattr(base, "lines", ()) if line.id is not None}
+    priced, whole = (reckon(one, rule, {}).lines for one in (as_sent(resource, document), document))
     lines = []
-    for line, total in zip(document.lines, reckoned, strict=True):
-        old = olds.get(line.id)
+    for place, line in enumerate(document.lines):
+        old, written = olds.get(line.id), _written(resource, line)
         stale = old is not None and line.amount == old.amount and _priced(line) != _priced(old)
-        if line.unit_price is not None and (line.amount is None or stale):
+        if "amount" in written and line.unit_price is not None and (line.amount is None or stale):
+            total = (priced if "unit_price" in written else whole)[place]
             line = replace(line, amount=total.amount)  # noqa: PLW2901  # the line as it is sent
         lines.append(line)
     return replace(document, lines=tuple(lines))
 
 
-def _written(resource: Resource) -> frozenset[str]:
-    """The fields of lines that the mapping writes."""
+def _written(resource: Resource, line: Line) -> frozenset[str]:
+    """The fields of a line that the mapping writes."""
     assert resource.maps is not None
-    return frozenset(
-        one.ours.removeprefix("lines[].")
-        for one in resource.maps.fields
-        if one.access is not Access.READ and one.ours.startswith("lines[].")
-    )
+    row = resource.maps.rows.get("lines")
+    if row is None or row.part is None or row.access is Access.READ:
+        return frozenset()
+    sent: frozenset[str] = row.part.chosen(line).sent
+    return sent
 
 
 def _priced(line: Line) -> tuple[Any, ...]:
@@ -323,3 +329,16 @@ def sentence(wrong: Mapping[str, str]) -> str:
     """What was posted otherwise, in one line."""
     told = "; ".join(f"{name}: {each}" for name, each in wrong.items())
     return f"it was posted, and otherwise than was reckoned. {told}"
+
+
+def otherwise(
+    proved: Proof | None, resource: Resource, there: bytes | None
+) -> dict[str, str] | None:
+    """What was posted otherwise than was proved, by its field; None: nothing."""
+    if proved is None or there is None or resource.maps is None:
+        return None
+    try:
+        posted = resource.maps.read(codec(resource.format).parse(there))
+    except RecordError as error:
+        return {error.field or "id": f"what was posted cannot be read: {error}"}
+    return proved.posted_otherwise(posted) or None if isinstance(posted, Reckoned) else None

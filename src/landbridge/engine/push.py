@@ -16,6 +16,7 @@ from landbridge.engine.agreed import meet_job
 from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.narrowed import answer_of, narrowed
+from landbridge.engine.obstacles import obstacles
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
@@ -230,7 +231,7 @@ class Pusher:
             )
         there = await self._read_back(connection, provider, resource, intent, written, hold)
         answer = answer_of(resource, intent, written) if intent.link is not None else None
-        wrong = _posted_otherwise(proved, resource, there)
+        wrong = proof.otherwise(proved, resource, there)
         return await self._settle(
             intent,
             "done",
@@ -295,11 +296,16 @@ class Pusher:
                 await hold(tx)
                 error = await unmapped.hold(tx, intent, missing)
             raise error from None
-        proved = await proof.prove(self._db, provider, connection, resource, document, base)
-        if proved is not None and intent.tried_at is None:
-            proved.check()
-            # What may have been posted is not refused any more, whatever the rates are by then.
-            await intents.note_try(self._db, intent)
+        asked = (self._db, provider, connection, resource, document, base)
+        proved = await proof.prove(*asked)
+        if intent.tried_at is None:
+            hindered = await obstacles(*asked)
+            hindered.check()
+            if proved is not None:
+                proved.check()
+            # What may have been posted is not refused any more, whatever is known by then.
+            if proved is not None or hindered.asked:
+                await intents.note_try(self._db, intent)
         written = Written(key=intent.key or "", raw=base_raw, version=None)
         if changes or intent.action == "create":
             written = await self._sent(intent, connection, provider, resource, changes, base_raw)
@@ -481,16 +487,3 @@ def _compared(
         document = narrowed(document, base, intent)
     document = proof.with_amounts(provider, resource, document, base)
     return document, base, resource.maps.write(document, base, context)
-
-
-def _posted_otherwise(
-    proved: Proof | None, resource: Resource, there: bytes | None
-) -> dict[str, str] | None:
-    """What was posted otherwise than was proved, by its field; None: nothing."""
-    if proved is None or there is None or resource.maps is None:
-        return None
-    try:
-        posted = resource.maps.read(codec(resource.format).parse(there))
-    except RecordError as error:
-        return {error.field or "id": f"what was posted cannot be read: {error}"}
-    return proved.posted_otherwise(posted) or None if isinstance(posted, proof.Reckoned) else None

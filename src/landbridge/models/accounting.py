@@ -57,6 +57,16 @@ class PaymentStatus(StrEnum):
     VOID = "void"
 
 
+class PaidBy(StrEnum):
+    """What money was spent with."""
+
+    CASH = "cash"
+    """Cash, or straight from a bank account."""
+    CHECK = "check"
+    CARD = "card"
+    OTHER = "other"
+
+
 class EntryStatus(StrEnum):
     """Where a journal entry stands."""
 
@@ -147,8 +157,8 @@ class Organisation(Model, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "accounting.organisation"
 
-    name: str
-    """What it is called."""
+    name: str | None = None
+    """What it is called; None: its settings do not say it, the connection's account name does."""
     legal_name: str | None = None
     """What it is called on documents."""
     currency: str
@@ -336,6 +346,8 @@ class Expense(Model, frozen=True, kw_only=True):
     not say."""
     contact: str | None = None
     """Id of the contact that got the money."""
+    paid_by: PaidBy | None = None
+    """What it was paid with; None: the provider does not say."""
     status: PaymentStatus = PaymentStatus.ACTIVE
     """Whether it counts."""
     currency: str

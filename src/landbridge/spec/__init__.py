@@ -13,6 +13,7 @@ from landbridge.spec.auth import *  # noqa: F403
 from landbridge.spec.before import *  # noqa: F403
 from landbridge.spec.capability import *  # noqa: F403
 from landbridge.spec.custom import *  # noqa: F403
+from landbridge.spec.either import *  # noqa: F403
 from landbridge.spec.entry import *  # noqa: F403
 from landbridge.spec.following import *  # noqa: F403
 from landbridge.spec.kinds import *  # noqa: F403
@@ -27,4 +28,5 @@ from landbridge.spec.rounding import *  # noqa: F403
 from landbridge.spec.rows import *  # noqa: F403
 from landbridge.spec.scopes import *  # noqa: F403
 from landbridge.spec.signature import *  # noqa: F403
+from landbridge.spec.unique import *  # noqa: F403
 from landbridge.spec.webhook import *  # noqa: F403

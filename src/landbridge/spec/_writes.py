@@ -1,11 +1,12 @@
 """The checks on how a resource's records are named and written, when its page is imported."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from landbridge.spec._paths import check_path
 from landbridge.spec.mapping import Mapped
+from landbridge.spec.unique import Unique
 
 
 def unclear_key(key: str, *, named: bool) -> Iterator[str]:
@@ -17,6 +18,19 @@ def unclear_key(key: str, *, named: bool) -> Iterator[str]:
             yield f"key: {problem}"
     if parts and named:
         yield "key: made of several paths, it is no key by which a record is read or written"
+
+
+def unknown_fields(
+    codes: Mapping[str, str], unique: Unique | None, maps: Mapped[Any] | None
+) -> Iterator[str]:
+    """What codes are listed by, and what no two records have alike, are fields of the mapping."""
+    rows = maps.rows if maps else {}
+    for table, name in codes.items():
+        if name not in rows:
+            yield f"codes, {table}: the mapping has no field {name!r}"
+    for name in (unique.field, *unique.among) if unique else ():
+        if name not in rows:
+            yield f"unique: the mapping has no field {name!r}"
 
 
 def unfilled(path: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:

@@ -145,6 +145,15 @@ class Mapped(Generic[M]):
             kept = patched_at(kept, path, told)
         return kept
 
+    def chosen(self, model: Any) -> "Mapped[M]":  # noqa: ARG002  # of one kind all are alike
+        """The mapping that a part is written by, where there are several kinds of it."""
+        return self
+
+    @property
+    def sent(self) -> frozenset[str]:
+        """The fields of ours that are written."""
+        return frozenset(tie.name for tie in self._writers)
+
     @property
     def readings(self) -> tuple[Any, ...]:
         """All that `read` depends on beside the record."""
@@ -329,7 +338,8 @@ class Mapped(Generic[M]):
             key = row.key if before is not None or not row.gone else ""
             items.append(row.part.emit(item, old, scope, whole=True, key=key))
             for path, words in row.where.items() if old is None else ():
-                put(items[-1], path, words[0])
+                if find(items[-1], path) is None:
+                    put(items[-1], path, words[0])
         if row.gone:
             kept = {identify(item) for item in ours or ()}
             left = [key for key in map(identify, before or ()) if key not in kept]

@@ -18,7 +18,7 @@ from typing import Any
 from landbridge.errors import NotFound, SpecError, did_you_mean
 from landbridge.spec._check import Day, Path, Template, among, fact
 from landbridge.spec._paths import check_path, find, has_words
-from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled
+from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled, unknown_fields
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
 from landbridge.spec.before import First, LookedUp, unready
@@ -36,6 +36,7 @@ from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Pagin
 from landbridge.spec.quota import Quota
 from landbridge.spec.refusals import Errors
 from landbridge.spec.rounding import Rounding
+from landbridge.spec.unique import Unique
 from landbridge.spec.webhook import Webhook
 
 __all__ = [
@@ -253,6 +254,8 @@ class Resource:
     codes: Mapping[str, str] = field(default_factory=dict)
     """Code tables of which it lists the provider's codes, each with the field of our model that
     holds what lines name (`{"accounts": "code"}`)."""
+    unique: Unique | None = None
+    """The field that no two of its records may have alike."""
     blank: Mapping[str, Any] = field(default_factory=dict)
     """A new record before anything is written into it, valid by the vendor's spec: what a shadow
     answers a creation with. Its key shows how keys look. Empty: made from records that came."""
@@ -291,6 +294,7 @@ class Resource:
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
         yield from self._unread_lists()
+        yield from unknown_fields(self.codes, self.unique, self.maps)
         if self.sweep:
             yield from self._needless_sweep()
         yield from self._unclear_words()
@@ -356,9 +360,6 @@ class Resource:
         for topic in (*self.topics, *self.deletes):
             if not _TOPIC.fullmatch(topic):
                 yield f"topics: {topic!r} is no topic like invoice.paid or invoice.*"
-        for table, name in self.codes.items():
-            if self.maps is None or name not in self.maps.rows:
-                yield f"codes, {table}: the mapping has no field {name!r}"
         if self.maps:
             codes = [row.path for row in self.maps.rows.values()]
             for path in self.maps.outer_currencies:

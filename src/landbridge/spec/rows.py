@@ -30,6 +30,7 @@ __all__ = [
     "instant",
     "integer",
     "lasting",
+    "latest",
     "on_create",
     "one_of",
     "read_only",
@@ -284,6 +285,17 @@ def first_of(*rows: Row) -> Row:
         access=Access.READ,
         paths=tuple(path for row in rows for path in row.paths or (row.path,) if path),
     )
+
+
+def latest(*rows: Row) -> Row:
+    """The greatest of what these rows have, such as the later of two days; never written."""
+    first = first_of(*rows)
+
+    def read(record: Any, scope: Scope) -> Any:
+        every = [found for row in rows if (found := row.read(record, scope)) is not None]
+        return max(every, default=None)
+
+    return replace(first, word="latest", read=read)
 
 
 def constant(value: Any) -> Row:

@@ -25,12 +25,14 @@ ENTITIES = (
     "Item",
     "JournalEntry",
     "Payment",
+    "Preferences",
     "Purchase",
     "TaxCode",
     "TaxRate",
     "Vendor",
+    "VendorCredit",
 )
-READ_ONLY = ("TaxCode", "TaxRate")
+READ_ONLY = ("Preferences", "TaxCode", "TaxRate")
 _STATEMENT = re.compile(
     r"SELECT (\*|COUNT\(\*\)) FROM (?P<kind>\w+)"
     r"( WHERE [\w.]+ (=|<|>|<=|>=|IN|LIKE) (\([^()]*\)|'[^']*'|true|false)"

@@ -30,6 +30,14 @@ ACCOUNT: Final[dict[str, Any]] = {**_ALL, "Name": "", "Active": True, "CurrentBa
 ITEM: Final[dict[str, Any]] = {**_ALL, "Name": "", "Active": True, "Type": "Service"}
 INVOICE: Final[dict[str, Any]] = {**_DOCUMENT, "EmailStatus": "NotSet"}
 CREDIT_MEMO: Final[dict[str, Any]] = {**_DOCUMENT, "RemainingCredit": 0}
+_BOUGHT: Final = {name: value for name, value in _DOCUMENT.items() if name != "CustomerRef"}
+BILL: Final[dict[str, Any]] = {**_BOUGHT, "VendorRef": {"value": "0"}}
+VENDOR_CREDIT: Final[dict[str, Any]] = BILL
+PURCHASE: Final[dict[str, Any]] = {
+    **{name: value for name, value in _BOUGHT.items() if name != "Balance"},
+    "AccountRef": {"value": "0"},
+    "PaymentType": "Cash",
+}
 PAYMENT: Final[dict[str, Any]] = {
     **_ALL,
     "TxnDate": "2026-01-01",

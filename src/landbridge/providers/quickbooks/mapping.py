@@ -22,6 +22,8 @@ from landbridge.models.accounting import (
     JournalLine,
     LedgerAccount,
     Line,
+    Organisation,
+    PaidBy,
     Payment,
     TaxComponent,
     TaxMode,
@@ -41,6 +43,7 @@ from landbridge.spec import (
     lookup,
     major,
     many,
+    map_either,
     map_from,
     map_to,
     nested,
@@ -120,6 +123,17 @@ def settling(invoice: str | None, amount: Decimal) -> dict[str, Any]:
     return {"Line": [{"Amount": amount, "LinkedTxn": [{"TxnId": invoice, "TxnType": "Invoice"}]}]}
 
 
+def payee(record: dict[str, Any]) -> str | None:
+    """Whom the money of a purchase went to."""
+    found = (record.get("EntityRef") or {}).get("value")
+    return None if found is None else str(found)
+
+
+def paying(contact: str | None) -> dict[str, Any]:
+    """A vendor to whom money goes; an id alone does not say of whom it is."""
+    return {"EntityRef": None if contact is None else {"value": contact, "type": "Vendor"}}
+
+
 status = read_only(via(read=standing, paths=["Balance", "TotalAmt", "PrivateNote"]))
 
 account = map_to(
@@ -165,6 +179,13 @@ tax_rate = map_from(
     percentage=decimal("RateValue"),
     active=flag("Active"),
     updated_at=updated,
+)
+
+preferences = map_from(
+    Organisation,
+    id=key,
+    currency=currency("CurrencyPrefs.HomeCurrency.value"),
+    locked_through=date("AccountingInfoPrefs.BookCloseDate"),
 )
 
 postal = map_to(
@@ -232,19 +253,31 @@ sale_line = map_to(
     tax=boxed(lookup("SalesItemLineDetail.TaxCodeRef.value", table="tax_rates")),
     item=boxed(text("SalesItemLineDetail.ItemRef.value")),
 )
-cost_line = map_from(
+# Of what was bought for an account there is only an amount; of an article also its price.
+bought = {
+    "id": key,
+    "description": text("Description"),
+    "amount": major("Amount", currency=f"^{CURRENCY}"),
+}
+item_line = map_to(
     Line,
-    id=key,
-    description=text("Description"),
+    **bought,
     quantity=decimal("ItemBasedExpenseLineDetail.Qty"),
     unit_price=decimal("ItemBasedExpenseLineDetail.UnitPrice"),
-    amount=major("Amount", currency=f"^{CURRENCY}"),
-    account=lookup("AccountBasedExpenseLineDetail.AccountRef.value", table="accounts"),
-    tax=first_of(
-        lookup("AccountBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates"),
-        lookup("ItemBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates"),
-    ),
-    item=text("ItemBasedExpenseLineDetail.ItemRef.value"),
+    tax=boxed(lookup("ItemBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates")),
+    item=boxed(text("ItemBasedExpenseLineDetail.ItemRef.value")),
+)
+account_line = map_to(
+    Line,
+    **bought,
+    account=boxed(lookup("AccountBasedExpenseLineDetail.AccountRef.value", table="accounts")),
+    tax=boxed(lookup("AccountBasedExpenseLineDetail.TaxCodeRef.value", table="tax_rates")),
+)
+cost_line = map_either(
+    "DetailType",
+    by="item",
+    given={"ItemBasedExpenseLineDetail": item_line},
+    otherwise={"AccountBasedExpenseLineDetail": account_line},
 )
 
 head = {
@@ -262,7 +295,7 @@ head = {
 }
 balance = read_only(major("Balance", currency=CURRENCY))
 sale_lines = many("Line", sale_line, key="Id", where=SALE, drops=SUMS)
-cost_lines = many("Line", cost_line, key="Id", where=COST)
+cost_lines = many("Line", cost_line, key="Id", where=COST, drops=SUMS)
 
 invoice = map_to(
     Invoice,
@@ -283,7 +316,7 @@ credit_memo = map_to(
         major("RemainingCredit", currency=CURRENCY), major("Balance", currency=CURRENCY)
     ),
 )
-bill = map_from(
+bill = map_to(
     Bill,
     **head,
     direction=constant(Direction.PURCHASE),
@@ -292,18 +325,38 @@ bill = map_from(
     lines=cost_lines,
     amount_due=balance,
 )
-purchase = map_from(
+vendor_credit = map_to(
+    CreditNote,
+    **head,
+    direction=constant(Direction.PURCHASE),
+    contact=ref("VendorRef.value", to="Vendor"),
+    lines=cost_lines,
+    remaining=balance,
+)
+purchase = map_to(
     Expense,
     id=key,
-    account=ref("AccountRef.value", to="Account"),
-    contact=text("EntityRef.value"),
-    currency=currency(CURRENCY),
+    account=lasting(ref("AccountRef.value", to="Account")),
+    contact=via(read=payee, write=paying, paths=["EntityRef"]),
+    paid_by=on_create(
+        one_of(
+            "PaymentType",
+            {
+                "Cash": PaidBy.CASH,
+                "Check": PaidBy.CHECK,
+                "CreditCard": PaidBy.CARD,
+                "Expense": PaidBy.OTHER,
+                "Other": PaidBy.OTHER,
+            },
+        )
+    ),
+    currency=document_currency,
     spent_on=date("TxnDate"),
     reference=text("DocNumber"),
     tax_mode=tax_mode,
     lines=cost_lines,
-    tax=major("TxnTaxDetail.TotalTax", currency=CURRENCY),
-    total=major("TotalAmt", currency=CURRENCY),
+    tax=read_only(major("TxnTaxDetail.TotalTax", currency=CURRENCY)),
+    total=read_only(major("TotalAmt", currency=CURRENCY)),
     updated_at=updated,
 )
 # One that settles several invoices names none here; its raw record has them all.

@@ -23,6 +23,7 @@ from landbridge.spec import (
     Rounding,
     Statement,
     Step,
+    Unique,
     Webhook,
     Write,
     hmac_base64,
@@ -105,6 +106,8 @@ ERRORS = Errors(
 )
 # Nothing of Intuit's says where taxes and halves are rounded; its answers have tax by the rate.
 ROUNDING = Rounding(per="document", decimals=2, unsure=["per", "half", "split"])
+# A setting of the company decides whether a number may be there twice (unsure).
+NUMBERED = Unique(field="number", unsure=True)
 HOOK = Webhook(
     signature=hmac_base64("intuit-signature"),
     id="id",
@@ -195,6 +198,18 @@ tax_rate = Resource(
     needs=NEEDS,
     maps=mapping.tax_rate,
 )
+# The company's settings: its own currency, and through which day its books are closed.
+preferences = Resource(
+    name="Preferences",
+    path="/query",
+    query={"query": "SELECT * FROM Preferences"},
+    records="QueryResponse.Preferences",
+    key="Id",
+    envelope="Preferences",
+    page=OnePage(),
+    needs=NEEDS,
+    maps=mapping.preferences,
+)
 invoice = entity(
     name="Invoice",
     records="QueryResponse.Invoice",
@@ -209,6 +224,7 @@ invoice = entity(
     update=change(path="/invoice"),
     delete=removal(path="/invoice"),
     steps=[voided],
+    unique=NUMBERED,
     maps=mapping.invoice,
     blank=blank.INVOICE,
 )
@@ -254,6 +270,7 @@ credit_memo = entity(
     create=Write(path="/creditmemo", needs=NEEDS),
     update=change(path="/creditmemo"),
     delete=removal(path="/creditmemo"),
+    unique=NUMBERED,
     maps=mapping.credit_memo,
     blank=blank.CREDIT_MEMO,
 )
@@ -267,8 +284,27 @@ bill = entity(
     subject="VendorRef.value",
     topics=told("Bill"),
     deletes=gone("Bill"),
+    create=Write(path="/bill", needs=NEEDS),
+    update=change(path="/bill"),
     delete=removal(path="/bill"),
     maps=mapping.bill,
+    blank=blank.BILL,
+)
+vendor_credit = entity(
+    name="VendorCredit",
+    records="QueryResponse.VendorCredit",
+    envelope="VendorCredit",
+    page=paged("VendorCredit"),
+    since=changes("VendorCredit"),
+    one="/vendorcredit/{id}",
+    subject="VendorRef.value",
+    topics=told("VendorCredit"),
+    deletes=gone("VendorCredit"),
+    create=Write(path="/vendorcredit", needs=NEEDS),
+    update=change(path="/vendorcredit"),
+    delete=removal(path="/vendorcredit"),
+    maps=mapping.vendor_credit,
+    blank=blank.VENDOR_CREDIT,
 )
 purchase = entity(
     name="Purchase",
@@ -280,8 +316,12 @@ purchase = entity(
     subject="EntityRef.value",
     topics=told("Purchase"),
     deletes=gone("Purchase"),
+    # Where nobody says what was paid with: that of a bank account, not of a credit card.
+    create=Write(path="/purchase", sends={"PaymentType": "Cash"}, needs=NEEDS),
+    update=change(path="/purchase", repeats=["PaymentType"]),
     delete=removal(path="/purchase"),
     maps=mapping.purchase,
+    blank=blank.PURCHASE,
 )
 journal_entry = entity(
     name="JournalEntry",
@@ -336,11 +376,13 @@ quickbooks = Provider(
         item,
         tax_code,
         tax_rate,
+        preferences,
         invoice,
         payment,
         vendor,
         credit_memo,
         bill,
+        vendor_credit,
         purchase,
         journal_entry,
     ],

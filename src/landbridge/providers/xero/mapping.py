@@ -42,6 +42,7 @@ from landbridge.spec import (
     instant,
     integer,
     lasting,
+    latest,
     lookup,
     major,
     many,
@@ -129,7 +130,10 @@ organisation = map_from(
     tax_number=text("TaxNumber"),
     year_end_month=integer("FinancialYearEndMonth"),
     year_end_day=integer("FinancialYearEndDay"),
-    locked_through=date("PeriodLockDate", dotnet=True),
+    # The one is for all but advisers, the other for everybody.
+    locked_through=latest(
+        date("PeriodLockDate", dotnet=True), date("EndOfYearLockDate", dotnet=True)
+    ),
 )
 
 postal = map_from(

@@ -19,6 +19,7 @@ from landbridge.spec import (
     Rounding,
     SignedPing,
     SinceHeader,
+    Unique,
     Webhook,
     Write,
     hmac_base64,
@@ -30,6 +31,8 @@ SINCE = SinceHeader()
 # Deleted ones stay, marked by their status.
 MARKED = ["DELETED"]
 listed = partial(Resource, page=PAGE, since=SINCE)
+# Suppliers number what they send as they like.
+numbered = partial(listed, unique=Unique(field="number", among={"direction": "sale"}))
 KEY = "Idempotency-Key"  # kept for some minutes (unsure)
 # Else a list with one wrong element is refused as a whole.
 ALONE = {"summarizeErrors": "false"}
@@ -204,7 +207,7 @@ items = Resource(
     blank=blank.ITEM,
 )
 
-invoices = listed(
+invoices = numbered(
     name="Invoices",
     path="/Invoices",
     records="Invoices",
@@ -247,7 +250,7 @@ bills = listed(
     blank=blank.BILL,
 )
 
-credit_notes = listed(
+credit_notes = numbered(
     name="CreditNotes",
     path="/CreditNotes",
     records="CreditNotes",

@@ -212,7 +212,7 @@ class Simulator:
         return entity(kind, self._write(call, books, kind, asked.get("operation", "")), now)
 
     def _write(self, call: Call, books: Books, kind: str, operation: str) -> Obj:
-        if kind in ("TaxCode", "TaxRate") or operation not in ("", "update", "delete", "void"):
+        if kind in UNTOLD or operation not in ("", "update", "delete", "void"):
             raise Invalid("500", "Unsupported Operation", f"Operation {operation} of {kind}")
         if not call.headers.get("content-type", "").startswith("application/json"):
             raise Invalid("2010", "Request has invalid or unsupported property", "Content-Type")

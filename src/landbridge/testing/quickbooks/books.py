@@ -21,14 +21,16 @@ KINDS = (
     "Item",
     "JournalEntry",
     "Payment",
+    "Preferences",
     "Purchase",
     "TaxCode",
     "TaxRate",
     "Vendor",
+    "VendorCredit",
 )
-UNTOLD = frozenset({"TaxCode", "TaxRate"})
+UNTOLD = frozenset({"Preferences", "TaxCode", "TaxRate"})
 """Of these neither webhooks nor the list of changes tell."""
-LASTING = frozenset({"Account", "Customer", "Item", "TaxCode", "TaxRate", "Vendor"})
+LASTING = UNTOLD | {"Account", "Customer", "Item", "Vendor"}
 """They are never deleted, only made inactive."""
 _OWN = frozenset({"Id", "SyncToken", "MetaData", "domain", "sparse"})
 _CLASSES = {
@@ -107,6 +109,9 @@ class Books:
         found = self.kept[kind].get(key)
         if found is None:
             raise Invalid("2500", "Invalid Reference Id", f"Invalid Reference Id : {name} {key}")
+        if kind == "Account" and not found["Active"]:
+            detail = f"Something you're trying to use has been made inactive: {name} {key}"
+            raise Invalid("610", "Object Not Found", detail)
         return {"value": key, "name": found.get("DisplayName") or found.get("Name", "")}
 
     def changes(self, kind: str, since: float) -> list[Obj]:
@@ -173,7 +178,7 @@ class Books:
             return self._account(made)
         if kind == "Item":
             return self._item(made)
-        if kind in ("Invoice", "CreditMemo", "Payment", "JournalEntry", "Bill", "Purchase"):
+        if kind not in UNTOLD:
             return self._documents.ruled(kind, made, before)
         return made
 

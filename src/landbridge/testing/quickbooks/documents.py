@@ -17,8 +17,14 @@ _PARTIES = {
     "CreditMemo": ("CustomerRef", "Customer"),
     "Payment": ("CustomerRef", "Customer"),
     "Bill": ("VendorRef", "Vendor"),
+    "VendorCredit": ("VendorRef", "Vendor"),
     "Purchase": ("AccountRef", "Account"),
 }
+_NAMED = {
+    "AccountBasedExpenseLineDetail": "AccountRef",
+    "ItemBasedExpenseLineDetail": "ItemRef",
+}
+"""What a line of its kind has to name."""
 _LONGEST = 21
 
 
@@ -38,12 +44,34 @@ class Documents:
             if name not in made:
                 raise Invalid("2020", "Required param missing", f"{name} is missing", name)
             made[name] = books.referred(made, name, of)
+        if kind == "Purchase":
+            self._paid_from(made)
+        if self._closed(made) or (before and self._closed(before)):
+            raise Invalid("6210", "Account Period Closed, Cannot Update Through Services Error")
         self._numbered(kind, made)
         if kind == "Payment":
             return self._payment(made, before)
         if kind == "JournalEntry":
             return self._journal(made)
         return self._reckoned(kind, made)
+
+    def _closed(self, made: Obj) -> bool:
+        told = [one["AccountingInfoPrefs"] for one in self._books.kept["Preferences"].values()]
+        return any(made["TxnDate"] <= each.get("BookCloseDate", "") for each in told)
+
+    def _paid_from(self, made: Obj) -> None:
+        """Demands an account that pays in this manner, and a payee with a type."""
+        sort = self._books.kept["Account"][made["AccountRef"]["value"]]["AccountType"]
+        wanted = {"Cash": "Bank", "Check": "Bank", "CreditCard": "Credit Card"}
+        if "PaymentType" not in made:
+            raise Invalid("2020", "Required param missing", "PaymentType is missing", "PaymentType")
+        if wanted.get(made["PaymentType"], sort) != sort:
+            raise Invalid("6000", "A business validation error has occurred", "another account")
+        if "EntityRef" in made:
+            if "type" not in made["EntityRef"]:
+                raise Invalid("2020", "Required param missing", "EntityRef.type is missing")
+            found = self._books.referred(made, "EntityRef", made["EntityRef"]["type"])
+            made["EntityRef"] = {**found, "type": made["EntityRef"]["type"]}
 
     def _numbered(self, kind: str, made: Obj) -> None:
         books = self._books
@@ -124,6 +152,8 @@ class Documents:
         if "Amount" not in line and kind != "DescriptionOnly":
             raise Invalid("2020", "Required param missing", "Line.Amount is missing", "Amount")
         detail = line.get(kind) or {}
+        if kind in _NAMED and _NAMED[kind] not in detail:
+            raise Invalid("2020", "Required param missing", f"{_NAMED[kind]} is missing")
         if "ItemRef" in detail:
             detail["ItemRef"] = books.referred(detail, "ItemRef", "Item")
         if "AccountRef" in detail:

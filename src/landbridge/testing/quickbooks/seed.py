@@ -16,6 +16,7 @@ _ACCOUNTS = (
     ("Cost of Goods Sold", "Cost of Goods Sold", "SuppliesMaterialsCogs", "5000"),
     ("Advertising", "Expense", "AdvertisingPromotional", "6000"),
     ("Travel", "Expense", "Travel", ""),
+    ("Visa", "Credit Card", "CreditCard", "2100"),
 )
 _RATES = (("Standard 20%", 20), ("Reduced 5%", 5), ("Zero", 0))
 _NAMES = ("Amy's Bird Sanctuary", "Cool Cars", "Diego Rodriguez", "Freeman Sporting", "Kookies")
@@ -33,6 +34,7 @@ class Amounts:
     payments: int = 20
     credit_memos: int = 4
     bills: int = 6
+    vendor_credits: int = 3
     purchases: int = 6
     journal_entries: int = 4
 
@@ -61,18 +63,15 @@ def fill(books: Books, amounts: Amounts) -> None:
         books.write("Payment", {**paid, **into, "Line": lines}, tell=False)
     for number in range(amounts.credit_memos):
         books.write("CreditMemo", _sale(books, number, begun), tell=False)
-    for number in range(amounts.bills):
-        vendor = {"VendorRef": _ref(books, "Vendor", number), "DueDate": day(begun + 20 * _DAY)}
-        books.write("Bill", {**vendor, **_cost(books, number, begun)}, tell=False)
-    for number in range(amounts.purchases):
-        paid = {"AccountRef": _ref(books, "Account", 0), "PaymentType": "Cash"}
-        whom = {"EntityRef": {**_ref(books, "Vendor", number), "type": "Vendor"}}
-        books.write("Purchase", {**paid, **whom, **_cost(books, number, begun)}, tell=False)
+    _spend(books, amounts, begun)
     for number in range(amounts.journal_entries):
         books.write("JournalEntry", _journal(books, number, begun), tell=False)
 
 
 def _ground(books: Books) -> None:
+    home = {"HomeCurrency": {"value": books.base}, "MultiCurrencyEnabled": True}
+    prefs = {"AccountingInfoPrefs": {"FirstMonthOfFiscalYear": "January"}, "CurrencyPrefs": home}
+    books.put("Preferences", prefs, tell=False)
     for name, kind, finer, number in _ACCOUNTS:
         account = {"Name": name, "AccountType": kind, "AccountSubType": finer}
         numbered = {"AcctNum": number} if number else {}
@@ -92,6 +91,19 @@ def _ground(books: Books) -> None:
         us: Obj = {"Id": name, "Name": name, "MetaData": {"CreateTime": stamp(books.now())}}
         more: Obj = {"Active": True, "Taxable": taxable, "TaxGroup": False}
         books.put("TaxCode", {**us, **more}, tell=False)
+
+
+def _spend(books: Books, amounts: Amounts, begun: float) -> None:
+    for number in range(amounts.bills):
+        vendor = {"VendorRef": _ref(books, "Vendor", number), "DueDate": day(begun + 20 * _DAY)}
+        books.write("Bill", {**vendor, **_cost(books, number, begun)}, tell=False)
+    for number in range(amounts.vendor_credits):
+        vendor = {"VendorRef": _ref(books, "Vendor", number)}
+        books.write("VendorCredit", {**vendor, **_cost(books, number, begun)}, tell=False)
+    for number in range(amounts.purchases):
+        paid = {"AccountRef": _ref(books, "Account", 0), "PaymentType": "Cash"}
+        whom = {"EntityRef": {**_ref(books, "Vendor", number), "type": "Vendor"}}
+        books.write("Purchase", {**paid, **whom, **_cost(books, number, begun)}, tell=False)
 
 
 def _person(kind: str, number: int) -> Obj:

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from random import Random
 from typing import Any
 
-from landbridge.testing.xero.wire import Invalid, Obj, day, guid, stamp
+from landbridge.testing.xero.wire import Invalid, Obj, at_of, day, guid, stamp
 
 IDS = {
     "Accounts": "AccountID",
@@ -181,11 +181,13 @@ class Books:
         for name in ("Date", "DueDate"):
             if name in made:
                 made[name] = day(made[name])
+        self._numbered("Invoices", "InvoiceNumber", obj, made)
         made.setdefault("Date", stamp(self.now() // 86_400 * 86_400))
         if wanted == "AUTHORISED" and not made["LineItems"]:
             raise Invalid("One or more line items must be specified")
         if wanted == "AUTHORISED" and "DueDate" not in made:
             raise Invalid("The due date must be specified")
+        self._open(obj, made)
         if not made.get("InvoiceNumber"):
             self.numbers += 1
             made["InvoiceNumber"] = f"INV-{self.numbers:04}"
@@ -204,6 +206,8 @@ class Books:
             raise Invalid("Credit note type must be specified")
         made["Contact"] = self._named_contact(made)
         made["Date"] = day(made.get("Date") or stamp(self.now() // 86_400 * 86_400))
+        self._numbered("CreditNotes", "CreditNoteNumber", obj, made)
+        self._open(obj, made)
         if not made.get("CreditNoteNumber"):
             self.numbers += 1
             made["CreditNoteNumber"] = f"CN-{self.numbers:04}"
@@ -272,10 +276,9 @@ class Books:
             raise Invalid("A narration must be specified")
         made["Date"] = day(made.get("Date") or stamp(self.now() // 86_400 * 86_400))
         made["JournalLines"] = [without_nulls(line) for line in made["JournalLines"]]
-        codes = {one.get("Code") for one in self.kept["Accounts"].values()}
+        self._open(obj, made)
         for line in made["JournalLines"]:
-            if line.get("AccountCode") not in codes:
-                raise Invalid(f"Account code '{line.get('AccountCode')}' is not a valid code")
+            self._account_of(line)
         if sum((exact(line["LineAmount"]) for line in made["JournalLines"]), Decimal(0)):
             raise Invalid("The total debits must equal total credits")
         return made
@@ -300,6 +303,33 @@ class Books:
         rates = {"EffectiveRate": float(whole), "DisplayTaxRate": float(whole)}
         return {**made, **rates, "TaxComponents": parts}
 
+    def _account_of(self, line: Obj) -> None:
+        code = line.get("AccountCode")
+        found = [one for one in self.kept["Accounts"].values() if one.get("Code") == code]
+        if not found:
+            raise Invalid(f"Account code '{code}' is not a valid code for this document.")
+        if found[0]["Status"] != "ACTIVE":
+            raise Invalid(f"Account code '{code}' has been archived.")
+
+    def _numbered(self, kind: str, name: str, obj: Obj, made: Obj) -> None:
+        """Demands of what goes to customers a number that nothing else has."""
+        number = made.get(name)
+        if not number or number == obj.get(name) or not made["Type"].startswith("ACCREC"):
+            return
+        for other in self.kept[kind].values():
+            void = other["Status"] in ("VOIDED", "DELETED")
+            if other.get(name) == number and other["Type"] == made["Type"] and not void:
+                raise Invalid(f"{name} '{number}' must be unique.")
+
+    def _open(self, obj: Obj, made: Obj) -> None:
+        """Demands that what is posted is in no period that the organisation has locked."""
+        (books,) = self.kept["Organisations"].values() or ({},)
+        locks = [books.get("PeriodLockDate"), books.get("EndOfYearLockDate")]
+        days = [day(one["Date"]) for one in (obj, made) if one.get("Date")]
+        posted = made["Status"] in ("AUTHORISED", "POSTED", "PAID")
+        if posted and any(at_of(each) <= at_of(lock) for each in days for lock in locks if lock):
+            raise Invalid("The document date cannot be within a locked period")
+
     def _unique(self, kind: str, made: Obj, what: str) -> None:
         key, code = IDS[kind], made.get("Code")
         if not code and kind == "Items":
@@ -317,9 +347,8 @@ class Books:
 
     def _line(self, sent: Obj, mode: str = "Exclusive") -> Obj:
         line = without_nulls({"Quantity": 1, "UnitAmount": 0, "Tracking": [], **sent})
-        code = line.get("AccountCode")
-        if code and all(one.get("Code") != code for one in self.kept["Accounts"].values()):
-            raise Invalid(f"Account code '{code}' is not a valid code for this document.")
+        if line.get("AccountCode"):
+            self._account_of(line)
         price = exact(line["Quantity"]) * exact(line["UnitAmount"])
         amount = cents(price * (100 - exact(line.get("DiscountRate", 0))) / 100)
         if "LineAmount" in sent and not obj_equal(sent["LineAmount"], amount):

@@ -44,6 +44,13 @@ def day(told: str) -> str:
     return stamp(datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC).timestamp())
 
 
+def at_of(told: str) -> int:
+    """When a date is that Xero's JSON has, to compare it."""
+    found = _DOTNET.fullmatch(day(told))
+    assert found is not None
+    return int(found[1])
+
+
 def guid(rng: Random) -> str:
     """A GUID of this world."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
