@@ -319,6 +319,20 @@ async def test_a_process_without_the_handler_leaves_it_to_one_that_has_it(
     assert till.numbers() == ["1"]
 
 
+async def test_while_versions_change_each_gets_the_kinds_that_it_takes(
+    db: Database, at: At, shop: Connection, till: Till
+) -> None:
+    await come(db, shop, event(1, FAILED), event(2))
+    older = Till(db)
+    older.those = [older.listener(kinds="invoice.paid")]
+    assert await older.work() == 1
+    assert older.heard == [], "another process takes both"
+    await older.telling().join()
+    await older.work(await at("2 seconds"))
+    assert older.numbers() == ["2"], "none takes the other any more"
+    assert await db.value(LINES) == 0
+
+
 async def test_an_event_of_a_connection_that_was_disconnected_is_still_told(
     db: Database, shop: Connection, till: Till
 ) -> None:

@@ -220,6 +220,8 @@ class Telling:
         if found is None:  # its day is kept no more
             await listeners.remove(self._db, line, first.event)
             return None
+        if found.kind not in listener.kinds:
+            return await self._unasked(line, found)
         (event,) = await as_received(self._db, self._provider, [found])
         try:
             async with self._db.transaction() as tx:
@@ -237,6 +239,14 @@ class Telling:
             return await self._failed(listener, line, first, event, failed.error)
         except Exception as error:  # noqa: BLE001 - it left a transaction that does not commit
             return await self._failed(listener, line, first, event, error)
+        return None
+
+    async def _unasked(self, line: Line, event: InboxEvent) -> Outcome | None:
+        """A kind that this process's handler does not take: while versions change, another's does;
+        else its own did once, and does no more."""
+        if await listeners.wants(self._db, line.listener, event.kind):
+            return Snooze(after=_ELSEWHERE, error=f"no handler of {event.kind} in this process")
+        await listeners.remove(self._db, line, event.id)
         return None
 
     async def _failed(

@@ -85,6 +85,12 @@ _JOIN = Sql(
     across="Handlers are the application's own, the same for all tenants.",
 )
 
+_WANTS = Sql(
+    "listeners.wants",
+    "SELECT EXISTS (SELECT FROM lb.listener WHERE name = :name AND :kind = ANY (kinds))",
+    across="Handlers are the application's own, the same for all tenants.",
+)
+
 _HEAD = Sql(
     "listeners.head",
     """
@@ -187,6 +193,12 @@ async def join(db: Database, handlers: Sequence[tuple[str, Sequence[str]]]) -> N
             names=[name for name, _ in handlers],
             kinds=[",".join(kinds) for _, kinds in handlers],
         )
+
+
+async def wants(db: Database, name: str, kind: str) -> bool:
+    """Whether a handler is registered for a kind, by whichever process came last."""
+    found: bool = await db.value(_WANTS, name=name, kind=kind)
+    return found
 
 
 async def head(db: Database, line: Line) -> Head | None:
