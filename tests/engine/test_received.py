@@ -183,7 +183,7 @@ async def test_one_that_fails_for_good_is_parked_with_those_behind_it_and_the_re
     (seen,) = await listeners.every(db, environment="test")
     assert (seen.name, seen.waiting, seen.parked) == ("till", 2, 1)
     await come(db, shop, event(4))
-    await till.work()
+    await till.work(await at("10 minutes"))
     assert till.numbers() == ["3"]
 
     assert "worker" in await replayed(db, bridge, stopped)
