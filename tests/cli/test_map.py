@@ -163,7 +163,7 @@ def test_a_base_that_cannot_be_read_is_named_as_the_base(bare_cli: Cli, tmp_path
     [
         (["stirpe", "invoice"], "'stirpe' is no provider. Did you mean 'stripe'?"),
         (["stripe", "invoce"], "'invoce'"),
-        (["stripe", "price", "--write"], "stripe price is only read"),
+        (["stripe", "dispute", "--write"], "stripe dispute is only read"),
         (["caldav", "calendar", "--write"], "caldav calendar is only read"),
         (["stripe", "customer", "--base", __file__], "--base goes with --write"),
         (["stripe", "customer", "--write", "--base", "/nowhere"], "Invalid value for"),
@@ -182,3 +182,13 @@ def test_half_of_a_surrogate_pair_is_refused_in_one_sentence() -> None:
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: standard input holds half of a surrogate pair")
+
+
+def test_a_record_of_another_resource_of_the_collection_is_told_apart(bare_cli: Cli) -> None:
+    bill = {"InvoiceID": "i", "Type": "ACCPAY", "Contact": {"ContactID": "c"}, "Status": "PAID"}
+    given = json.dumps({**bill, "CurrencyCode": "NZD", "Date": "2026-01-02"})
+    read = bare_cli.ok("map", "xero", "Bills", stdin=given).json
+    assert (read["direction"], read["status"]) == ("purchase", "paid")
+    refused = bare_cli("map", "xero", "Invoices", stdin=given)
+    assert refused.status == 1
+    assert "no record of Invoices: 'ACCPAY' at Type is not ACCREC; name the" in refused.err

@@ -60,7 +60,9 @@ def read(resource: Resource, given: bytes) -> dict[str, Any]:
     """The unified form of a provider's record, as JSON values."""
     from landbridge.models import write_json
 
-    model: Model = _mapped(resource).read(_record(resource, given, "standard input"))
+    record = _record(resource, given, "standard input")
+    _demand_own(resource, record)
+    model: Model = _mapped(resource).read(record)
     return write_json(model)
 
 
@@ -106,6 +108,21 @@ def _resource(slug: str, name: str, *, write: bool) -> Resource:
     if write and not found.maps.written:
         raise WrongUsage(f"{slug} {name} is only read: nothing of it can be written")
     return found
+
+
+def _demand_own(resource: Resource, record: Any) -> None:
+    """Raises `RecordError` for a record of another resource of the same collection."""
+    from landbridge.errors import RecordError
+    from landbridge.spec import find
+
+    for path, words in resource.only.items():
+        found = find(record, path)
+        if found not in words:
+            raise RecordError(
+                f"standard input is no record of {resource.name}: {str(found)[:40]!r} at {path} is"
+                f" not {' or '.join(words)}; name the resource that has such records",
+                field=path,
+            )
 
 
 def _mapped(resource: Resource) -> Mapped[Any]:
