@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
+from landbridge.engine.sort import notices, resource_of
 from landbridge.errors import RecordError, Refused
 from landbridge.models.payments import (
     Checkout,
@@ -26,6 +27,8 @@ from landbridge.models.payments import (
 )
 from landbridge.protocols import take, write
 from landbridge.providers.paypal import paypal
+from landbridge.testing.paypal import Amounts, Settings, Simulator, orders
+from landbridge.testing.paypal.wire import Problem
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from tests.providers.test_paypal_bridge import connected, misspoken, remote
 from tests.providers.test_paypal_page import PLACE, document, run
@@ -146,10 +149,69 @@ def test_a_subscription_is_proposed_to_an_address(document: Document) -> None:
     found = resource.maps.read(shown)
     assert (found.status, found.customer) == ("pending", "2J6QB8YJQSJRJ")
     assert str(found.url).startswith("https://www.paypal.com/webapps/billing/subscriptions?ba_")
-    for step in resource.steps:
+    for step, now in zip(resource.steps, ("ACTIVE", "ACTIVE", "SUSPENDED"), strict=True):
         talk = take(paypal, resource, PLACE, step, "I-1", "int_2")
-        asked, _, _ = run(document, talk, [{**shown, "status": "ACTIVE"}, None])
+        asked, _, _ = run(document, talk, [{**shown, "status": now}, None])
         assert json.loads(asked[1].body)["reason"]
+    # What waits for its subscriber is not activated by the merchant.
+    talk = take(paypal, resource, PLACE, resource.steps[2], "I-1", "int_2")
+    run(document, talk, [shown])
+
+
+def test_what_happens_to_an_order_leads_to_it() -> None:
+    simulator = Simulator(Settings(amounts=Amounts(invoices=0, captures=0, refunds=0, disputes=0)))
+    account = simulator.account
+    unit = {"amount": {"currency_code": "USD", "value": "9.00"}}
+    asked = {"intent": "CAPTURE", "purchase_units": [unit]}
+    key = orders.create(account, asked, None)["id"]
+    with pytest.raises(Problem, match="could not be performed") as caught:
+        orders.capture(account, key)
+    assert caught.value.details[0][1] == "ORDER_NOT_APPROVED"
+    orders.approve(account, key, "ada@example.com")
+    orders.capture(account, key)
+    with pytest.raises(Problem) as caught:
+        orders.capture(account, key)
+    assert caught.value.details[0][1] == "ORDER_ALREADY_CAPTURED"
+    assert paypal.webhook is not None
+    told = {}
+    for event in account.events:
+        (notice,) = notices(paypal.webhook, json.dumps(event).encode())
+        resource, _ = resource_of(paypal, notice.topic)
+        assert resource is not None
+        told[notice.topic] = (resource.name, notice.kind)
+        assert notice.key in account.kept[resource.name]
+    assert told == {
+        "CHECKOUT.ORDER.APPROVED": ("order", ""),
+        "PAYMENT.CAPTURE.COMPLETED": ("capture", "payment.succeeded"),
+        "CHECKOUT.ORDER.COMPLETED": ("order", "checkout.completed"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("unit", "issue"),
+    [
+        ({"amount": {"currency_code": "USD", "value": "0"}}, "CANNOT_BE_ZERO_OR_NEGATIVE"),
+        ({"items": [], "amount": {"currency_code": "USD", "value": "1"}}, "ITEM_TOTAL_REQUIRED"),
+        (
+            {
+                "items": [],
+                "amount": {
+                    "currency_code": "USD",
+                    "value": "1",
+                    "breakdown": {"item_total": {"currency_code": "USD", "value": "1"}},
+                },
+            },
+            "ITEM_TOTAL_MISMATCH",
+        ),
+        ({"amount": {"currency_code": "JPY", "value": "1.5"}}, "DECIMALS_NOT_SUPPORTED"),
+        ({"colour": "red"}, "INVALID_PARAMETER_SYNTAX"),
+    ],
+)
+def test_an_order_that_does_not_add_up_is_refused(unit: dict[str, Any], issue: str) -> None:
+    simulator = Simulator(Settings(amounts=Amounts(invoices=0, captures=0, refunds=0, disputes=0)))
+    with pytest.raises(Problem) as caught:
+        orders.create(simulator.account, {"intent": "CAPTURE", "purchase_units": [unit]}, None)
+    assert caught.value.details[0][1] == issue
 
 
 async def test_what_is_sold_is_made_once(
@@ -199,6 +261,8 @@ async def test_what_is_sold_is_made_once(
         await asyncio.to_thread(sim.control.post, f"subscriptions/{made.id}/approve")
         paused = await api.update(changed(made, status=SubscriptionStatus.PAUSED))
         assert (paused.status, paused.url) == (SubscriptionStatus.PAUSED, None)
-        ended = await api.update(changed(paused, status=SubscriptionStatus.CANCELED))
+        resumed = await api.update(changed(paused, status=SubscriptionStatus.ACTIVE))
+        assert resumed.status is SubscriptionStatus.ACTIVE
+        ended = await api.update(changed(resumed, status=SubscriptionStatus.CANCELED))
         assert ended.status is SubscriptionStatus.CANCELED
     assert misspoken(sim) == []

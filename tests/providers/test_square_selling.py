@@ -24,6 +24,7 @@ from landbridge.models.payments import (
     Subscription,
     SubscriptionItem,
     SubscriptionStatus,
+    Tax,
 )
 from landbridge.store.connections import Connection
 from landbridge.testing.pytest_plugin import SquareSimulator
@@ -97,6 +98,9 @@ async def an_invoice_is_made_of_an_order(
     with pytest.raises(Refused, match="Missing required parameter") as caught:
         await api.create(replace(draft, due_on=None))
     assert "invoice.payment_requests" in caught.value.problems
+    taxed = replace(ADVICE, taxes=(Tax(amount=1_000),))
+    with pytest.raises(Refused, match="leave them out"):
+        await api.create(replace(draft, lines=(taxed,)))
     too_fine = replace(ADVICE, unit_price=Decimal("0.005"))
     with pytest.raises(Refused, match=r"Invoice\.lines\.unit_price: .* 2 decimals"):
         await api.create(replace(draft, lines=(too_fine,)))

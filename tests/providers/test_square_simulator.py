@@ -20,7 +20,10 @@ from landbridge.testing.square.webhooks import sign
 from tests.plain import PLAIN
 from tests.specs.square.document import square as document
 
-ALL = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE INVOICES_READ ITEMS_READ"
+ALL = (
+    "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE INVOICES_READ ITEMS_READ"
+    " ORDERS_READ ORDERS_WRITE INVOICES_WRITE SUBSCRIPTIONS_READ SUBSCRIPTIONS_WRITE"
+)
 BACK = "https://app.example/back"
 
 
@@ -206,6 +209,85 @@ def test_a_refund_keeps_to_what_was_paid(caller: Caller) -> None:
     assert caller.code_of("POST", "/v2/refunds", json=again) == "REFUND_AMOUNT_INVALID"
     caller.sim.control.post("refunds/settle")
     assert caller.call("GET", f"/v2/refunds/{made['id']}")["refund"]["status"] == "COMPLETED"
+
+
+def test_an_invoice_is_for_one_open_order(caller: Caller) -> None:
+    caller.connect()
+    dollars = {"amount": 1250, "currency": "USD"}
+    line = {"name": "Tea", "quantity": "1.5", "base_price_money": dollars}
+    here = {"location_id": caller.location()}
+    for wrong, code in (
+        ({}, "MISSING_REQUIRED_PARAMETER"),
+        ({"location_id": "NOWHERE"}, "NOT_FOUND"),
+        ({**here, "line_items": [{**line, "quantity": "many"}]}, "INVALID_VALUE"),
+        ({**here, "line_items": [{"quantity": "1"}]}, "MISSING_REQUIRED_PARAMETER"),
+        (
+            {**here, "line_items": [{**line, "base_price_money": {**dollars, "currency": "EUR"}}]},
+            "INVALID_VALUE",
+        ),
+    ):
+        assert caller.code_of("POST", "/v2/orders", json={"order": wrong}) == code
+    variation = next(
+        key
+        for key, one in caller.sim.control.objects("item_variation").items()
+        if "price_money" in one["item_variation_data"]
+    )
+    lines = [line, {"quantity": "2", "catalog_object_id": variation}]
+    asked = {"order": {**here, "line_items": lines}, "idempotency_key": "o"}
+    order = caller.call("POST", "/v2/orders", json=asked)["order"]
+    assert caller.call("POST", "/v2/orders", json=asked)["order"] == order
+    assert order["line_items"][0]["total_money"]["amount"] == 1875
+    due = {"request_type": "BALANCE", "due_date": "2030-01-24"}
+    told: dict[str, Any] = {"order_id": order["id"], "payment_requests": [due]}
+    told |= {"delivery_method": "EMAIL", "accepted_payment_methods": {"card": True}}
+    for without in ("order_id", "payment_requests", "delivery_method", "accepted_payment_methods"):
+        less = {name: each for name, each in told.items() if name != without}
+        code = caller.code_of("POST", "/v2/invoices", json={"invoice": less})
+        assert code == "MISSING_REQUIRED_PARAMETER"
+    made = caller.call("POST", "/v2/invoices", json={"invoice": told})["invoice"]
+    (request,) = made["payment_requests"]
+    assert request["computed_amount_money"] == order["total_money"]
+    assert caller.code_of("POST", "/v2/invoices", json={"invoice": told}) == "BAD_REQUEST"
+
+
+def test_orders_are_searched_by_place_and_by_the_time_that_they_are_sorted_by(
+    caller: Caller,
+) -> None:
+    caller.connect()
+    path, places = "/v2/orders/search", {"location_ids": [caller.location()]}
+    assert caller.code_of("POST", path, json={}) == "MISSING_REQUIRED_PARAMETER"
+    since = {"date_time_filter": {"updated_at": {"start_at": "2026-11-27T12:59:00Z"}}}
+    unsorted = {**places, "query": {"filter": since}}
+    assert caller.code_of("POST", path, json=unsorted) == "BAD_REQUEST"
+    asked = {**places, "query": {"filter": since, "sort": {"sort_field": "UPDATED_AT"}}}
+    caller.sim.control.advance(120)
+    link = next(iter(caller.sim.control.objects("payment_link").values()))
+    found = caller.call("POST", path, json=asked)["orders"]
+    assert {one["location_id"] for one in found} == set(places["location_ids"])
+    assert link["order_id"] in {one["id"] for one in found}
+    later = {"date_time_filter": {"updated_at": {"start_at": "2026-11-27T13:01:00Z"}}}
+    asked["query"]["filter"] = later
+    assert caller.call("POST", path, json=asked) == {}
+    caller.sim.control.post(f"payment_links/{link['id']}/pay")
+    (paid,) = caller.call("POST", path, json=asked)["orders"]
+    assert (paid["id"], paid["state"]) == (link["order_id"], "OPEN")
+
+
+def test_a_payment_link_is_for_a_price_or_an_order_and_goes_with_it(caller: Caller) -> None:
+    caller.connect()
+    path, here = "/v2/online-checkout/payment-links", {"location_id": caller.location()}
+    quick = {"name": "Cake", "price_money": {"amount": 900, "currency": "USD"}, **here}
+    both = {"quick_pay": quick, "order": here}
+    for wrong in ({}, both):
+        assert caller.code_of("POST", path, json=wrong) == "BAD_REQUEST"
+    made = caller.call("POST", path, json={"quick_pay": quick})["payment_link"]
+    assert made in caller.call("GET", path)["payment_links"]
+    gone = caller.call("DELETE", f"{path}/{made['id']}")
+    assert gone == {"id": made["id"], "cancelled_order_id": made["order_id"]}
+    assert caller.call("GET", f"/v2/orders/{made['order_id']}")["order"]["state"] == "CANCELED"
+    assert caller.code_of("GET", f"{path}/{made['id']}") == "NOT_FOUND"
+    caller.connect("ORDERS_READ ORDERS_WRITE")
+    assert caller.code_of("POST", path, json={"quick_pay": quick}) == "INSUFFICIENT_SCOPES"
 
 
 def test_faults_are_committed_and_what_was_done_stays_done(caller: Caller) -> None:

@@ -70,6 +70,10 @@ def show(
     if facts["kinds"]:
         _section("what its events mean")
         print_rows("kinds", facts["kinds"], ["kind", "topics", "when"], as_json=False)
+    if facts["notes"]:
+        _section("to know")
+        for sentence in facts["notes"]:
+            typer.echo(f"- {sentence}")
     if facts["missing"]:
         _section(f"what the next grade after {facts['grade']} lacks")
         for sentence in facts["missing"]:
@@ -125,6 +129,7 @@ def describe(page: Provider) -> dict[str, Any]:
         "rounding": _rounding(page),
         "webhook": _webhook(page),
         "kinds": [_kind(means) for means in page.webhook.kinds] if page.webhook else [],
+        "notes": list(page.notes),
         "missing": list(graded.missing),
     }
 

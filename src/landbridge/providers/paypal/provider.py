@@ -164,6 +164,10 @@ SUSPEND = Write(
     path="/v1/billing/subscriptions/{id}/suspend", sends={"reason": "Paused by the merchant"}
 )
 
+ACTIVATE = Write(
+    path="/v1/billing/subscriptions/{id}/activate", sends={"reason": "Resumed by the merchant"}
+)
+
 subscription = Resource(
     name="subscription",
     path="",
@@ -181,6 +185,8 @@ subscription = Resource(
     steps=[
         Step(field="status", to="canceled", write=CANCEL),
         Step(field="status", to="paused", write=SUSPEND),
+        # Only of one that was paused: another one begins when its subscriber agrees.
+        Step(field="status", to="active", when={"status": "paused"}, write=ACTIVATE),
     ],
     idempotency=KEY,
     maps=mapping.subscription,
@@ -277,7 +283,8 @@ NOTES = [
     "An order is approved by its payer at `url`, and captured when you write `paid`.",
     "Before that no money has come, though its page is `complete`. Its lines are its total.",
     "A new subscription is for an e-mail address (`customer`), who has to agree at `url`.",
-    "It is paused and canceled by writing `status`; `success_url` needs a `cancel_url` beside it.",
+    "It is paused, resumed and canceled by writing `status`.",
+    "Where it has a `success_url` it needs a `cancel_url` too.",
 ]
 
 paypal = Provider(

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from landbridge.errors import RecordError
 from landbridge.models.base import Address
 from landbridge.models.payments import (
     BalanceEntry,
@@ -251,6 +252,15 @@ def to_be_paid(day: date | None, *, collection: str | None) -> dict[str, Any]:
     return {"payment_request": {**told, "automatic_payment_source": collection or "NONE"}}
 
 
+def untaxed(_taxes: Any) -> dict[str, Any]:
+    """Refuses taxes of a line, rather than bill less than the document says."""
+    raise RecordError(
+        "Invoice.lines.taxes: Square adds taxes by its own rates, which are not written; leave them"
+        " out, or draft this invoice at Square",
+        field="lines.taxes",
+    )
+
+
 order_line = map_to(
     InvoiceLine,
     id=read_only(text("uid")),
@@ -259,6 +269,7 @@ order_line = map_to(
     quantity=decimal("quantity", as_text=True),
     unit_price=minor_priced("base_price_money", currency="^"),
     price=ref("catalog_object_id", to="item_variation"),
+    taxes=via(read=lambda _line: (), write=untaxed, paths=["applied_taxes"]),
 )
 
 invoice = map_to(

@@ -389,7 +389,7 @@ payout = read(
 
 NOTES = [
     "An invoice is created with an order of its lines, at `location` or else the main one.",
-    "It goes out by e-mail and takes cards; taxes and discounts of lines are not written.",
+    "It goes out by e-mail and takes cards. Lines with taxes are refused: they are not written.",
     "If Square refuses the invoice, its order stays there, without effect.",
     "To cancel a subscription write `cancels_at_period_end`: it ends with what is paid.",
     "A plan whose price is a discount on what is ordered names no currency, and is parked.",
