@@ -259,7 +259,8 @@ def test_orders_are_searched_by_place_and_by_the_time_that_they_are_sorted_by(
     since = {"date_time_filter": {"updated_at": {"start_at": "2026-11-27T12:59:00Z"}}}
     unsorted = {**places, "query": {"filter": since}}
     assert caller.code_of("POST", path, json=unsorted) == "BAD_REQUEST"
-    asked = {**places, "query": {"filter": since, "sort": {"sort_field": "UPDATED_AT"}}}
+    asked: dict[str, Any] = {**places}
+    asked["query"] = {"filter": since, "sort": {"sort_field": "UPDATED_AT"}}
     caller.sim.control.advance(120)
     link = next(iter(caller.sim.control.objects("payment_link").values()))
     found = caller.call("POST", path, json=asked)["orders"]
