@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from landbridge.engine.made_up import laid_on
 from landbridge.formats import form
 from landbridge.models.payments import (
     Checkout,
@@ -190,6 +191,15 @@ def test_a_dispute_names_its_payment_also_where_there_is_only_a_charge() -> None
     found = maps.read({**told, "payment_intent": "pi_1", "evidence_details": {"due_by": 60}})
     assert (found.payment, found.status) == ("pi_1", DisputeStatus.CLOSED)
     assert found.respond_by == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+
+
+def test_a_shadow_shows_what_is_sent_elsewhere_where_stripe_shows_it() -> None:
+    resource = stripe.resource("subscription")
+    told = {"customer": "cus_1", "items": [{"price": "price_1", "quantity": "2"}]}
+    made = laid_on(stripe, resource, resource.blank, told)
+    (item,) = mapping(stripe, "subscription").read(made).items
+    assert (item.price, item.quantity) == ("price_1", 2)
+    assert made["items"]["url"] == resource.blank["items"]["url"]
 
 
 @pytest.mark.parametrize("name", [one.name for one in stripe.resources if one.blank])

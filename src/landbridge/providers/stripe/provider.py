@@ -97,6 +97,13 @@ KINDS = [
     Means(kind="checkout.completed", topics=["checkout.session.async_payment_succeeded"]),
     Means(kind="dispute.opened", topics=["charge.dispute.created"]),
 ]
+NOTES = [
+    "A `checkout.session` may be `complete` and not paid: `checkout.completed` comes with the money.",
+    "Pages that others open are seen when they are complete or expired: no event tells before.",
+    "Whoever writes `open` into a draft invoice has it sent if it is `sent`, else made final.",
+    "A subscription is canceled at once by its `status`; else write `cancels_at_period_end`.",
+    "Payouts are kept raw: what they move is a `balance_transaction`.",
+]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
 # A key is kept for 24 hours at least (unsure).
 step = partial(Step, field="status")
@@ -343,6 +350,7 @@ stripe = Provider(
     ),
     errors=ERRORS,
     currency_exponents=mapping.EXPONENTS,
+    notes=NOTES,
     resources=[
         customer,
         product,
