@@ -98,10 +98,11 @@ KINDS = [
     Means(kind="dispute.opened", topics=["charge.dispute.created"]),
 ]
 NOTES = [
-    "A `checkout.session` may be `complete` and not paid: `checkout.completed` comes with the money.",
+    "A `checkout.session` may be `complete` and unpaid: `checkout.completed` comes with the money.",
     "Pages that others open are seen when they are complete or expired: no event tells before.",
     "Whoever writes `open` into a draft invoice has it sent if it is `sent`, else made final.",
     "A subscription is canceled at once by its `status`; else write `cancels_at_period_end`.",
+    "The lines of an invoice are read, not written: add them at Stripe while it is a draft.",
     "Payouts are kept raw: what they move is a `balance_transaction`.",
 ]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
