@@ -25,6 +25,7 @@ from landbridge.models.accounting import (
     PaidBy,
     TaxMode,
 )
+from landbridge.money import Money
 from landbridge.store.connections import Connection
 from landbridge.testing import quickbooks as simulated
 from landbridge.testing.pytest_plugin import QuickBooksSimulator
@@ -286,3 +287,23 @@ async def test_a_purchase_says_what_it_was_paid_with(
         assert (await api.create(card, resource="Purchase")).paid_by is PaidBy.CARD
         with pytest.raises(Refused, match="6000"):
             await api.create(replace(card, paid_by=None), resource="Purchase")
+
+
+async def test_foreign_documents_are_worth_what_their_rate_says(
+    database_url: str, quickbooks_simulator: QuickBooksSimulator
+) -> None:
+    async with company(database_url, quickbooks_simulator, "Preferences") as (bridge, to):
+        api = bridge.api(to)
+        for currency, price, rate, total, worth in [
+            ("EUR", "10.01", "1.0853", 1201, 1303),
+            ("JPY", "1000", "0.0067", 1200, 804),
+            ("KWD", "1.230", "3.2541", 1480, 482),
+            ("BHD", "0.125", "2.65", 160, 42),
+        ]:
+            document = invoice(line(price), currency=currency, exchange_rate=Decimal(rate))
+            shown = await api.preview(document, resource="Invoice")
+            assert shown.totals is not None
+            assert shown.totals.total == total, currency
+            assert shown.in_books == Money(minor=worth, currency="USD")
+            made = await api.create(document, resource="Invoice")
+            assert (made.total, made.exchange_rate) == (total, Decimal(rate))

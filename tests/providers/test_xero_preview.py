@@ -19,6 +19,7 @@ from landbridge.engine.replay import discard
 from landbridge.errors import InvalidInput, OutcomeUnknown, PostedOtherwise, Refused
 from landbridge.models import write_json
 from landbridge.models.accounting import (
+    CreditNote,
     Direction,
     DocumentStatus,
     EntryStatus,
@@ -59,7 +60,9 @@ async def books(
     bridge = Landbridge.from_env(database_url=database_url, key=KEY, allow_networks="127.0.0.0/8")
     sim = xero_simulator
     async with bridge:
-        to = (await connected(bridge, "xero", sim, writes=["Invoices"]))["Demo Company (NZ)"]
+        to = (await connected(bridge, "xero", sim, writes=["CreditNotes", "Invoices"]))[
+            "Demo Company (NZ)"
+        ]
         await bridge.pull(to, ["TaxRates", "Organisation"])
         yield bridge, to
 
@@ -117,7 +120,54 @@ async def test_what_is_previewed_is_what_is_posted(
     assert shown.in_books == Money(minor=8774, currency="NZD")
     assert shown.rule == "tax is rounded for each line, half up"
     foreign = await api.preview(replace(cases[0], currency="USD", exchange_rate=Decimal(2)))
-    assert (foreign.in_books, foreign.unsent) == (None, ["exchange_rate"]), "Xero has its own"
+    assert foreign.unsent == []
+    assert foreign.in_books == Money(minor=17_548, currency="NZD")
+
+
+async def test_a_given_rate_is_sent_and_is_there(
+    books: tuple[Landbridge, Connection], xero_simulator: XeroSimulator
+) -> None:
+    bridge, to = books
+    api = bridge.api(to)
+    for currency, price, rate, worth in [
+        ("USD", "25.06", "1.64", 4726),
+        ("JPY", "2000", "0.0108", 2484),
+        ("KWD", "1.230", "5.4321", 766),
+    ]:
+        document = invoice(
+            xero_simulator,
+            to,
+            line(Decimal(price)),
+            currency=currency,
+            exchange_rate=Decimal(rate),
+        )
+        shown = await api.preview(document, resource="Invoices")
+        assert shown.in_books == Money(minor=worth, currency="NZD")
+        made = await api.create(document, resource="Invoices")
+        assert shown.totals is not None
+        assert (made.total, made.exchange_rate) == (shown.totals.total, Decimal(rate))
+
+
+async def test_credit_notes_are_proved_and_compared_as_invoices_are(
+    books: tuple[Landbridge, Connection], xero_simulator: XeroSimulator
+) -> None:
+    bridge, to = books
+    api, document = bridge.api(to), invoice(xero_simulator, to)
+    names = set(CreditNote.__struct_fields__)
+    same = names & set(document.__struct_fields__)
+    note = CreditNote(**{**{name: getattr(document, name) for name in same}, "total": 8774})
+    for mode, total in ((TaxMode.EXCLUSIVE, 8774), (TaxMode.INCLUSIVE, 7630)):
+        made = await api.create(replace(note, tax_mode=mode, total=total), resource="CreditNotes")
+        assert (made.total, made.remaining) == (total, total)
+    before = sent(xero_simulator)
+    with pytest.raises(Refused, match=r"total: the document says 87\.75 NZD, .* 87\.74 NZD"):
+        await api.create(replace(note, total=8775), resource="CreditNotes")
+    assert sent(xero_simulator) == before
+    path = f"/_sim/objects/TaxRates/OUTPUT2?tenant={to.account}"
+    async with httpx2.AsyncClient(base_url=xero_simulator.url, trust_env=False) as http:
+        await http.patch(path, json={"set": {"EffectiveRate": 20}})
+    with pytest.raises(PostedOtherwise, match=r"total: 91.56 NZD was posted, not 87.74 NZD"):
+        await api.create(note, resource="CreditNotes")
 
 
 async def test_a_document_that_says_something_else_is_refused_with_the_numbers(

@@ -81,10 +81,15 @@ def rate(record: dict[str, Any]) -> Decimal | None:
     """What one unit of the document's currency is worth; Xero says how many of it one is worth."""
     told = record.get("CurrencyRate")
     worth = round(1 / Decimal(str(told)), 10) if told else None
-    return worth if worth is None else Decimal(f"{worth:f}".rstrip("0").rstrip("."))
+    return Decimal(f"{worth:f}".rstrip("0").rstrip(".")) if worth else None
 
 
-exchange_rate = via(read=rate, paths=["CurrencyRate"])
+def rated(worth: Decimal | None) -> dict[str, Any]:
+    """The same, as Xero has it; without one it takes its own of that day."""
+    return {"CurrencyRate": 1 / worth if worth else None}
+
+
+exchange_rate = via(read=rate, write=rated, paths=["CurrencyRate"])
 
 account = map_to(
     LedgerAccount,
