@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from landbridge.engine.missing import order_missing
 from landbridge.engine.orders import fetch_job, remap_job
 from landbridge.engine.reading import Ready, make_ready, parked_of, stop_of
 from landbridge.errors import CursorTooLarge
+from landbridge.formats import canonical
 from landbridge.protocols import Fetched, Page
 from landbridge.spec import Resource
 from landbridge.store import due, parked, records, syncs
@@ -41,6 +43,7 @@ class Applied:
     missing: tuple[str, ...] = ()
     wanted: frozenset[str] | None = None
     at: datetime | None = None
+    pages: int = 1
     stored: tuple[str, ...] = ()
     """Keys whose records differ from what was here, as the provider sent them."""
 
@@ -104,6 +107,52 @@ async def apply_page(
         at = await keep(tx, page, applied)
     wanted = None if page.members is None else frozenset(page.members).difference(same)
     return replace(applied, missing=missing, wanted=wanted, at=at)
+
+
+def may_be_old(resource: Resource, page: Page) -> bool:
+    """Whether it can be told by the bytes of its records alone that nothing in a page is new."""
+    return (
+        not resource.version
+        and page.members is None
+        and not (page.listed_all or page.gone or page.unreadable)
+        and not any([fetched.deleted for fetched in page.records])
+    )
+
+
+async def apply_old(
+    db: Database,
+    stream: Stream,
+    pages: Sequence[Page],
+    *,
+    keep: Keep,
+    hold: Callable[[Tx], Awaitable[None]],
+) -> Sequence[Applied] | None:
+    """Notes pages of one reading, which `may_be_old`, in a transaction that writes no record.
+
+    None, and nothing is written: they are not all as it stands here; `apply_page` sees to each.
+    """
+    _demand_small(stream, pages[-1])
+    sent: dict[str, bytes] = {}
+    seen: list[int] = []
+    for page in pages:
+        marks = {fetched.key: canonical.mark(fetched.raw) for fetched in page.records}
+        if any([sent[key] != marks[key] for key in sent.keys() & marks.keys()]):
+            return None  # a record that was changed while it moved from one page to another
+        sent.update(marks)
+        seen.append(len(marks))
+        await asyncio.sleep(0)
+    async with db.transaction(planned=True) as tx:
+        await hold(tx)
+        if sent and not await records.unchanged(tx, stream, sent):
+            return None
+        met: dict[str, list[str]] = {}
+        for page in pages:
+            if page.listing and page.records:
+                met.setdefault(page.listing, []).extend(each.key for each in page.records)
+        for listing, keys in met.items():
+            await syncs.see(tx, stream, listing=listing, keys=keys)
+        at = await keep(tx, pages[-1], Applied(seen=sum(seen), pages=len(pages)))
+    return [Applied(seen=each, at=at) for each in seen]
 
 
 async def apply_one(

@@ -12,11 +12,11 @@ from landbridge.client import Client, Lane, Signed, SignIn
 from landbridge.clock import Clock
 from landbridge.engine import reauth
 from landbridge.engine.consume import reason_of
-from landbridge.engine.conversing import converse
+from landbridge.engine.conversing import Old, converse
 from landbridge.engine.freshness import Freshness
 from landbridge.engine.orders import remap_job
 from landbridge.engine.overlay import page_of
-from landbridge.engine.page import Applied, apply_one, apply_page
+from landbridge.engine.page import Applied, apply_old, apply_one, apply_page, may_be_old
 from landbridge.errors import LandbridgeError, NotFound, ReconnectRequired, Unreachable
 from landbridge.measures import Measures
 from landbridge.protocols import Fetched, Page, Place, fetch, pull
@@ -157,8 +157,15 @@ class Puller:
         )
         keep = partial(_moved, reading, resource.reading)
 
-        async def store(page: Page, began: datetime, news: float) -> Applied:
+        async def told(page: Page, applied: Applied) -> None:
             nonlocal totals
+            if self._seen is not None:
+                await self._seen(connection, resource, page.records)
+            self._freshness.page(provider, resource, stream, page, applied)
+            totals = totals.plus(applied, page.left)
+            on_page(totals)
+
+        async def store(page: Page, began: datetime, news: float) -> Applied:
             applied = await apply_page(
                 self._db,
                 stream,
@@ -169,12 +176,16 @@ class Puller:
                 hold=hold,
                 news=news,
             )
-            if self._seen is not None:
-                await self._seen(connection, resource, page.records)
-            self._freshness.page(provider, resource, stream, page, applied)
-            totals = totals.plus(applied, page.left)
-            on_page(totals)
+            await told(page, applied)
             return applied
+
+        async def note(pages: Sequence[Page]) -> datetime | None:
+            noted = await apply_old(self._db, stream, pages, keep=keep, hold=hold)
+            if noted is None:
+                return None
+            for page, applied in zip(pages, noted, strict=True):
+                await told(page, applied)
+            return noted[-1].at
 
         await converse(
             conversation,
@@ -182,7 +193,7 @@ class Puller:
             store,
             began=reading.began,
             news=1.0 if cursor is None else 0.0,
-            ahead=True,
+            old=Old(fits=partial(may_be_old, resource), note=note),
         )
         async with self._db.transaction() as tx:
             mixed, after = await syncs.finished(tx, stream, reading=resource.reading)
@@ -265,7 +276,8 @@ class Puller:
 
 
 async def _moved(reading: _Reading, by: str, tx: Tx, page: Page, applied: Applied) -> datetime:
-    """Moves the stream's cursor behind the page, which was read `by` a mapping, and counts it."""
+    """Moves the stream's cursor behind the page, which was read `by` a mapping, and counts it with
+    those before it that it stands for."""
     stream, run = reading.stream, reading.run
     mixed, at = await syncs.step(
         tx,
@@ -273,6 +285,7 @@ async def _moved(reading: _Reading, by: str, tx: Tx, page: Page, applied: Applie
         run,
         cursor=page.cursor,
         reading=by,
+        pages=applied.pages,
         seen=applied.seen,
         changed=applied.changed,
         gone=applied.gone,

@@ -61,7 +61,7 @@ _STEP = Sql(
     "syncs.step",
     """
     WITH counted AS (
-        UPDATE lb.run SET pages = pages + 1, seen = seen + :seen, changed = changed + :changed,
+        UPDATE lb.run SET pages = pages + :pages, seen = seen + :seen, changed = changed + :changed,
             gone = gone + :gone, parked = parked + :parked
         WHERE environment = :environment AND tenant = :tenant AND id = :run
     )
@@ -233,13 +233,14 @@ async def step(
     *,
     cursor: dict[str, Any],
     reading: str,
+    pages: int = 1,
     seen: int = 0,
     changed: int = 0,
     gone: int = 0,
     parked: int = 0,
 ) -> tuple[bool, datetime]:
-    """Stores the cursor behind a page, in the page's own transaction, and adds the page to what the
-    run did. The commit of this transaction does not wait for the disk.
+    """Stores the cursor behind a page, or the last one of several that brought nothing new, in their
+    own transaction, and adds them to what the run did. The commit of this transaction does not wait for the disk.
 
     `reading` is the mapping that read the page. Gives whether other records of the stream were read
     by another one, so that they have to be read again, and the present. NotFound: the connection
@@ -251,6 +252,7 @@ async def step(
         run=run,
         cursor=msgspec.json.encode(cursor).decode(),
         reading=reading,
+        pages=pages,
         seen=seen,
         changed=changed,
         gone=gone,
