@@ -7,16 +7,20 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from landbridge.clock import FakeClock
 from landbridge.engine import sort as sorting
+from landbridge.engine.custom import Custom
 from landbridge.engine.inbox import Unparked, replay_parked
+from landbridge.engine.overlay import page_of
 from landbridge.engine.receive import Intake, set_app_secrets, set_connection_secrets
 from landbridge.engine.sort import Sorted
 from landbridge.errors import InvalidInput
-from landbridge.store import arrivals, due, parked
+from landbridge.store import arrivals, connections, due, parked
+from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.parked import Webhooks
 from landbridge.store.sql import Sql
@@ -265,3 +269,39 @@ async def test_a_topic_that_nothing_listens_to_is_filed_as_ignored(
     (filed,) = await arrivals.events(db, environment="test")
     assert filed.outcome == "ignored"
     assert await jobs(db) == []
+
+
+async def test_a_topic_of_a_custom_object_has_its_record_read(
+    db: Database, intake: Intake, clock: FakeClock, scene: Scene
+) -> None:
+    ours, others = await scene.connect("acme", "acct_1"), await scene.connect("evil", "acct_2")
+    custom = Custom(db, provider=lambda _slug: SHOP)
+    told: dict[str, Any] = {"topics": ("car.*",), "deletes": ["car.scrapped"]}
+    with pytest.raises(InvalidInput, match="is about the resource customer, by"):
+        await custom.set_object(ours, "car", path="/cars", like="customer", topics=["customer.new"])
+    await custom.set_object(ours, "car", path="/cars", like="customer", **told)
+    assert page_of(lambda _slug: SHOP, await _present(db, ours)).resource("car").one == "/cars/{id}"
+    for number, (topic, account) in enumerate(
+        [
+            ("car.sold", "acct_1"),
+            ("car.scrapped", "acct_1"),
+            ("boat.sold", "acct_1"),
+            ("car.sold", others.account),
+        ]
+    ):
+        body = event(number, type=topic, account=account)
+        assert (await intake.accept(scene.app.token, "", signed(clock, body), body)).status == 200
+    await intake.settle()
+    assert (await sort_all(db)).filed == 4
+    fetches = [key for kind, key in await jobs(db) if kind == "fetch"]
+    assert sorted(fetches) == ["cus_0", "cus_1"]
+    (job, *_) = [row for row in await db.fetch(JOBS) if row["kind"] == "fetch"]
+    assert job["key"].startswith(f"{ours.id}/car/")
+
+
+async def _present(db: Database, connection: Connection) -> Connection:
+    found = await connections.one(
+        db, environment=connection.environment, tenant=connection.tenant, id=connection.id
+    )
+    assert found is not None
+    return found

@@ -160,6 +160,32 @@ async def test_a_lane_gathers_between_full_claims_alone(
     assert len(waits) == gathers
 
 
+async def test_a_calm_lane_is_looked_at_in_its_own_time_or_when_it_is_woken(
+    stage: _Stage, db: Database
+) -> None:
+    polls = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal polls
+        polls += seconds == 0.125
+        await asyncio.sleep(0.001 if seconds == 0.125 else seconds)
+
+    lanes = {"system": 2, "retry": 2}
+    how: dict[str, Any] = {"poll": timedelta(seconds=0.125), "calm": {"system": 3600.0}}
+    async with stage.working(
+        stage.kind(Done()), lanes=lanes, sleep=sleep, listens=False, **how
+    ) as worker:
+        await stage.until(lambda: polls > 1)
+        await due.put(db, [_job(), _job(lane="retry")])
+        await stage.until(lambda: stage.told)
+        seen = polls
+        await stage.until(lambda: polls > seen + 5)
+        assert [claim.lane for claim in stage.told] == ["retry"]
+        worker.wake()
+        await stage.until(lambda: stage.has_told(2))
+        await stage.settled()
+
+
 async def test_what_is_due_is_done_and_gone(stage: _Stage) -> None:
     await due.put(stage.db, [_job(f"t{n}") for n in range(50)])
     async with stage.working(stage.kind()):

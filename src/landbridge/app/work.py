@@ -39,6 +39,9 @@ LANES: Mapping[str, int] = {
 GATHER = {"pull": 0.02}
 """Seconds after a full claim of a lane in which ended jobs make room for a larger one."""
 
+CALM = {"pull": 1.0}
+"""Seconds between two looks at a lane whose work is ordered for a time, or with a notification."""
+
 POLL = 0.25
 """Seconds after which work is found also when no notification came through."""
 
@@ -100,6 +103,7 @@ class Work:
                 others,
                 listens=False,
                 gather=GATHER,
+                calm=CALM if db.listens else None,
                 measures=self._parts.measures,
             )
             self._wakes.append((_FOR_ALL, worker.wake))

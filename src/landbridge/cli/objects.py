@@ -64,6 +64,14 @@ def set_(
         str,
         typer.Option(help="Path of an object in a record whose keys are all custom fields."),
     ] = "",
+    topics: Annotated[
+        list[str] | None,
+        typer.Option("--topic", help="Topic of webhooks about it, as car.*; several at once."),
+    ] = None,
+    deletes: Annotated[
+        list[str] | None,
+        typer.Option("--deletes", help="Topic of webhooks that mean one was deleted."),
+    ] = None,
     whole: Whole = False,
     environment: Environment = None,
     as_json: AsJson = False,
@@ -76,7 +84,8 @@ def set_(
     from landbridge.cli.output import print_facts
     from landbridge.cli.session import on_connection
 
-    facts = {"path": path, "like": like, "key": key, "records": records, "free": free}
+    facts: dict[str, Any] = {"path": path, "like": like, "key": key, "records": records}
+    facts |= {"free": free, "topics": topics, "deletes": deletes}
     given = {fact: told for fact, told in facts.items() if told}
 
     async def work(bridge: Landbridge, found: Connection) -> None:

@@ -51,9 +51,9 @@ async def converse(
 
     `began` is an instant before its first request, `news` the share of the first page that is
     expected to be new. Each page is stored before the next one is asked for, so that a crash costs
-    one call. With `old`, pages that bring no news, as far as can be told by the one before, are
-    compared together while the next ones are asked for: a crash costs the calls of a quarter of a
-    second (`LONGEST`), but no write.
+    one call. With `old`, one that is expected to bring no news is compared while the next one is
+    asked for. After one that brought none, several are compared together: a crash costs the calls
+    of a quarter of a second (`LONGEST`), but no write.
 
     When a call fails, what was read before it is stored; when this is cancelled, it is not.
     """
@@ -86,6 +86,7 @@ class _Line:
         self._old = old
         self._asked = self._stored_at = began
         self._news = news
+        self._nothing = False
         self._waiting: list[tuple[Page, datetime]] = []
         self._bytes = 0
         self._full = asyncio.Event()
@@ -99,7 +100,7 @@ class _Line:
         if old is None or self._news or page.members is not None:
             await self.stored()
             wanted = await self._storing(page, self._asked)
-        elif not old.fits(page):
+        elif not (self._nothing and old.fits(page)):
             await self.stored()
             self._task = asyncio.create_task(self._alone(page, self._asked))
         else:
@@ -136,6 +137,7 @@ class _Line:
     async def _storing(self, page: Page, asked: datetime) -> frozenset[str] | None:
         applied = await self._store(page, asked, self._news)
         self._news = applied.news
+        self._nothing = not applied.news
         self._stored_at = applied.at or self._stored_at
         return applied.wanted
 

@@ -115,12 +115,14 @@ class Custom:
     ) -> CustomObject:
         """Pulls a custom object as the resource `name`: `models.custom.CustomRecord`s.
 
-        `facts` are those of `CustomObject`: `path`, `like`, `key`, `records`, `free`. It is pulled
-        as often as the resource that it is `like`. Set otherwise than before it is listed anew.
+        `facts` are those of `CustomObject`: `path`, `like`, `key`, `records`, `free`, and `topics`
+        and `deletes`, lists of topics of webhooks about it. It is pulled as often as the resource
+        that it is `like`, and by those webhooks. Set otherwise than before it is listed anew.
         InvalidInput names what does not fit the page.
         """
         fresh = await self._fresh(connection)
         page = self._provider(fresh.provider)
+        facts = {fact: told if isinstance(told, str) else [*told] for fact, told in facts.items()}
         try:
             made = CustomObject(name=name, **facts)
             lay(page, _with(fresh.overlay, name, "", facts))

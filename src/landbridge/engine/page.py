@@ -115,7 +115,7 @@ def may_be_old(resource: Resource, page: Page) -> bool:
         not resource.version
         and page.members is None
         and not (page.listed_all or page.gone or page.unreadable)
-        and not any([fetched.deleted for fetched in page.records])
+        and not any(fetched.deleted for fetched in page.records)
     )
 
 
@@ -136,7 +136,7 @@ async def apply_old(
     seen: list[int] = []
     for page in pages:
         marks = {fetched.key: canonical.mark(fetched.raw) for fetched in page.records}
-        if any([sent[key] != marks[key] for key in sent.keys() & marks.keys()]):
+        if any(sent[key] != marks[key] for key in sent.keys() & marks.keys()):
             return None  # a record that was changed while it moved from one page to another
         sent.update(marks)
         seen.append(len(marks))

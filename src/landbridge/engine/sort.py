@@ -194,6 +194,17 @@ def resource_of(provider: Provider, topic: str) -> tuple[Resource | None, str]:
     return None, "ignored"
 
 
+def added_of(connection: Connection, topic: str) -> tuple[str, str]:
+    """Which custom object of a connection a topic is about, and what it asks for, as
+    `resource_of`."""
+    for row in connection.overlay:
+        for outcome, told in (("delete", "deletes"), ("pull", "topics")):
+            patterns = row.facts.get(told, ()) if row.resource and not row.field else ()
+            if any(topic_matches(pattern, topic) for pattern in patterns):
+                return row.resource, outcome
+    return "", "ignored"
+
+
 def subject_of(resource: Resource | None, notice: Notice) -> str | None:
     """The person an event is about, as far as it says so; RecordError when the name is no text."""
     if resource is None or not resource.subject:
@@ -303,8 +314,10 @@ class _Router:
                     f"{provider.name} names {whose}: connect it, or give the connection's own"
                     " intake address to the provider; then replay this"
                 )
-            event = partial(_event, arrival, notice, resource, outcome, subject)
-            routed += [(event(connection), connection) for connection in targets]
+            event = partial(_event, arrival, notice, subject)
+            for connection in targets:
+                about = (resource.name, outcome) if resource else added_of(connection, notice.topic)
+                routed.append((event(*about, connection), connection))
         return routed + homeless
 
     async def _app(self, arrival: Arrival) -> App | None:
@@ -342,9 +355,9 @@ def as_sent(webhook: Webhook, arrival: Arrival) -> Webhook:
 def _event(
     arrival: Arrival,
     notice: Notice,
-    resource: Resource | None,
-    outcome: str,
     subject: str | None,
+    resource: str,
+    outcome: str,
     connection: Connection,
 ) -> InboxEvent:
     return InboxEvent(
@@ -357,7 +370,7 @@ def _event(
         vendor_id=notice.vendor_id,
         topic=notice.topic,
         kind=notice.kind,
-        resource=resource.name if resource else "",
+        resource=resource,
         key=notice.key,
         outcome=outcome if notice.key else "ignored",
         subject=subject,

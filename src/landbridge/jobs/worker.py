@@ -103,6 +103,8 @@ class _Lane:
     name: str
     concurrency: int
     gather: float = 0.0
+    calm: float = 0.0
+    looked: float = float("-inf")
     busy: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -124,8 +126,10 @@ class Worker:
     times as often. `poll` bounds how late something due is noticed when no notification comes
     through; with `listens` False nobody listens for those here, and the caller calls `wake`. A lane
     may `gather` for some seconds between a full claim and the next, which then takes more: where
-    jobs wait for others most of their time, that costs them nothing and spares claims. While
-    the database is away it waits and tries again; jobs that run go on.
+    jobs wait for others most of their time, that costs them nothing and spares claims. A lane may
+    be `calm` for some seconds: it is looked at no more often than that, unless the worker is woken;
+    only where wakes can be relied on. While the database is away it waits and tries again; jobs
+    that run go on.
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class Worker:
         drain: timedelta = timedelta(seconds=20),
         listens: bool = True,
         gather: Mapping[str, float] | None = None,
+        calm: Mapping[str, float] | None = None,
         measures: Measures | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -148,7 +153,12 @@ class Worker:
         self._owner = owner
         self._kinds = kinds
         self._lanes = {
-            name: _Lane(name=name, concurrency=room, gather=(gather or {}).get(name, 0.0))
+            name: _Lane(
+                name=name,
+                concurrency=room,
+                gather=(gather or {}).get(name, 0.0),
+                calm=(calm or {}).get(name, 0.0),
+            )
             for name, room in lanes.items()
             if room > 0
         }
@@ -222,10 +232,19 @@ class Worker:
 
     async def _watch(self) -> None:
         """Sets those lanes going in which something is due and room to start it."""
+        clock = asyncio.get_running_loop().time
         while True:
+            woken, now = self._woken.is_set(), clock()
             self._woken.clear()
-            roomy = [lane.name for lane in self._lanes.values() if lane.room > 0]
-            if roomy:
+            asked = [
+                lane
+                for lane in self._lanes.values()
+                if lane.room > 0 and (woken or now >= lane.looked + lane.calm)
+            ]
+            if asked:
+                for lane in asked:
+                    lane.looked = now
+                roomy = [lane.name for lane in asked]
                 ask = partial(due.ready, self._db, roomy, self._lookout)
                 for name in await self._patiently(ask) or ():
                     self._lanes[name].ready.set()

@@ -1,6 +1,6 @@
 """What one tenant added at its provider, as data: custom fields and custom objects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -143,6 +143,11 @@ class CustomObject:
     """Path to the list in an answer; empty: as in `like`."""
     free: Path = ""
     """Path of an object in a record whose keys are all custom fields, such as `properties`."""
+    topics: Sequence[str] = ()
+    """Topics of webhooks about it, as in `Resource.topics`; their key is where the page says that a
+    webhook has it."""
+    deletes: Sequence[str] = ()
+    """Topics that mean one was deleted."""
 
     def __post_init__(self) -> None:
         """Refuses an object without a place."""

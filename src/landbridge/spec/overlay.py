@@ -21,6 +21,7 @@ from landbridge.spec._paths import find
 from landbridge.spec._scope import Context, Fault, Scope
 from landbridge.spec.custom import CustomField, CustomObject
 from landbridge.spec.following import EventFeed
+from landbridge.spec.kinds import topic_matches
 from landbridge.spec.mapping import Correspondence, Mapped, blend, map_to
 from landbridge.spec.parts import entries
 from landbridge.spec.provider import Provider, Resource, Write
@@ -247,6 +248,7 @@ def _resource(
             f"CustomObject {each.name!r}, like: {each.like} is not listed at a path of its own;"
             " name a resource that is"
         )
+    _demand_told(page, each, bool(moved_one := _moved(like.path, each.path, like.one)))
     key = each.key or like.key
     table: dict[str, Row] = {
         "id": rows.via(read=partial(_key, key=key), paths=[key]),
@@ -267,18 +269,34 @@ def _resource(
         key=key,
         records=each.records or like.records,
         maps=mapped,
-        one=moved(like.one),
+        one=moved_one,
         since=None if isinstance(like.since, EventFeed) else like.since,
         subject="",
         continued=(),
-        topics=(),
-        deletes=(),
+        topics=tuple(each.topics),
+        deletes=tuple(each.deletes),
         sweep=None,
         blank={},
         create=step(like.create) if mapped.written else None,
         update=step(like.update) if mapped.written else None,
         delete=step(like.delete),
     )
+
+
+def _demand_told(page: Provider, each: CustomObject, read_alone: bool) -> None:
+    """Refuses topics that no webhook of the page can have for this object."""
+    for topic in (*each.topics, *each.deletes):
+        about = f"CustomObject {each.name!r}, topics: {topic!r}"
+        if page.webhook is None:
+            raise SpecError(f"{about}: {page.slug} sends no webhooks; leave them away")
+        if not read_alone:
+            raise SpecError(
+                f"{about}: a {each.like} is not read by itself, so neither is a {each.name}"
+            )
+        for one in page.resources:
+            for known in (*one.topics, *one.deletes):
+                if topic_matches(known, topic) or topic_matches(topic, known):
+                    raise SpecError(f"{about} is about the resource {one.name}, by {known!r}")
 
 
 def _moved(before: str, after: str, path: str) -> str:

@@ -239,8 +239,9 @@ async def step(
     gone: int = 0,
     parked: int = 0,
 ) -> tuple[bool, datetime]:
-    """Stores the cursor behind a page, or the last one of several that brought nothing new, in their
-    own transaction, and adds them to what the run did. The commit of this transaction does not wait for the disk.
+    """Stores the cursor behind a page, or the last one of several that brought nothing new, in
+    their own transaction, and adds them to what the run did. The commit of this transaction does
+    not wait for the disk.
 
     `reading` is the mapping that read the page. Gives whether other records of the stream were read
     by another one, so that they have to be read again, and the present. NotFound: the connection
