@@ -51,9 +51,8 @@ async def converse(
 
     `began` is an instant before its first request, `news` the share of the first page that is
     expected to be new. Each page is stored before the next one is asked for, so that a crash costs
-    one call. With `old`, one that is expected to bring no news is compared while the next one is
-    asked for. After one that brought none, several are compared together: a crash costs the calls
-    of a quarter of a second (`LONGEST`), but no write.
+    one call. With `old`, those behind one that brought no news are compared together while the next
+    ones are asked for: a crash costs the calls of a quarter of a second (`LONGEST`), but no write.
 
     When a call fails, what was read before it is stored; when this is cancelled, it is not.
     """
@@ -97,10 +96,10 @@ class _Line:
         old, wanted = self._old, None
         if self._task is not None and not self._waiting:
             await self.stored()
-        if old is None or self._news or page.members is not None:
+        if old is None or not self._nothing or page.members is not None:
             await self.stored()
             wanted = await self._storing(page, self._asked)
-        elif not (self._nothing and old.fits(page)):
+        elif not old.fits(page):
             await self.stored()
             self._task = asyncio.create_task(self._alone(page, self._asked))
         else:
