@@ -14,7 +14,7 @@ from landbridge.app.kinds import Kinds
 from landbridge.engine.consume import Change, consume, join
 from landbridge.engine.erase import Erasing
 from landbridge.errors import InvalidInput, NotFound
-from landbridge.jobs import Lease
+from landbridge.jobs import Done, Lease
 from landbridge.models.payments import Customer
 from landbridge.providers import get
 from landbridge.spec import Provider, map_to, one_of, read_only, text
@@ -160,6 +160,32 @@ async def test_a_window_that_ends_badly_keeps_writes_back(
     await bridge.shadows.promote(shadow.id)
     await shop.push(Customer(name="Ada"))
     assert shop.door.writes == 1
+
+
+async def test_only_a_shadow_that_holds_no_more_has_links_looked_at(
+    shop: Shop, bridge: Landbridge, at: At
+) -> None:
+    shadow = await bridge.shadow(shop.connection, hours=48, auto=False)
+    assert await judged(bridge, at, shadow.id, "49 hours") == "failed"
+    assert await ends(bridge) == []
+    await bridge.shadows.promote(shadow.id)
+    (ended,) = await ends(bridge)
+    assert ended.ref == shadow.id
+    run = Kinds(bridge._open).table()["shadow_end"].run
+    assert isinstance(await run(ended, Lease("ends", ended)), Done)
+
+
+async def ends(bridge: Landbridge) -> list[due.Claimed]:
+    """What is due for shadows that have ended."""
+    claims = await due.claim(
+        bridge.db,
+        owner="ends",
+        lanes=["system"],
+        limit=50,
+        per_shard=50,
+        lease=timedelta(minutes=1),
+    )
+    return [claim for claim in claims if claim.kind == "shadow_end"]
 
 
 async def test_a_shadow_by_hand_is_not_promoted_by_time(
