@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from landbridge.errors import SpecError
 from landbridge.models.accounting import (
+    Direction,
     DocumentStatus,
     EntryStatus,
     Invoice,
@@ -24,7 +25,7 @@ from landbridge.models.accounting import (
     TaxMode,
     TaxRate,
 )
-from landbridge.models.totals import Rule, Totals, reckon, share, unbalanced, whole_rate
+from landbridge.models.totals import Rule, Totals, rate_parts, reckon, share, unbalanced, whole_rate
 from landbridge.spec import Rounding
 
 RATES = {"full": Decimal(15), "low": Decimal("5.5"), "none": Decimal(0), "odd": Decimal("9.975")}
@@ -174,6 +175,26 @@ def test_a_rate_with_its_components() -> None:
     assert whole_rate(TaxRate(name="both", components=(gst, more))) == Decimal("15.5")
     assert whole_rate(TaxRate(name="told", percentage=Decimal(8), components=(gst,))) == 8
     assert whole_rate(TaxRate(name="secret")) is None
+
+
+def test_a_rate_that_is_kept_elsewhere_and_differs_by_the_direction() -> None:
+    gst, pst = (TaxComponent(name=name, rate=name) for name in ("1", "2"))
+    rate = TaxRate(name="both", sale_components=(gst, pst), purchase_components=(gst,))
+    kept = {"1": Decimal(5), "2": Decimal(7)}
+    assert rate_parts(rate, Direction.SALE, kept) == [5, 7]
+    assert whole_rate(rate, Direction.PURCHASE, kept) == 5
+    assert rate_parts(rate, Direction.SALE, {"1": Decimal(5)}) == []
+
+
+@pytest.mark.parametrize("per", ["line", "document"])
+def test_each_rate_of_a_tax_can_be_rounded_by_itself(per: str) -> None:
+    """Of 0.50 5 % are 2.5 cents and 7 % are 3.5: seven together, or six of 12 %."""
+    line, parts = Line(unit_price=Decimal("0.50"), tax="both"), [Decimal(5), Decimal(7)]
+    for split, tax in ((False, 6), (True, 7)):
+        rule = Rule(per=per, split=split)
+        found = reckon(invoice(line), rule, {"both": Decimal(12)}, {"both": parts})
+        assert (found.tax, found.lines[0].tax, found.total) == (tax, tax, 50 + tax)
+        assert ("each of its rates by itself" in str(rule)) == split
 
 
 def test_entries_balance() -> None:

@@ -32,7 +32,7 @@ from landbridge.models.accounting import (
     TaxRate,
 )
 from landbridge.models.totals import Rule, Totals, rate_parts, reckon, unbalanced
-from landbridge.money import Money
+from landbridge.money import Money, exponent
 from landbridge.spec import Access, Provider, Resource, Rounding
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
@@ -145,6 +145,12 @@ async def prove(
     sent = as_sent(resource, document)
     totals = [reckon(sent, rule, rates, parts) for rule in rules]
     unknown = _untold(page, document, totals[0])
+    digits, kept = exponent(document.currency), page.rounding.decimals
+    if kept is not None and kept > digits:
+        unknown["currency"] = (
+            f"{page.name} keeps {kept} decimals, {document.currency} has {digits}: a tax that comes"
+            " to a fraction may be posted as one, and then cannot be read"
+        )
     if isinstance(base, Reckoned) and _holds_more(base, rules, rates, parts):
         totals = [replace_totals(one, subtotal=None, tax=None, total=None) for one in totals]
         unknown["total"] = (
