@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from landbridge.engine.connect import base_of, settings_in
-from landbridge.engine.sort import notices, resource_of
+from landbridge.engine.sort import notices, resource_of, subject_of
 from landbridge.errors import Conflict, OutcomeUnknown, RecordError, Refused, Throttled
 from landbridge.models.base import Address
 from landbridge.models.payments import (
@@ -418,8 +418,11 @@ def test_an_event_of_the_vendors_is_sorted(
     assert (notice.kind, notice.account) == (kind, event["merchant_id"])
     assert notice.key == told.get("id", told.get("order_id"))
     assert notice.occurred_at is not None
+    assert notice.object == told, "the copy that handlers get"
     found, outcome = resource_of(square, notice.topic)
     assert found is not None
+    if kind.startswith("invoice"):
+        assert subject_of(found, notice) == told["primary_recipient"]["customer_id"]
     assert (found.name, outcome) == (resource, "delete" if topic.endswith("deleted") else "pull")
 
 

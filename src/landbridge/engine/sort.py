@@ -141,7 +141,7 @@ def _notice(webhook: Webhook, event: Any) -> Notice:
         key=_text(key, webhook.object_key) if isinstance(key, str | int) else "",
         account=_text(account or "", webhook.account),
         subject=_text(subject, webhook.subject) if isinstance(subject, str | int) else "",
-        object=find(event, webhook.object) if webhook.object else None,
+        object=_object(event, webhook.object) if webhook.object else None,
         occurred_at=occurred_at,
         sent=event,
     )
@@ -151,10 +151,23 @@ def _topic(event: Any, path: str) -> Any:
     """What happened: at a path, or where the path is a template, from each of its holes."""
     if "{" not in path:
         return find(event, path)
-    words = {hole: find(event, hole) for hole in re.findall(r"\{([^{}]+)\}", path)}
+    return _filled(event, path)
+
+
+def _object(event: Any, path: str) -> Any:
+    """The copy of the object that came along; None: there was none."""
+    way = _filled(event, path)
+    return find(event, way) if way else None
+
+
+def _filled(event: Any, template: str) -> str | None:
+    """A template with what the event has at each of its holes; None: one of them is no word."""
+    if "{" not in template:
+        return template
+    words = {hole: find(event, hole) for hole in re.findall(r"\{([^{}]+)\}", template)}
     if not all(isinstance(word, str) and word for word in words.values()):
         return None
-    return re.sub(r"\{([^{}]+)\}", lambda hole: str(words[hole[1]]), path)
+    return re.sub(r"\{([^{}]+)\}", lambda hole: str(words[hole[1]]), template)
 
 
 def _instant(stamp: Any) -> datetime | None:

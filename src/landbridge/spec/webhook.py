@@ -162,8 +162,9 @@ class Webhook:
     object_key: Path
     other_keys: Sequence[Path] = ()
     """Where the id is in events of other shapes; the first place that holds one counts."""
-    object: Path = ""
-    """Path to a whole copy of the object; empty: the webhook only names it."""
+    object: str = ""
+    """Path to a whole copy of the object; empty: the webhook only names it. A word in braces is
+    what the event has at that path: `data.object.{data.type}`."""
     events: Path = ""
     """Path to the list when a body holds many; empty: the body is one event, or a list of them."""
     others: Sequence[Body] = ()

@@ -100,6 +100,7 @@ HOOK = Webhook(
     topic="type",
     object_key="data.id",
     account="merchant_id",
+    object="data.object.{data.type}",
     subject="data.object.payment.customer_id",
     kinds=KINDS,
     stamp="created_at",
