@@ -11,11 +11,16 @@ import httpx2
 import pytest
 
 from landbridge import Landbridge
-from landbridge.testing.pytest_plugin import XeroSimulator, xero_settings, xero_simulator
+from landbridge.testing.pytest_plugin import (
+    XeroSimulator,
+    simulator_conduct,
+    xero_settings,
+    xero_simulator,
+)
 from tests.cli.conftest import Cli
 from tests.plain import PLAIN
 
-__all__ = ["xero_settings", "xero_simulator"]
+__all__ = ["simulator_conduct", "xero_settings", "xero_simulator"]
 SECRET = "canary-client-secret"
 
 

@@ -21,6 +21,10 @@ from tests.cli.conftest import Cli, Done, started
 from tests.plain import PLAIN
 
 FAULT = "stripe:status=429,path=/v1/customers,times=1,retry-after=7"
+BAD = (
+    *("--fault", "xero:path=/connect/*,status=503,every=2,after"),
+    *("--webhooks", "late=1s,duplicate=1", "--token-life", "90s", "--quota", "1000/m"),
+)
 
 
 def ready(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -34,7 +38,9 @@ def ready(process: subprocess.Popen[str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, Any]]:
     """All simulators, as one process."""
-    with started(["sandbox", "--port", "0", "--seed", "4", "--fault", FAULT, "--json"], {}) as one:
+    with started(
+        ["sandbox", "--port", "0", "--seed", "4", "--fault", FAULT, *BAD, "--json"], {}
+    ) as one:
         yield ready(one)
 
 
@@ -101,6 +107,17 @@ def test_a_fault_is_committed_as_often_as_it_was_ordered(running: dict[str, Any]
     assert second.status_code == 200
 
 
+def test_the_quota_and_the_life_of_tokens_are_those_of_the_options(
+    running: dict[str, Any],
+) -> None:
+    one = running["paypal"]
+    with httpx2.Client(base_url=one["url"], trust_env=False, verify=PLAIN) as http:
+        asked = {"grant_type": "client_credentials"}
+        sign_in = (one["client_id"], one["client_secret"])
+        told = http.post("/v1/oauth2/token", data=asked, auth=sign_in).json()
+    assert told["expires_in"] == 90
+
+
 def test_for_a_person_it_prints_what_to_type_until_ctrl_c() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -126,9 +143,19 @@ def test_for_a_person_it_prints_what_to_type_until_ctrl_c() -> None:
     [
         (("strip",), "'strip' has no simulator. Did you mean 'stripe'?"),
         (("xero", "--fault", "stripe:status=429"), "begins with one of those that run"),
-        (("receiver", "--fault", "receiver:status"), "'status' is not KEY=VALUE"),
-        (("receiver", "--fault", "receiver:times=often"), "times is 'often', which is no number"),
-        (("receiver", "--port", "0", "--fault", "receiver:kind=x"), "Invalid enum value 'x'"),
+        (("receiver", "--fault", "receiver:status=500"), "--fail-first"),
+        (("square", "--fault", "square:status"), "'status' is not KEY=VALUE"),
+        (("square", "--fault", "square:times=often"), "times is 'often', which is no number"),
+        (("square", "--fault", "square:kind=x"), "Invalid enum value 'x'"),
+        (("square", "--fault", "square:every=0"), "every is 0; it is 1 or more"),
+        (("square", "--fault", "square:status=42"), "status is 42; it is 200 to 599"),
+        (("square", "--webhooks", "early=5s"), "'early=5s' is neither late=SPAN nor duplicate="),
+        (("square", "--webhooks", "late=5"), "--webhooks late: '5' is no span such as 30s"),
+        (("square", "--webhooks", "duplicate=x"), "duplicate: 'x' is no share from 0 to 1"),
+        (("square", "--webhooks", "duplicate=2"), "--webhooks duplicate: 2.0 is no share; 0.1"),
+        (("square", "--token-life", "soon"), "--token-life: 'soon' is no span"),
+        (("square", "--token-life", "0s"), "--token-life: 0.0 is no number of seconds from 1"),
+        (("square", "--quota", "many"), "--quota: 'many' is not calls for a time, such as 10/s"),
     ],
 )
 def test_a_wrong_call_says_the_way_out(

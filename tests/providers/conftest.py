@@ -10,6 +10,7 @@ from landbridge.testing.pytest_plugin import (  # noqa: F401 - fixtures are foun
     quickbooks_settings,
     quickbooks_simulator,
     receiver_settings,
+    simulator_conduct,
     square_settings,
     square_simulator,
     stripe_settings,

@@ -39,8 +39,30 @@ def sandbox(
         list[str] | None,
         typer.Option(
             help="Let NAME fail: KEY=VALUE,... such as stripe:status=429,path=/v1/*,times=3,"
-            "retry-after=2 or xero:kind=drop,after=true; repeatable.",
+            "retry-after=2 or xero:kind=drop,after,every=10; repeatable.",
             metavar="NAME:KEY=VALUE,...",
+        ),
+    ] = None,
+    webhooks: Annotated[
+        str | None,
+        typer.Option(
+            help="How webhooks come: late=5s, duplicate=0.1 for every tenth twice, or both with a"
+            " comma.",
+            metavar="KEY=VALUE,...",
+        ),
+    ] = None,
+    token_life: Annotated[
+        str | None,
+        typer.Option(
+            help="How long an access token is good, such as 60s; else as long as at the vendor.",
+            metavar="SPAN",
+        ),
+    ] = None,
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            help="How many calls each serves, such as 10/s, 600/m or 1000/h; others are a 429.",
+            metavar="CALLS/UNIT",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -53,26 +75,26 @@ def sandbox(
     LANDBRIDGE_ALLOW_NETWORKS is 127.0.0.0/8.
 
     A fault is one of kind status (the default), drop, delay, truncate or empty, for requests whose
-    path and method match; `times` and `skip` count them, `after` lets the request have its effect
-    first. Whatever else can be done behind their backs is listed by GET /_sim of each.
+    path and method match; `times` and `skip` count them, `every=10` takes each tenth, `after` lets
+    the request have its effect first. Whatever else can be done behind their backs is listed by
+    GET /_sim of each.
     """
+    from landbridge.cli.sandbox_options import conducts
     from landbridge.cli.session import run
-    from landbridge.testing.control import Control
     from landbridge.testing.running import in_thread
     from landbridge.testing.serve import KINDS, build
 
     chosen = _chosen(names or [], list(KINDS))
-    faults = [_fault(text, chosen) for text in fault or []]
+    conduct = conducts(
+        chosen, faults=fault or [], webhooks=webhooks, token_life=token_life, quota=quota
+    )
     with ExitStack() as stack:
         running: dict[str, dict[str, Any]] = {}
         for place, name in enumerate(KINDS):
             if name in chosen:
-                app, more = build(name, f"--seed={seed}")
+                app, more = build(name, f"--seed={seed}", conduct=conduct[name])
                 url = stack.enter_context(in_thread(app, port and port + place))
                 running[name] = _facts(name, url, more)
-        for name, asked in faults:
-            with Control(running[name]["url"]) as control:
-                _order(control, name, asked)
         run(_until_told(list(running.values()), as_json=as_json))
 
 
@@ -141,43 +163,3 @@ def _show(running: Sequence[Mapping[str, Any]]) -> None:
     typer.echo(
         "Landbridge calls them with LANDBRIDGE_ALLOW_NETWORKS=127.0.0.0/8. Ctrl-C ends them."
     )
-
-
-def _fault(text: str, chosen: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Whose fault, and what is asked of its control plane."""
-    name, colon, rest = text.partition(":")
-    if not colon or name not in chosen:
-        raise WrongUsage(
-            f"--fault {text}: it begins with one of those that run and a colon, like"
-            f" {chosen[0]}:status=503"
-        )
-    asked: dict[str, Any] = {"kind": "status"}
-    for part in rest.split(","):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise WrongUsage(f"--fault {text}: {part!r} is not KEY=VALUE, like status=503")
-        if key == "retry-after":
-            asked["headers"] = {"retry-after": value}
-        else:
-            asked[key] = value if key in ("kind", "path", "method") else _number(text, key, value)
-    return name, asked
-
-
-def _number(text: str, key: str, value: str) -> Any:
-    """The value of a key that counts or says yes or no."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise WrongUsage(
-            f"--fault {text}: {key} is {value!r}, which is no number, true or false"
-        ) from None
-
-
-def _order(control: Any, name: str, asked: dict[str, Any]) -> None:
-    from landbridge.errors import InvalidInput
-
-    kind = asked.pop("kind")
-    try:
-        control.fault(kind, **asked)
-    except InvalidInput as error:
-        raise WrongUsage(f"--fault {name}: {str(error).partition('/_sim/faults: ')[2]}") from None

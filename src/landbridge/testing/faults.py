@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -28,7 +28,8 @@ from landbridge.wire import Response
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One order to fail. `path` is a glob over the decoded path, `method` a name or `*`.
 
-    The first `skip` matching requests pass, the next `times` fail (None: until cleared).
+    The first `skip` matching requests pass; of those behind them each `every`-th fails, until
+    `times` did (None: until cleared). Where `every` is told, `times` is None if it is not.
     """
 
     kind: Literal["status", "drop", "delay", "truncate", "empty"]
@@ -36,10 +37,26 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     method: str = "*"
     times: int | None = 1
     skip: int = 0
+    every: int = 1
     after: bool = False
     status: int = 500
     headers: dict[str, str] = {}
     seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        """ValueError names the number that makes no sense."""
+        for name, least in (("times", 1), ("skip", 0), ("every", 1), ("seconds", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; it is {least} or more")
+        if not 200 <= self.status <= 599:
+            raise ValueError(f"status is {self.status}; it is 200 to 599, such as 429 or 503")
+
+
+def fault_of(asked: Mapping[str, Any]) -> Fault:
+    """The fault of these fields; `msgspec.ValidationError` names the one that is wrong."""
+    often = {"times": None} if "every" in asked else {}
+    return msgspec.convert({**often, **asked}, Fault)
 
 
 @dataclass
@@ -63,9 +80,13 @@ class FaultPlan:
     def add(self, asked: dict[str, Any]) -> str:
         """The id of the new order; `BadCall` names the field that is wrong."""
         try:
-            fault = msgspec.convert(asked, Fault)
+            fault = fault_of(asked)
         except msgspec.ValidationError as error:
             raise BadCall(f"fault: {error}") from None
+        return self.order(fault)
+
+    def order(self, fault: Fault) -> str:
+        """The id of an order for this fault."""
         self._made += 1
         order = _Order(id=f"fault_{self._made}", fault=fault)
         self._orders.append(order)
@@ -87,7 +108,8 @@ class FaultPlan:
             if not fnmatchcase(path, fault.path):
                 continue
             order.seen += 1
-            if order.seen > fault.skip:
+            behind = order.seen - fault.skip
+            if behind > 0 and behind % fault.every == 0:
                 order.done += 1
                 return fault
         return None

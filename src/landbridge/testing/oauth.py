@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from landbridge.testing.asgi import Call, as_json
+from landbridge.testing.conduct import Conduct
 from landbridge.wire import Headers, Response
 
 CODE_LIVES = 300
@@ -61,6 +62,7 @@ class Authority(Generic[G]):
     consent: str = "allow"
     grants: list[G] = field(default_factory=list)
     exchanges: int = 0
+    conduct: Conduct = field(default_factory=Conduct)
     _codes: dict[str, Code[G]] = field(default_factory=dict)
 
     def expire(self) -> int:

@@ -1,19 +1,22 @@
 """pytest fixtures: a fresh simulator per test, running, with its control client.
 
 Switch them on in your conftest.py: `pytest_plugins = ["landbridge.testing.pytest_plugin"]`.
-Override a simulator's settings, like `stripe_settings` or `receiver_settings`, to begin otherwise.
+Override a simulator's settings, like `stripe_settings` or `receiver_settings`, to begin otherwise;
+`@pytest.mark.simulator(quota="10/s", late=2, duplicate=0.5, token_life=60)` has them behave badly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pytest
 
+from landbridge.errors import SettingsError
 from landbridge.testing import (
+    Conduct,
     caldav,
     freshbooks,
     paypal,
@@ -146,46 +149,76 @@ def _registered(
         )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker `simulator` known."""
+    config.addinivalue_line(
+        "markers",
+        "simulator(quota=, late=, duplicate=, token_life=, faults=): how simulators behave badly;"
+        " see landbridge.testing.Conduct",
+    )
+
+
 @pytest.fixture
-def stripe_settings() -> stripe.Settings:
+def simulator_conduct(request: pytest.FixtureRequest) -> Conduct:
+    """How the simulators of a test behave badly: what its marker `simulator` says."""
+    return conduct_of(request.node.get_closest_marker("simulator"))
+
+
+def conduct_of(marker: pytest.Mark | None) -> Conduct:
+    """What a marker `simulator` says, such as `@pytest.mark.simulator(quota="10/s")`.
+
+    `SettingsError` names what it does not take, or takes otherwise.
+    """
+    if marker is None:
+        return Conduct()
+    known = [each.name for each in fields(Conduct) if each.init]
+    if wrong := [*map(repr, marker.args), *(name for name in marker.kwargs if name not in known)]:
+        raise SettingsError(
+            f"the marker simulator takes {', '.join(known)} by their names, not {', '.join(wrong)}"
+        )
+    return Conduct(**marker.kwargs)
+
+
+@pytest.fixture
+def stripe_settings(simulator_conduct: Conduct) -> stripe.Settings:
     """How `stripe_simulator` begins."""
-    return stripe.Settings()
+    return stripe.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def caldav_settings() -> caldav.Settings:
+def caldav_settings(simulator_conduct: Conduct) -> caldav.Settings:
     """How `caldav_simulator` begins."""
-    return caldav.Settings()
+    return caldav.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def xero_settings() -> xero.Settings:
+def xero_settings(simulator_conduct: Conduct) -> xero.Settings:
     """How `xero_simulator` begins."""
-    return xero.Settings()
+    return xero.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def paypal_settings() -> paypal.Settings:
+def paypal_settings(simulator_conduct: Conduct) -> paypal.Settings:
     """How `paypal_simulator` begins."""
-    return paypal.Settings()
+    return paypal.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def freshbooks_settings() -> freshbooks.Settings:
+def freshbooks_settings(simulator_conduct: Conduct) -> freshbooks.Settings:
     """How `freshbooks_simulator` begins."""
-    return freshbooks.Settings()
+    return freshbooks.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def square_settings() -> square.Settings:
+def square_settings(simulator_conduct: Conduct) -> square.Settings:
     """How `square_simulator` begins."""
-    return square.Settings()
+    return square.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture
-def quickbooks_settings() -> quickbooks.Settings:
+def quickbooks_settings(simulator_conduct: Conduct) -> quickbooks.Settings:
     """How `quickbooks_simulator` begins."""
-    return quickbooks.Settings()
+    return quickbooks.Settings(conduct=simulator_conduct)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
 import aiohttp
@@ -53,6 +54,7 @@ class Sender(ABC, Generic[Job]):
         self._held: list[Job] = []
         self._later: set[asyncio.Task[None]] = set()
         self._sending = 0
+        self._chance = Random(0)  # noqa: S311 - the same webhooks twice, each time
         self._session: aiohttp.ClientSession | None = None
 
     @abstractmethod
@@ -82,7 +84,12 @@ class Sender(ABC, Generic[Job]):
         if self.mode == "hold":
             self._held.append(job)
         elif self.mode == "send":
-            self.plan_now(job)
+            conduct = self.stage.conduct
+            for _ in range(2 if self._chance.random() < conduct.duplicate else 1):
+                if conduct.late:
+                    self._put_off(job, 0, conduct.late)
+                else:
+                    self.plan_now(job)
 
     def plan_now(self, job: Job) -> None:
         """Plans the first try of a job, whatever the mode."""
@@ -149,10 +156,13 @@ class Sender(ABC, Generic[Job]):
             if status in self.TAKEN:
                 self.settle(job)
             elif tries < len(self.retries):
-                task = asyncio.ensure_future(self._again(job, tries))
-                self._later.add(task)
-                task.add_done_callback(self._later.discard)
+                self._put_off(job, tries + 1, self.retries[tries])
 
-    async def _again(self, job: Job, tries: int) -> None:
-        await asyncio.sleep(self.retries[tries])
-        self._queue.put_nowait((job, tries + 1))
+    def _put_off(self, job: Job, tries: int, seconds: float) -> None:
+        task = asyncio.ensure_future(self._later_on(job, tries, seconds))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _later_on(self, job: Job, tries: int, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._queue.put_nowait((job, tries))

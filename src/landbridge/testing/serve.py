@@ -17,6 +17,7 @@ from typing import Any
 
 from landbridge.errors import LandbridgeError
 from landbridge.testing.asgi import App
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.running import address, listening, run_here
 from landbridge.testing.stage import starting_at
 
@@ -47,9 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build(name: str, *arguments: str) -> tuple[App, dict[str, Any]]:
-    """The simulator of KINDS with these options, not served yet, and what has to be known of it."""
-    return KINDS[name].build(_parser().parse_args([name, *arguments]))
+def build(name: str, *arguments: str, conduct: Conduct | None = None) -> tuple[App, dict[str, Any]]:
+    """The simulator of KINDS with these options, not served yet, and what has to be known of it.
+
+    `conduct` says how it behaves badly; a receiver of webhooks has options of its own for that.
+    """
+    asked = _parser().parse_args([name, *arguments])
+    asked.conduct = conduct or Conduct()
+    return KINDS[name].build(asked)
 
 
 def places(name: str, url: str) -> dict[str, str]:
@@ -60,6 +66,7 @@ def places(name: str, url: str) -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m landbridge.testing.serve")
+    parser.set_defaults(conduct=Conduct())
     kinds = parser.add_subparsers(dest="simulator", required=True)
     for name, kind in KINDS.items():
         kind.options(_common(kinds.add_parser(name, help=kind.what, description=kind.what)))
@@ -103,6 +110,7 @@ def _begun(asked: argparse.Namespace, amounts: type[Any]) -> dict[str, Any]:
     return {
         "seed": asked.seed,
         "amounts": amounts(**{each.name: getattr(asked, each.name) for each in fields(amounts)}),
+        "conduct": asked.conduct,
         "journal": asked.journal,
         "base": _base(asked),
     }
@@ -152,6 +160,7 @@ def _caldav(asked: argparse.Namespace) -> tuple[App, dict[str, Any]]:
         password=asked.password,
         dialect=asked.dialect,
         max_sync_token_age=asked.max_sync_token_age,
+        conduct=asked.conduct,
         journal=asked.journal,
         base=_base(asked),
     )

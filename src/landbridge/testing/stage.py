@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from landbridge.testing.asgi import Answer, BadCall, Call, Router, as_json
+from landbridge.testing.conduct import Conduct, Meter
 from landbridge.testing.faults import Fault, FaultPlan
 from landbridge.testing.journal import Journal
 from landbridge.wire import Response
@@ -53,10 +54,20 @@ def starting_at(unix: float) -> Callable[[], float]:
 class Stage:
     """The clock, journal, fault plan and control routes of one simulator."""
 
-    def __init__(self, *, journal: Path | None = None, base: Callable[[], float] | None = None):
+    def __init__(
+        self,
+        *,
+        journal: Path | None = None,
+        base: Callable[[], float] | None = None,
+        conduct: Conduct | None = None,
+    ):
         self.clock = SimClock(base or time.time)
         self.journal = Journal(journal)
+        self.conduct = conduct or Conduct()
         self.faults = FaultPlan()
+        for fault in self.conduct.faults:
+            self.faults.order(fault)
+        self._meter = Meter(rate=self.conduct.rate) if self.conduct.rate else None
         self.control = Router()
         for method, path, route in (
             ("GET", "/_sim", self._index),
@@ -68,6 +79,14 @@ class Stage:
             ("POST", "/_sim/clock", self._advance),
         ):
             self.control.add(method, path, route)
+
+    def fault(self, method: str, path: str) -> Fault | None:
+        """The fault to commit for a request, counted: one that was ordered, else one call too many
+        for the quota; None for a request to answer well."""
+        ordered = self.faults.take(method, path)
+        if ordered is None and self._meter is not None:
+            return self._meter.over(self.clock.now())
+        return ordered
 
     async def controlled(self, call: Call) -> Answer | None:
         """The control plane's answer; None for a call that is none of its business."""

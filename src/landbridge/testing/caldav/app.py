@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -34,6 +34,7 @@ from landbridge.testing.caldav.xml import (
     read,
     written,
 )
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Spoiler
 from landbridge.testing.stage import Stage
 from landbridge.wire import Headers, Response
@@ -54,6 +55,8 @@ class Settings:
     password: str = "password"
     dialect: str = "radicale"
     max_sync_token_age: float = 30 * 86_400.0
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
     day: datetime | None = None
@@ -73,7 +76,7 @@ class Simulator:
         if settings.dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise SettingsError(f"dialect: {settings.dialect!r} is none of {known}")
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.dialect = DIALECTS[settings.dialect]
         self.principal = f"/{settings.user}/"
         self.home = self.dialect.home.format(user=settings.user)
@@ -107,7 +110,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._respond(call))
         status = outcome.answer.status if isinstance(outcome.answer, Response) else None
         self.stage.journal.write(

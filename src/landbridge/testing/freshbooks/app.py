@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, Call, application, as_json
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Spoiler
 from landbridge.testing.freshbooks.books import KINDS, Books
 from landbridge.testing.freshbooks.control import ControlPlane
@@ -48,6 +49,8 @@ class Settings:
     """What a list does with a filter that it does not know: `refuse` or `ignore` it."""
     redirects: tuple[str, ...] = ()
     """The registered redirect addresses; none: any."""
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -69,7 +72,7 @@ class Simulator:
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
         self.settings = settings
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.books: dict[str, Books] = {}
@@ -90,6 +93,7 @@ class Simulator:
             now=now,
             businesses={key: (books.business, books.name) for key, books in self.books.items()},
             redirects=set(settings.redirects),
+            conduct=settings.conduct,
         )
         self.minute = settings.minute
         self._called: dict[tuple[str, int], int] = {}
@@ -101,7 +105,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._serve(call))
         answer = outcome.answer
         self.stage.note(call, answer, fault)

@@ -88,12 +88,13 @@ class Identity(oauth.OAuthServer[Grant]):
     def tokens(self, grant: Grant) -> dict[str, Any]:
         """An access token, and a refresh token in the place of the one before."""
         access = self.random()
-        grant.access[access] = self.now() + ACCESS_LIVES
+        lives = self.conduct.lives(ACCESS_LIVES)
+        grant.access[access] = self.now() + lives
         grant.refresh = self.random()
         return {
             "access_token": access,
             "token_type": "Bearer",
-            "expires_in": ACCESS_LIVES,
+            "expires_in": lives,
             "refresh_token": grant.refresh,
             "scope": " ".join(grant.scopes),
             "created_at": int(self.now()),

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, application, as_json
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.oauth import basic, form_of
 from landbridge.testing.paypal.account import Account
@@ -54,6 +55,8 @@ class Settings:
     """Whether a new invoice is answered with its link, whatever the call prefers."""
     rows: int = 10_000
     """How many rows a range of the report may have."""
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -68,7 +71,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         self._settings = settings = settings or Settings()
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.account = Account(rng=self.rng, now=now, wrapped=settings.wrapped)
@@ -95,7 +98,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._respond(call))
         answer = outcome.answer
         key = call.headers.get("paypal-request-id")
@@ -140,15 +143,16 @@ class Simulator:
             return as_json(told, 401)
         if form_of(call).get("grant_type") != "client_credentials":
             return as_json({"error": "unsupported_grant_type"}, 400)
+        lives = self._settings.conduct.lives(TOKEN_LIVES)
         token = f"A21AA{code_of(self.rng, 60)}"
-        self.tokens[token] = self.stage.clock.now() + TOKEN_LIVES
+        self.tokens[token] = self.stage.clock.now() + lives
         return as_json(
             {
                 "scope": _SCOPES,
                 "access_token": token,
                 "token_type": "Bearer",
                 "app_id": "APP-80W284485P519543T",
-                "expires_in": TOKEN_LIVES,
+                "expires_in": lives,
                 "nonce": f"2026{code_of(self.rng, 20)}",
             }
         )

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, Call, application, as_json
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.quickbooks.books import KINDS, UNTOLD, Books
 from landbridge.testing.quickbooks.control import ControlPlane
@@ -64,6 +65,8 @@ class Settings:
     """Where taxes are rounded: per `line`, or once for each rate of a `document`."""
     automated: Decimal | None = None
     """The percentage of automated sales tax, which no tax rate tells; None: there is none."""
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -84,7 +87,7 @@ class Simulator:
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
         self.settings = settings
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.dispatcher = Dispatcher(stage=self.stage, rng=self.rng)
@@ -107,6 +110,7 @@ class Simulator:
             now=now,
             companies={realm: books.name for realm, books in self.books.items()},
             redirects=set(settings.redirects),
+            conduct=settings.conduct,
             rotates_after=settings.rotates_after,
         )
         self.quotas = Quotas(now=now, limits=settings.limits)
@@ -121,7 +125,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        ordered = self.stage.faults.take(call.method, call.path)
+        ordered = self.stage.fault(call.method, call.path)
         realm = call.path.removeprefix(API).partition("/")[0] if call.path.startswith(API) else ""
         answer = await self._limited(call, realm, ordered)
         asked = call.args()

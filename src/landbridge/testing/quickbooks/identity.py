@@ -76,7 +76,8 @@ class Identity(oauth.OAuthServer[Grant]):
     def tokens(self, grant: Grant) -> dict[str, Any]:
         """An access token, and the refresh token, which is new when it is its time."""
         now, access = self.now(), self.random()
-        grant.access[access] = now + ACCESS_LIVES
+        lives = self.conduct.lives(ACCESS_LIVES)
+        grant.access[access] = now + lives
         if not grant.refresh or now - grant.born >= self.rotates_after:
             grant.refresh, grant.born = self.random(), now
         grant.used = now
@@ -84,7 +85,7 @@ class Identity(oauth.OAuthServer[Grant]):
             "access_token": access,
             "refresh_token": grant.refresh,
             "token_type": "bearer",
-            "expires_in": ACCESS_LIVES,
+            "expires_in": lives,
             "x_refresh_token_expires_in": REFRESH_LIVES,
         }
 

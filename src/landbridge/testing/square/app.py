@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, BadCall, Call, application, as_json
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Spoiler
 from landbridge.testing.square import selling
 from landbridge.testing.square.control import ControlPlane
@@ -61,6 +62,8 @@ class Settings:
 
     seed: int = 0
     amounts: Amounts = field(default_factory=Amounts)
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -80,7 +83,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         self.shop = Shop(merchant=dict(vendor()["merchant"]), rng=rng, now=self.stage.clock.now)
         fill(self.shop, settings.amounts)
@@ -93,6 +96,7 @@ class Simulator:
             now=self.stage.clock.now,
             merchant=self.shop.merchant["id"],
             scopes=frozenset(scopes),
+            conduct=settings.conduct,
         )
         self._keys: dict[tuple[str, str], tuple[Obj, Response]] = {}
         self._spoiler = Spoiler(failure=_failure, emptied=_emptied)
@@ -103,7 +107,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         outcome = await self._spoiler.carried_out(fault, lambda: self._done(call))
         answer = outcome.answer
         self.stage.note(

@@ -64,7 +64,7 @@ class Identity(oauth.Authority[Grant]):
             case _:
                 raise Refused(400, "BAD_REQUEST", "Unknown grant type.", "grant_type")
         access = "EAAA" + self._random()
-        grant.access[access] = self.now() + ACCESS_LIVES
+        grant.access[access] = self.now() + self.conduct.lives(ACCESS_LIVES)
         self.exchanges += 1
         told = {
             "access_token": access,

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, Router, application
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.sending import RETRIES
 from landbridge.testing.stage import Stage
@@ -48,6 +49,8 @@ class Settings:
     seed: int = 0
     amounts: Amounts = field(default_factory=Amounts)
     keys: tuple[str, ...] = (KEY,)
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
     webhook_url: str | None = None
@@ -65,7 +68,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.world = World(clock=self.stage.clock, seed=settings.seed)
         fill(self.world, settings.amounts)
         self.dispatcher = Dispatcher(
@@ -93,7 +96,7 @@ class Simulator:
             return controlled
         self.world.address = f"http://{call.headers.get('host', 'localhost')}"
         request_id = f"req_{self.world.letters(14)}"
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         noted: dict[str, Any] = {"params": {}, "replayed": False}
         try:
             outcome = await self._respond(call, request_id, fault, noted)

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from landbridge.testing.asgi import Answer, App, Call, Drop, application
+from landbridge.testing.conduct import Conduct
 from landbridge.testing.faults import Fault, Outcome, Spoiler
 from landbridge.testing.stage import Stage
 from landbridge.testing.xero.books import IDS, WRITTEN, Books
@@ -56,6 +57,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     redirects: tuple[str, ...] = ()
     """The registered redirect addresses; none: any."""
+    conduct: Conduct = field(default_factory=Conduct)
+    """How it behaves badly, whoever calls."""
     journal: Path | None = None
     base: Callable[[], float] | None = None
 
@@ -76,7 +79,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None):
         settings = settings or Settings()
-        self.stage = Stage(journal=settings.journal, base=settings.base)
+        self.stage = Stage(journal=settings.journal, base=settings.base, conduct=settings.conduct)
         self.rng = Random(settings.seed)  # noqa: S311 - the same seed, the same world
         now = self.stage.clock.now
         self.dispatcher = Dispatcher(stage=self.stage, rng=self.rng)
@@ -91,6 +94,7 @@ class Simulator:
             now=now,
             organisations={tenant: books.name for tenant, books in self.books.items()},
             redirects=set(settings.redirects),
+            conduct=settings.conduct,
         )
         self.quotas = Quotas(now=now, limits=settings.limits)
         self._keys: dict[tuple[str, str], tuple[float, str, Response]] = {}
@@ -102,7 +106,7 @@ class Simulator:
         controlled = await self.stage.controlled(call)
         if controlled is not None:
             return controlled
-        fault = self.stage.faults.take(call.method, call.path)
+        fault = self.stage.fault(call.method, call.path)
         tenant = call.headers.get("xero-tenant-id", "")
         answer = await self._limited(call, tenant, fault)
         self.stage.note(

@@ -82,8 +82,9 @@ class Identity(oauth.OAuthServer[Grant]):
     def tokens(self, grant: Grant) -> dict[str, Any]:
         """An access token, and a refresh token where the scopes have it."""
         access = self.random()
-        grant.access[access] = self.now() + ACCESS_LIVES
-        told = {"access_token": access, "expires_in": ACCESS_LIVES, "token_type": "Bearer"}
+        lives = self.conduct.lives(ACCESS_LIVES)
+        grant.access[access] = self.now() + lives
+        told = {"access_token": access, "expires_in": lives, "token_type": "Bearer"}
         if "offline_access" in grant.scopes:
             told["refresh_token"] = self.random()
             grant.refresh[str(told["refresh_token"])] = (self.now(), None)
