@@ -411,7 +411,9 @@ async def _file(
     fresh = await arrivals.admit(
         tx, sorted(by_key), environment=environment, tenant=tenant, app=app, keep=KEEP_KEYS
     )
-    events = [by_key[key] for key in sorted(fresh)]
+    came = [event for key, event in by_key.items() if key in fresh]
+    named = sorted(event.id for event in came)  # those of one millisecond are in no order
+    events = [replace(event, id=each) for event, each in zip(came, named, strict=True)]
     lines = await arrivals.file(tx, events, environment=environment, tenant=tenant, app=app)
     # Equal events without ids are one sent again, or two changes of one record: it is read again in
     # either case, which costs a call and loses nothing.
