@@ -285,10 +285,7 @@ async def _written(opened: Landbridge, slug: str, connection: Connection, contro
     if slug == "stripe":
         customer = await api.create(Customer(name="Ada", email="ada@example.com"))
         customer = await api.update(replace(customer, name="Byron"))
-        lines = (InvoiceLine(description="Advice", amount=1_200, quantity=Decimal(1)),)
-        draft = Invoice(
-            customer=customer.id, status=InvoiceStatus.DRAFT, currency="usd", lines=lines
-        )
+        draft = Invoice(customer=customer.id, status=InvoiceStatus.DRAFT, currency="usd")
     else:
         await api.update(replace(await api.create(Product(name="Tea")), description="Green"))
         line = InvoiceLine(
@@ -304,7 +301,8 @@ async def _written(opened: Landbridge, slug: str, connection: Connection, contro
         paid = await asyncio.to_thread(control.post, "objects/capture", amount="30.00")
         await api.create(Refund(payment=paid["id"], currency="USD", amount=1_000))
     sent = await api.update(replace(await api.create(draft), status=InvoiceStatus.OPEN))
-    await api.update(replace(sent, status=InvoiceStatus.VOID))
+    if sent.status is InvoiceStatus.OPEN:  # Stripe's has no lines by now, and is paid at once
+        await api.update(replace(sent, status=InvoiceStatus.VOID))
     await api.delete(await api.create(draft))
 
 

@@ -211,6 +211,8 @@ PAYPAL_NEEDED = {
 }
 _PAYPAL_TIMES = ["2026-03-01T09:30:00Z", "2026-11-27T12:00:00.123Z", "2025-12-31T23:59:59-07:00"]
 PAYPAL_WORDS: Mapping[str, list[Any]] = {
+    "id": [f"ID{number}" for number in range(100_000)],
+    "email_address": ["ada@example.com", "bob@example.org"],
     "currency_code": ["USD", "EUR", "JPY", "HUF"],
     "value": ["0", "12", "2500"],  # whole ones, which every currency has
     "quantity": ["1", "2.5", "300"],

@@ -15,6 +15,8 @@ from landbridge.formats import form
 
 _METHODS = ("get", "put", "post", "patch", "delete")
 _HOLE = re.compile(r"\{.*?\}")
+_ESCAPED = re.compile(r"\\[^dDwWsSbB^$\\.*+?()\[\]{}|/]")
+"""In a pattern, what Prism does not read: it leaves the whole schema out then, and says nothing."""
 _LAST_PAGE = {"has_more": {"type": "boolean", "enum": [False]}}
 """Else every page that Prism makes up has one behind it."""
 
@@ -75,13 +77,24 @@ def _parameter(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form(content: dict[str, Any]) -> dict[str, Any]:
+    """Lists of objects are left out: Prism takes them as JSON alone, not as forms carry them."""
     schema = content["schema"]
-    inner = {name: _lax(each) for name, each in schema.get("properties", {}).items()}
+    fields = schema.get("properties", {})
+    kept = {
+        name: _lax(each)
+        for name, each in fields.items()
+        if each.get("items", {}).get("type") != "object"
+    }
+    needed = [name for name in schema.get("required", ()) if name in kept]
     # Prism takes the + that stands for a space for a character that has to be escaped.
     spaced = {
-        name: {**one, "allowReserved": True} for name, one in content.get("encoding", {}).items()
+        name: {**one, "allowReserved": True}
+        for name, one in content.get("encoding", {}).items()
+        if name in kept
     }
-    return {"schema": {**schema, "properties": inner}, "encoding": spaced}
+    told = {key: each for key, each in schema.items() if key != "required"}
+    told |= {"properties": kept} | ({"required": needed} if needed else {})
+    return {"schema": told, "encoding": spaced}
 
 
 def _json(content: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +141,8 @@ def _inlined(
         return _inlined(schemas[value["$ref"].rpartition("/")[2]], schemas, deep - 1, instead)
     inner = {key: _inlined(each, schemas, deep, instead) for key, each in value.items()}
     made = {key: (instead or {}).get(key, each) for key, each in inner.items()}
+    if _ESCAPED.search(str(made.get("pattern", ""))):
+        del made["pattern"]
     if "properties" in made:  # Square's document does not say that it is an object then
         made = {"type": "object", **made}
     if made.get("nullable") is not True:
