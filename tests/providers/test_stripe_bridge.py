@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -24,6 +25,7 @@ from landbridge.models.payments import (
     CheckoutStatus,
     Collection,
     Invoice,
+    InvoiceLine,
     InvoiceStatus,
     Price,
     Product,
@@ -267,18 +269,32 @@ async def subscriptions_begin_change_and_end(
     await until(lambda: model(bridge, connection, "invoice", made["latest_invoice"]))
 
 
+async def billed(bridge: Landbridge, connection: Connection, key: str) -> Any:
+    """The invoice, once its lines are on it."""
+    now = await model(bridge, connection, "invoice", key)
+    return now if now.lines else None
+
+
 async def invoices_go_their_way(
     bridge: Landbridge, sim: StripeSimulator, connection: Connection
 ) -> None:
     customer = next(iter(await held(bridge, connection, "customer")))
     for collection, event in ((Collection.SENT, 1), (Collection.AUTOMATIC, 0)):
+        line = InvoiceLine(description="Tea", amount=1200)
         draft = Invoice(
-            customer=customer, currency="EUR", status=InvoiceStatus.DRAFT, collection=collection
+            customer=customer,
+            currency="EUR",
+            status=InvoiceStatus.DRAFT,
+            collection=collection,
+            lines=(line,),
         )
+        lost = ("/v1/invoices", "/v1/invoices/*/add_lines") if event else ()
+        for path in lost:  # made, and not answered
+            sim.control.fault("drop", path=path, method="POST", after=True)
         key = await pushed(bridge, connection, draft, "invoice")
-        sim.control.post("objects/invoiceitems", invoice=key, amount=1200)
-        await bridge.pull(connection, ["invoice"])
-        stored = await model(bridge, connection, "invoice", key)
+        stored = await until(partial(billed, bridge, connection, key))
+        assert [(one.description, one.amount) for one in stored.lines] == [("Tea", 1200)]
+        assert stored.total == 1200
         opened = await write(
             bridge, connection, replace(stored, status=InvoiceStatus.OPEN), "invoice"
         )

@@ -98,9 +98,14 @@ def test_every_topic_is_one_that_stripe_sends(document: Requests, resource: Reso
 def test_every_path_that_is_written_is_a_parameter(document: Requests, resource: Resource) -> None:
     assert resource.maps is not None
     if resource.create:
-        form_of = document.body(resource.create.method, resource.create.path)
-        wrong = [path for path in resource.maps.written if not document.has(form_of, path)]
-        assert wrong == []
+        form_of, then = document.body("POST", resource.create.path), resource.create.then
+        behind = [path for path in resource.maps.written if then and path.startswith(then.of)]
+        with_it = [path for path in resource.maps.written if path not in behind]
+        assert [path for path in with_it if not document.has(form_of, path)] == []
+        if then:
+            form_of_part = document.body("POST", then.path)
+            assert [path for path in behind if not document.has(form_of_part, path)] == []
+            assert behind
         assert document.has(form_of, resource.marker)
     if resource.update:
         form_of = document.body(resource.update.method, resource.update.path)
@@ -196,8 +201,11 @@ def test_every_write_is_one_that_stripe_takes(resource: Resource, data: st.DataO
     shown = answer({"id": "x_9", "metadata": {}})
     for action, changes in (("create", made), ("update", changed)):
         conversation = write(stripe, resource, PLACE, action, "x_9", changes, None, "int_7")
-        (request,), _, left = run(document, conversation, [shown])
+        step = resource.create if action == "create" else None
+        behind = bool(step and step.then and changes.get(step.then.of))
+        (request, *more), _, left = run(document, conversation, [shown] * (1 + behind))
         assert request.headers["Idempotency-Key"] == "int_7"
+        assert [each.headers["Idempotency-Key"] for each in more] == ["int_7.lines"] * behind
         assert form.decode(request.body)["metadata"][MARKER] == "int_7"
         assert (left.key, left.raw) == ("x_9", shown.body)
 

@@ -3,6 +3,7 @@ pages to pay on, subscriptions, and steps of invoices."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from landbridge.models.payments import (
     CheckoutPayment,
     CheckoutStatus,
     DisputeStatus,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
 )
 from landbridge.protocols import Place, take, write
 from landbridge.providers.stripe import blank, stripe
@@ -105,6 +109,49 @@ def test_a_page_to_pay_on_is_made_of_prices_and_of_what_has_one_for_this_once() 
             {"price": "price_1", "quantity": "1"},
         ],
     }
+
+
+def test_the_lines_of_a_new_invoice_go_behind_it_each_by_its_price_or_its_amount() -> None:
+    invoice = Invoice(
+        customer="cus_1",
+        currency="EUR",
+        status=InvoiceStatus.DRAFT,
+        lines=(
+            InvoiceLine(description="Tea", amount=-250, quantity=Decimal(3)),
+            InvoiceLine(price="price_1", quantity=Decimal("2.5"), amount=7),
+        ),
+    )
+    talk = partial(write, stripe, stripe.resource("invoice"), PLACE, "create", "")
+    body = mapping(stripe, "invoice").write(invoice)
+    shown = {"id": "in_1", "metadata": {}}
+    made, _, done = led(talk(body, None, "int"), [shown] * 2, wrong=requests.stripe().wrong)
+    assert [
+        (
+            each.url.removeprefix(stripe.base),
+            each.headers["Idempotency-Key"],
+            form.decode(each.body),
+        )
+        for each in made
+    ] == [
+        (
+            "/v1/invoices",
+            "int",
+            {"customer": "cus_1", "currency": "eur", "metadata": {"landbridge": "int"}},
+        ),
+        (
+            "/v1/invoices/in_1/add_lines",
+            "int.lines",
+            {
+                "lines": [
+                    {"description": "Tea", "amount": "-250"},
+                    {"pricing": {"price": "price_1"}, "quantity_decimal": "2.5"},
+                ]
+            },
+        ),
+    ]
+    assert done.key == "in_1"
+    body = mapping(stripe, "invoice").write(replace(invoice, lines=()))
+    led(talk(body, None, "int"), [shown], wrong=requests.stripe().wrong)
 
 
 def test_the_items_of_a_subscription_are_changed_added_and_taken_away() -> None:

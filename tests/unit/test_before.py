@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from landbridge.errors import OutcomeUnknown, RecordError, SpecError
 from landbridge.models.payments import (
@@ -26,6 +28,7 @@ from landbridge.spec import (
     LookedUp,
     Provider,
     Resource,
+    Then,
     Write,
     capabilities,
     constant,
@@ -192,8 +195,43 @@ def test_a_page_that_cannot_have_it_is_refused(resources: list[Resource], senten
     assert sentence in str(caught.value)
 
 
+def test_a_part_goes_behind_the_record_under_a_key_of_its_own_where_there_is_one() -> None:
+    then = Then(path="/bills/{id}/lines", of="order")
+    page = provider(billed(create=Write(path="/bills", then=then), envelope=""))
+    line = InvoiceLine(description="Tea", unit_price=Decimal(2))
+    new = Invoice(customer="ada", status=InvoiceStatus.DRAFT, currency="KWD", lines=(line,))
+    talk = partial(write, page, page.resource("bill"), PLACE, "create", "")
+    made, done = sent(talk(bill.write(new), None, "int_1"), {"id": "b"}, {"id": "b", "whole": 1})
+    price = {"amount": 2000, "code": "KWD"}
+    assert made == [
+        ("POST", "/bills", {"who": "ada", "once": "int_1"}),
+        (
+            "POST",
+            "/bills/b/lines",
+            {"order": {"lines": [{"name": "Tea", "price": price}]}, "once": "int_1.order"},
+        ),
+    ]
+    assert (done.key, json.loads(done.raw)) == ("b", {"id": "b", "whole": 1})
+    made, done = sent(talk(bill.write(replace(new, lines=())), None, "int_1"), {"id": "b"})
+    assert (len(made), done.key) == (1, "b")
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"then": Then(path="/lines", of="order")}, "then: '/lines' needs the hole {id}"),
+        ({"idempotency": ""}, "then: nothing makes a repeated call harmless"),
+    ],
+)
+def test_a_part_that_cannot_go_behind_is_refused(facts: dict[str, Any], sentence: str) -> None:
+    then = facts.pop("then", Then(path="/bills/{id}/lines", of="order"))
+    with pytest.raises(SpecError) as caught:
+        billed(create=Write(path="/bills", then=then), **facts)
+    assert sentence in str(caught.value)
+
+
 def test_only_a_creation_is_made_ready() -> None:
-    with pytest.raises(SpecError, match="update: first, looked_up and lists are facts of a"):
+    with pytest.raises(SpecError, match="update: first, looked_up, lists and then are facts of a"):
         billed(update=Write(path="/bills/{id}", lists={"dues": "due"}))
 
 

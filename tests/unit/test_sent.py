@@ -14,6 +14,7 @@ from landbridge.models.payments import (
     SubscriptionStatus,
 )
 from landbridge.spec import (
+    alongside,
     constant,
     currency,
     decimal,
@@ -128,8 +129,26 @@ def test_a_price_made_for_once_is_written_with_its_currency_and_one_that_is_ther
     assert page.read(shown).lines[0] == made
 
 
+def test_a_quantity_may_be_written_alongside_a_price_only() -> None:
+    rows = {
+        "price": ref("price", to="price"),
+        "name": text("name"),
+        "quantity": alongside(decimal("count"), "price"),
+    }
+    several = CheckoutLine(name="Mug", quantity=Decimal(2))
+    mapped = map_to(CheckoutLine, **rows)
+    assert mapped.write(several) == {"name": "Mug"}
+    told = {"name": "Mug", "price": "p", "count": Decimal(2)}
+    assert mapped.write(replace(several, price="p")) == told
+    assert mapped.read(told) == replace(several, price="p")
+
+
 def test_mistakes_are_named() -> None:
     for wrong, reason in (
+        (
+            lambda: map_to(SubscriptionItem, price=alongside(text("a"), "id")),
+            "alongside: no row for 'id'",
+        ),
         (lambda: sent(text("a"), at="a b"), "is no path"),
         (lambda: sent(text("a"), at="b", gone={"x": 1}), "only items with a key"),
         (lambda: sent(constant(1), at="b"), "constant has no path of its own"),

@@ -293,8 +293,9 @@ class InvoiceLine(Part, frozen=True, kw_only=True):
     """The provider's id of the line."""
     description: str | None = None
     """What the customer reads."""
-    amount: int
-    """Total of the line before `taxes` that are not inclusive, in minor units; may be negative."""
+    amount: int | None = None
+    """Total of the line before `taxes` that are not inclusive, in minor units; may be negative.
+    None: of a new line, which the provider reckons by its price."""
     quantity: Decimal | None = None
     """How many units."""
     unit_price: Decimal | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from landbridge.errors import OutcomeUnknown
-from landbridge.spec import First, Provider, find, nested_at, patched
+from landbridge.spec import First, Provider, Then, find, nested_at, patched
 
 
 def overlaid(around: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +40,14 @@ def parted(body: dict[str, Any], first: First) -> tuple[dict[str, Any], dict[str
         if told is not None and find(other, place) is None:
             other = laid(other, place, told)
     return other, laid(body, first.of, None)
+
+
+def trailing(body: dict[str, Any], then: Then | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body without the part that goes behind it, and the body of the call for that."""
+    part = find(body, then.of) if then else None
+    if then is None or not part:
+        return body, {}
+    return laid(body, then.of, None), nested_at(then.of, part)
 
 
 def needed(provider: Provider, what: str, found: str | None) -> str:

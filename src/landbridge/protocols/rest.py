@@ -26,7 +26,7 @@ from landbridge.protocols._following import (
 )
 from landbridge.protocols._listing import list_all
 from landbridge.protocols._ranges import list_ranges
-from landbridge.protocols._readied import laid, listed_alone, needed, overlaid, parted
+from landbridge.protocols._readied import laid, listed_alone, needed, overlaid, parted, trailing
 from landbridge.protocols.values import Account, Fetched, Page, Place, Written
 from landbridge.resilience import Gone, Ok, classify, expect
 from landbridge.spec import (
@@ -194,6 +194,7 @@ def write(
     marker = resource.marker if action == "create" or not resource.marked else ""
     body = overlaid(around, _marked(changes, marker, intent))
     body = yield from _readied(provider, place, step, body, intent)
+    body, behind = trailing(body, step.then)
     replaces = step.method == "PUT" or step.partial
     if replaces and base_raw is not None and resource.maps is not None:
         whole = resource.maps.apply(codec(resource.format).parse(base_raw), body)
@@ -206,6 +207,10 @@ def write(
     told = single(provider, resource, response)
     if isinstance(told, Fetched):
         _demand_taken(provider, request, response, told)
+        if behind:
+            return (
+                yield from _completed(provider, resource, place, step, told.key, behind, intent)
+            )
         return Written(key=told.key, raw=told.raw, version=told.version)
     if step.link and not key:
         key = _linked(provider, resource, response, step.link)
@@ -270,6 +275,38 @@ def _readied(
     made = yield from write(provider, resource, place, "create", "", other, None, name)
     key = needed(provider, resource.name, made.key)
     return laid(body, step.first.key_at, key)
+
+
+def _completed(
+    provider: Provider,
+    resource: Resource,
+    place: Place,
+    step: Write,
+    key: str,
+    body: dict[str, Any],
+    intent: str,
+) -> Generator[Request, Response, Written]:
+    """Sends the part of a new record that goes behind it (`Write.then`)."""
+    then = step.then
+    assert then is not None
+    once = _once(resource, step, f"{intent}.{then.of}")
+    content_type, content = codec(provider.body).render({**body, **once["body"]}, None)
+    request = call(
+        provider,
+        place,
+        "POST",
+        then.path,
+        key=key,
+        query=[*once["query"].items()],
+        headers={"Content-Type": content_type, **once["header"]},
+        body=content,
+    )
+    response = yield request
+    expect(provider, request, response)
+    told = single(provider, resource, response)
+    if isinstance(told, Fetched):
+        return Written(key=told.key, raw=told.raw, version=told.version)
+    return Written(key=key, raw=None)
 
 
 def find_marked(

@@ -45,8 +45,9 @@ def ties(model: type[msgspec.Struct], rows: Mapping[str, Row]) -> tuple[Tie, ...
         if not isinstance(row, Row):
             raise SpecError(f"{where}: expected a row such as text(...), found {shape(row)}")
         _fits(where, row, fields[name].type)
-        if row.unless and row.unless not in rows:
-            raise SpecError(f"{where}: unless: no row for {row.unless!r}")
+        for word, other in (("unless", row.unless), ("alongside", row.given)):
+            if other and other not in rows:
+                raise SpecError(f"{where}: {word}: no row for {other!r}")
         if row.unreached:
             missing = ", ".join(str(getattr(one, "name", one)) for one in row.unreached)
             raise SpecError(

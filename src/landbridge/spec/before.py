@@ -1,4 +1,5 @@
-"""What has to be there before a record can be made: another record, a value that is looked up."""
+"""What a new record needs beside its own call: another record or a value before it, a part of it
+behind it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from landbridge.errors import did_you_mean
 from landbridge.spec._check import Path, Template, fact
+from landbridge.spec._writes import holes
 
 if TYPE_CHECKING:
     from landbridge.spec.provider import Provider, Resource
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "First",
     "LookedUp",
+    "Then",
 ]
 
 
@@ -48,6 +51,34 @@ class LookedUp:
     """Where it is, to be asked by GET."""
     found: Path
     """Path to it in the answer."""
+
+
+@fact
+class Then:
+    """A part of a new record that goes into a call of its own, behind it: an invoice's lines.
+
+    It has a key of idempotency of its own, so that a creation whose answer was lost is repeated as
+    a whole and makes nothing twice. If the provider refuses the part, the record stays without it.
+    """
+
+    path: Template
+    """Where it goes, by POST; `{id}` is the new record's key."""
+    of: Path
+    """Path to it in the record, which is sent without it, and in the body of this call. A record
+    that has nothing there needs no such call."""
+
+
+def unclear_creation(resource: Resource) -> Iterator[str]:
+    """What stands at another call than a creation, and parts that cannot go behind one."""
+    for name in ("update", "delete"):
+        write = getattr(resource, name)
+        if write and (write.first or write.looked_up or write.lists or write.then):
+            yield f"{name}: first, looked_up, lists and then are facts of a creation"
+    then = resource.create.then if resource.create else None
+    if then and holes(then.path) != {"id"}:
+        yield f"create, then: {then.path!r} needs the hole {{id}} and no other"
+    if then and not resource.idempotency:
+        yield "create, then: nothing makes a repeated call harmless; name `idempotency`"
 
 
 def unready(provider: Provider, resource: Resource) -> Iterator[str]:

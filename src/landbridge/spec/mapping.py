@@ -278,6 +278,8 @@ class Mapped(Generic[M]):
                 continue
             if tie.row.unless and getattr(model, tie.row.unless) is not None:
                 continue
+            if tie.row.given and getattr(model, tie.row.given) is None:
+                continue
             if tie.row.when and (first := taken.setdefault(tie.row.path, tie.name)) != tie.name:
                 raise Fault(f"{first} goes to {{path}} too: set one of them").in_field(
                     tie.name, tie.row.path

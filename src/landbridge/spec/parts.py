@@ -13,6 +13,7 @@ from landbridge.spec.mapping import Mapped
 from landbridge.spec.rows import Access, Row, as_decimal, plain, scalar, text
 
 __all__ = [
+    "alongside",
     "copied",
     "entries",
     "itself",
@@ -147,6 +148,11 @@ def sent(row: Row, *, at: str, gone: Mapping[str, Any] = _NOTHING, unless: str =
     if problem:
         raise SpecError(f"sent({row.path!r}): {problem}")
     return replace(row, at=at, gone=gone, unless=unless)
+
+
+def alongside(row: Row, other: str) -> Row:
+    """The row, written only where that other field of ours is set: a quantity of a price."""
+    return replace(row, given=other)
 
 
 def picked(

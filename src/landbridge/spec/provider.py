@@ -21,7 +21,7 @@ from landbridge.spec._paths import check_path, find, has_words
 from landbridge.spec._writes import holes, unclear_key, unclear_step, unfilled, unknown_fields
 from landbridge.spec.accounts import Accounts
 from landbridge.spec.auth import Auth
-from landbridge.spec.before import First, LookedUp, unready
+from landbridge.spec.before import First, LookedUp, Then, unclear_creation, unready
 from landbridge.spec.following import (
     Between,
     ChangedSince,
@@ -112,6 +112,8 @@ class Write:
     """What a new record needs and its mapping may leave open."""
     first: First | None = None
     """Another record that has to be made before a new one."""
+    then: Then | None = None
+    """A part of a new record that is sent behind it."""
     patches: bool = False
     """Whether the changes go out as JSON Patch (RFC 6902), not as the record's fields."""
     link: Path = ""
@@ -339,10 +341,7 @@ class Resource:
             yield "summary: it needs `one`, and a list by tokens (NextCursor)"
         if self.create and (self.create.key_at or self.create.version_at):
             yield "create: a new record has no key and no version yet"
-        for name in ("update", "delete"):
-            write = getattr(self, name)
-            if write and (write.first or write.looked_up or write.lists):
-                yield f"{name}: first, looked_up and lists are facts of a creation"
+        yield from unclear_creation(self)
         if isinstance(self.since, ChangedSince) and not self.deleted:
             yield "since: say by `deleted` how a record that is gone is marked"
 

@@ -101,6 +101,8 @@ class Row:
     """What marks an item that goes, in a list of which only what changes is sent."""
     unless: str = ""
     """A field of ours in whose stead this is written: not where that one is set."""
+    given: str = ""
+    """A field of ours without which this is not written."""
 
     @property
     def owns(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 https://docs.stripe.com/api has the fields. Amounts are minor units; prices are decimals of them.
 """
 
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ from landbridge.models.payments import (
     TaxBehavior,
 )
 from landbridge.spec import (
+    alongside,
     currency,
     date,
     decimal,
@@ -209,18 +211,33 @@ tax = map_from(
     rate=text("tax_rate_details.tax_rate"),
 )
 
-invoice_line = map_from(
+
+def units(line: dict[str, Any]) -> Decimal | None:
+    """The quantity of a line, which older ones have as a whole number only."""
+    told = line.get("quantity_decimal") or line.get("quantity")
+    return None if told is None else Decimal(str(told))
+
+
+def ordered(quantity: Decimal | None) -> dict[str, Any]:
+    """The quantity of a new line."""
+    return {"quantity_decimal": None if quantity is None else f"{quantity:f}"}
+
+
+# A line has a price of Stripe's and a quantity, or an amount.
+invoice_line = map_to(
     InvoiceLine,
-    id=text("id"),
+    id=read_only(text("id")),
     description=text("description"),
-    amount=amount("amount"),
-    quantity=first_of(decimal("quantity_decimal"), decimal("quantity")),
-    unit_price=price_of_unit("pricing.unit_amount_decimal"),
-    price=ref("pricing.price_details.price", to="price"),
-    product=ref("pricing.price_details.product", to="product"),
-    period_start=instant("period.start", unix=True),
-    period_end=instant("period.end", unix=True),
-    taxes=many("taxes", tax),
+    amount=sent(amount_of_invoice("amount"), at="amount", unless="price"),
+    quantity=alongside(
+        via(read=units, write=ordered, paths=["quantity_decimal", "quantity"]), "price"
+    ),
+    unit_price=read_only(price_of_unit("pricing.unit_amount_decimal")),
+    price=sent(ref("pricing.price_details.price", to="price"), at="pricing.price"),
+    product=read_only(ref("pricing.price_details.product", to="product")),
+    period_start=read_only(instant("period.start", unix=True)),
+    period_end=read_only(instant("period.end", unix=True)),
+    taxes=read_only(many("taxes", tax)),
 )
 
 invoice = map_to(
@@ -236,7 +253,7 @@ invoice = map_to(
     due_on=lasting(date("due_date", unix=True, at_end=True)),
     description=text("description"),
     footer=text("footer"),
-    lines=read_only(many("lines.data", invoice_line, key="id")),
+    lines=sent(on_create(many("lines.data", invoice_line)), at="lines"),
     taxes=read_only(many("total_taxes", tax)),
     subtotal=read_only(amount("subtotal")),
     total=read_only(amount("total")),

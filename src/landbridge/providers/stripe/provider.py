@@ -24,6 +24,7 @@ from landbridge.spec import (
     Quota,
     Resource,
     Step,
+    Then,
     TimestampedHmac,
     Webhook,
     Write,
@@ -102,7 +103,7 @@ NOTES = [
     "Pages that others open are seen when they are complete or expired: no event tells before.",
     "Whoever writes `open` into a draft invoice has it sent if it is `sent`, else made final.",
     "A subscription is canceled at once by its `status`; else write `cancels_at_period_end`.",
-    "The lines of an invoice are read, not written: add them at Stripe while it is a draft.",
+    "A new invoice's lines have a `price` of Stripe's and a quantity, or an `amount`; they stay.",
     "Payouts are kept raw: what they move is a `balance_transaction`.",
 ]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
@@ -192,6 +193,7 @@ INVOICE_STEPS = [
     step(to="void", write=Write(path=f"{INVOICE}/void")),
     step(to="uncollectible", write=Write(path=f"{INVOICE}/mark_uncollectible")),
 ]
+NEW_INVOICE = Write(path="/v1/invoices", then=Then(path=f"{INVOICE}/add_lines", of="lines"))
 
 invoice = written(
     name="invoice",
@@ -216,7 +218,7 @@ invoice = written(
             page=PAGE,
         )
     ],
-    create=Write(path="/v1/invoices"),
+    create=NEW_INVOICE,
     update=Write(path="/v1/invoices/{id}"),
     delete=Write(path="/v1/invoices/{id}", method="DELETE"),  # drafts only
     steps=INVOICE_STEPS,

@@ -20,7 +20,7 @@ def new_line(
     description: str | None,
     rates: list[Obj],
     price: Obj | None = None,
-    quantity: int = 1,
+    quantity: Decimal = Decimal(1),
     unit: str | None = None,
     metadata: dict[str, str] | None = None,
     period: dict[str, int] | None = None,
@@ -38,8 +38,8 @@ def new_line(
         "parent": parent,
         "period": period or {"start": invoice["created"], "end": invoice["created"]},
         "pricing": pricing if details is None else pricing | {"price_details": details},
-        "quantity": quantity,
-        "quantity_decimal": str(quantity),
+        "quantity": int(quantity),
+        "quantity_decimal": f"{quantity:f}",
         "subtotal": amount,
         "taxes": [_tax(amount, invoice["currency"], rate) for rate in rates],
     }
@@ -173,7 +173,7 @@ def _draft(world: World, invoice_id: str, param: str | None = None) -> Obj:
 
 def _charged(world: World, params: dict[str, Any], currency: str | None) -> dict[str, Any]:
     """Amount, unit and price of what an item or a line bills."""
-    quantity = params.get("quantity", 1)
+    quantity = Decimal(params.get("quantity_decimal") or params.get("quantity", 1))
     price = _price(world, params)
     currency = params.get("currency") or (price and price["currency"]) or currency
     currency = currency or world.account["default_currency"]
@@ -190,7 +190,7 @@ def _charged(world: World, params: dict[str, Any], currency: str | None) -> dict
             "amount": params["amount"],
             "currency": currency,
             "price": None,
-            "quantity": 1,
+            "quantity": Decimal(1),
             "unit": str(params["amount"]),
         }
     else:
@@ -247,8 +247,8 @@ def new_item(
         metadata=merged({}, params.get("metadata", {})),
         period=params.get("period") or {"start": now, "end": now},
         pricing=pricing if details is None else pricing | {"price_details": details},
-        quantity=charged["quantity"],
-        quantity_decimal=str(charged["quantity"]),
+        quantity=int(charged["quantity"]),
+        quantity_decimal=f"{charged['quantity']:f}",
         tax_rates=[copied(each) for each in found],
     )
 
@@ -263,7 +263,7 @@ def line_of(world: World, invoice: Obj, item: Obj) -> Obj:
         description=item["description"],
         rates=item["tax_rates"] or invoice["default_tax_rates"],
         price=world.collections["prices"].items.get(price_id),
-        quantity=item["quantity"],
+        quantity=Decimal(item["quantity_decimal"]),
         unit=item["pricing"]["unit_amount_decimal"],
         metadata=item["metadata"],
         period=item["period"],
