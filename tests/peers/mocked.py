@@ -83,6 +83,7 @@ def paths(page: Provider) -> set[str]:
     for one in page.resources:
         writes = [each for each in (one.create, one.update, one.delete) if each]
         found |= {one.path, one.one, *(each.path for each in writes)}
+        found |= {each.then.path for each in writes if each.then}
         found |= {step.write.path for step in one.steps}
         found |= {one.across.path} if one.across else set()
         found |= {one.marked.path} if one.marked else set()
