@@ -256,6 +256,7 @@ BINDS: dict[str, Any] = {
     "secret": b"secret",
     "secrets": b"secrets",
     "seen": 1,
+    "pages": 1,
     "settings": "{}",
     "skip_after": 3,
     "since": "",
