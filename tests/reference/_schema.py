@@ -18,8 +18,16 @@ through the package.
 time of its making. Secrets are sealed bytes (`secret`, `secrets`, `wrapped`).
 """
 _TABLE = re.compile(r"^CREATE TABLE landbridge\.(\w+) \((.*?)^\)(.*?);?$", re.MULTILINE | re.DOTALL)
+_ALTERED = re.compile(r"^ALTER TABLE landbridge\.(\w+)\s(.*?);$", re.MULTILINE | re.DOTALL)
+_ADDED = re.compile(
+    r"ADD COLUMN ([a-z_]+)\s+([a-z]+[0-9]*(?:\[\])?)((?:[^,('\n]|\([^)]*\)|'[^']*')*)"
+)
+_CHECKED = re.compile(r"CHECK \((\w+) IN \(([^)]*)\)\)")
+_ON_COLUMN = re.compile(
+    r"COMMENT ON COLUMN landbridge\.(\w+)\.(\w+) IS\s*'((?:[^']|'')*)'", re.DOTALL
+)
 _COMMENT = re.compile(r"COMMENT ON TABLE landbridge\.(\w+) IS\s*'((?:[^']|'')*)'")
-_COLUMN = re.compile(r"^    ([a-z_]+)\s+([a-z]+(?:\[\])?)(.*?),?$")
+_COLUMN = re.compile(r"^    ([a-z_]+)\s+([a-z]+[0-9]*(?:\[\])?)(.*?),?$")
 _CONSTRAINTS = {"primary", "unique", "check", "foreign", "constraint"}
 
 
@@ -31,27 +39,37 @@ def schema_page() -> str:
 
 
 def _sections(statements: str, comments: dict[str, str]) -> Iterator[str]:
+    later: dict[str, str] = {}
+    for name, change in _ALTERED.findall(statements):
+        later[name] = f"{later.get(name, '')}\n{change}"
+    told = {(name, column): [text] for name, column, text in _ON_COLUMN.findall(statements)}
     for name, body, rest in _TABLE.findall(statements):
         if name == "migration":
             continue
         kept = "Partitioned by day; `LANDBRIDGE_RETENTION_DAYS` says for how long days are kept."
         parts = [f"## {name}", comments.get(name, "")]
         parts += [kept] if "PARTITION BY" in rest else []
-        parts += [table(["column", "type", ""], _columns(body))]
+        rows = [
+            [code(column), code(kind), "; ".join([*notes, *told.get((name, column), [])])]
+            for column, kind, notes in _columns(body, later.get(name, ""))
+        ]
+        parts += [table(["column", "type", ""], rows)]
         yield "\n\n".join(part for part in parts if part)
 
 
-def _columns(body: str) -> Iterator[list[str]]:
-    for line in body.splitlines():
-        found = _COLUMN.match(line)
-        if found and found[1].lower() not in _CONSTRAINTS:
-            yield [code(found[1]), code(found[2]), _note(found[3])]
+def _columns(body: str, later: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, type and notes of the columns that a table was made with, and of those added later."""
+    found = [each.groups() for line in body.splitlines() if (each := _COLUMN.match(line))]
+    checked = dict(_CHECKED.findall(later))
+    for name, kind, rest in [*found, *_ADDED.findall(later)]:
+        if name.lower() not in _CONSTRAINTS:
+            yield name, kind, list(_notes(rest, checked.get(name, "")))
 
 
-def _note(rest: str) -> str:
-    notes = []
+def _notes(rest: str, checked: str) -> Iterator[str]:
     if "NOT NULL" not in rest and "PRIMARY KEY" not in rest:
-        notes.append("may be null")
-    if words := re.search(r"IN \(([^)]*)\)", rest):
-        notes.append("one of " + words[1].replace("'", "`"))
-    return "; ".join(notes)
+        yield "may be null"
+    words = re.search(r"IN \(([^)]*)\)", rest)
+    listed = checked or (words[1] if words else "")
+    if listed:
+        yield "one of " + listed.replace("'", "`")
