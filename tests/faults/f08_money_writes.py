@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ import msgspec
 
 from landbridge.client import SignIn
 from landbridge.client.signed import Signed
-from landbridge.errors import LandbridgeError, OutcomeUnknown
+from landbridge.errors import LandbridgeError, OutcomeUnknown, Throttled
 from landbridge.models.accounting import Invoice, Line, TaxMode
 from landbridge.protocols import write
 from landbridge.store import intents
@@ -126,6 +127,12 @@ async def _promised(made: Books, document: Invoice) -> str:
     return name
 
 
+async def _waited(error: Throttled) -> None:
+    """Until there is room again in the quota that was used up."""
+    now = datetime.now(UTC)
+    await asyncio.sleep(max(0.0, ((error.retry_at or now) - now).total_seconds()))
+
+
 async def _carried_out(made: Books, name: str, *, dies: bool = False) -> str | None:
     """Runs an intent again and again as workers do, each time as if by a new one; the key of what
     it made. With `dies` the first one is gone when the answer is there."""
@@ -150,6 +157,8 @@ async def _carried_out(made: Books, name: str, *, dies: bool = False) -> str | N
                 continue
             async with db.transaction() as tx:
                 await tx.execute(_LATER)
+        except Throttled as error:
+            await _waited(error)
         except LandbridgeError:
             continue
     return None
