@@ -32,7 +32,7 @@ SINCE = SinceHeader()
 MARKED = ["DELETED"]
 listed = partial(Resource, page=PAGE, since=SINCE)
 # Suppliers number what they send as they like.
-numbered = partial(listed, unique=Unique(field="number", among={"direction": "sale"}))
+NUMBERED = Unique(field="number", among={"direction": "sale"})
 KEY = "Idempotency-Key"  # kept for some minutes (unsure)
 # Else a list with one wrong element is refused as a whole.
 ALONE = {"summarizeErrors": "false"}
@@ -207,51 +207,46 @@ items = Resource(
     blank=blank.ITEM,
 )
 
-invoices = numbered(
-    name="Invoices",
+# Xero keeps bills among the invoices: an event of the one may be about the other.
+among_invoices = partial(
+    listed,
     path="/Invoices",
     records="Invoices",
     key="InvoiceID",
     envelope="Invoices",
-    query={**of("ACCREC"), "order": "InvoiceID", "includeArchived": "true", **PRICES},
-    only={"Type": ["ACCREC"]},
     one="/Invoices/{id}",
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
     topics=INVOICE_TOLD,
-    create=sale(path="/Invoices", method="PUT", query={**ALONE, **PRICES}),
-    update=sale(path="/Invoices/{id}", query=PRICES),
     idempotency=KEY,
     needs=INVOICES,
+)
+
+invoices = among_invoices(
+    name="Invoices",
+    unique=NUMBERED,
+    query={**of("ACCREC"), "order": "InvoiceID", "includeArchived": "true", **PRICES},
+    only={"Type": ["ACCREC"]},
+    create=sale(path="/Invoices", method="PUT", query={**ALONE, **PRICES}),
+    update=sale(path="/Invoices/{id}", query=PRICES),
     maps=mapping.invoice,
     blank=blank.INVOICE,
 )
 
-# Xero keeps them among the invoices: an event of the one may be about the other.
-bills = listed(
+bills = among_invoices(
     name="Bills",
-    path="/Invoices",
-    records="Invoices",
-    key="InvoiceID",
-    envelope="Invoices",
     query={**of("ACCPAY"), "order": "InvoiceID", "includeArchived": "true", **PRICES},
     only={"Type": ["ACCPAY"]},
-    one="/Invoices/{id}",
-    subject="Contact.ContactID",
-    deleted="Status",
-    deleted_words=MARKED,
-    topics=INVOICE_TOLD,
     create=purchase(path="/Invoices", method="PUT", query={**ALONE, **PRICES}),
     update=purchase(path="/Invoices/{id}", query=PRICES),
-    idempotency=KEY,
-    needs=INVOICES,
     maps=mapping.bill,
     blank=blank.BILL,
 )
 
-credit_notes = numbered(
+credit_notes = listed(
     name="CreditNotes",
+    unique=NUMBERED,
     path="/CreditNotes",
     records="CreditNotes",
     key="CreditNoteID",
@@ -267,13 +262,10 @@ credit_notes = numbered(
         method="PUT",
         envelope="CreditNotes",
         query={**ALONE, **PRICES},
-        needs=frozenset({"accounting.invoices"}),
+        needs=WRITES_INVOICES,
     ),
     update=Write(
-        path="/CreditNotes/{id}",
-        envelope="CreditNotes",
-        query=PRICES,
-        needs=frozenset({"accounting.invoices"}),
+        path="/CreditNotes/{id}", envelope="CreditNotes", query=PRICES, needs=WRITES_INVOICES
     ),
     idempotency=KEY,
     needs=INVOICES,
