@@ -77,8 +77,8 @@ _ROWS: Mapping[str, str] = {
         'test', pg_temp.tenant(n), made('shc'), 'shd_' || n % 9, 'con_' || n % 50, 'in_' || n,
         'int_' || n, '', ''""",
     "parked (environment, tenant, id, what, place, key, reason)": """
-        'test', pg_temp.tenant(n), made('prk'), 'record', 'con_' || n % 50, 'in_' || n,
-        'unreadable'""",
+        'test', pg_temp.tenant(n), made('prk'), CASE WHEN n % 4 = 0 THEN 'event' ELSE 'record' END,
+        CASE WHEN n % 4 = 0 THEN 'name' ELSE 'con_' || n % 50 END, 'in_' || n, 'unreadable'""",
     "run (environment, tenant, id, connection, resource, state)": """
         'test', pg_temp.tenant(n), made('run'), 'con_' || n % 50, 'invoice', 'done'""",
     "seen (environment, tenant, connection, resource, listing, page, keys)": """
