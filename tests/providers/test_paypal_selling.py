@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from landbridge.engine.sort import notices, resource_of
+from landbridge.engine.sort import Notice, notices, resource_of
 from landbridge.errors import RecordError, Refused
 from landbridge.models.payments import (
     Checkout,
@@ -27,7 +27,7 @@ from landbridge.models.payments import (
 )
 from landbridge.protocols import take, write
 from landbridge.providers.paypal import paypal
-from landbridge.testing.paypal import Amounts, Settings, Simulator, orders
+from landbridge.testing.paypal import Amounts, Settings, Simulator, billing, orders
 from landbridge.testing.paypal.wire import Problem
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from tests.providers.test_paypal_bridge import connected, misspoken, remote
@@ -175,16 +175,49 @@ def test_what_happens_to_an_order_leads_to_it() -> None:
     assert paypal.webhook is not None
     told = {}
     for event in account.events:
-        (notice,) = notices(paypal.webhook, json.dumps(event).encode())
-        resource, _ = resource_of(paypal, notice.topic)
-        assert resource is not None
-        told[notice.topic] = (resource.name, notice.kind)
-        assert notice.key in account.kept[resource.name]
+        found = notices(paypal.webhook, json.dumps(event).encode())
+        told[found[0].topic] = [(named(one), one.kind) for one in found]
+        assert all(one.key in account.kept[named(one)] for one in found)
     assert told == {
-        "CHECKOUT.ORDER.APPROVED": ("order", ""),
-        "PAYMENT.CAPTURE.COMPLETED": ("capture", "payment.succeeded"),
-        "CHECKOUT.ORDER.COMPLETED": ("order", "checkout.completed"),
+        "CHECKOUT.ORDER.APPROVED": [("order", "")],
+        "PAYMENT.CAPTURE.COMPLETED": [
+            ("capture", "payment.succeeded"),
+            ("order", "checkout.completed"),
+        ],
+        "CHECKOUT.ORDER.COMPLETED": [("order", "checkout.completed")],
     }
+    # The bank may hold the money of an order that is completed.
+    held = json.loads(json.dumps(account.events[-1]))
+    held["resource"]["purchase_units"][0]["payments"]["captures"][0]["status"] = "PENDING"
+    assert [one.kind for one in notices(paypal.webhook, json.dumps(held).encode())] == [""]
+
+
+def named(notice: Notice) -> str:
+    """The resource that an event is about."""
+    resource, _ = resource_of(paypal, notice.topic)
+    return notice.of or (resource.name if resource else "")
+
+
+def test_a_renewal_pays_the_bill_of_its_subscription() -> None:
+    simulator = Simulator(Settings(amounts=Amounts(invoices=0, captures=0, refunds=0, disputes=0)))
+    account = simulator.account
+    ours = billing.subscribe(account, next(iter(account.kept["plan"])), "ada@example.com")["id"]
+    before = len(account.events)
+    billing.bill(account, ours, fails=True)
+    assert account.kept["subscription"][ours]["billing_info"]["failed_payments_count"] == 1
+    sale = billing.bill(account, ours)["id"]
+    assert account.kept["subscription"][ours]["billing_info"]["failed_payments_count"] == 0
+    assert paypal.webhook is not None
+    told = [
+        (one.kind, named(one), one.key)
+        for event in account.events[before:]
+        for one in notices(paypal.webhook, json.dumps(event).encode())
+    ]
+    assert told == [
+        ("invoice.payment_failed", "subscription", ours),
+        ("payment.succeeded", "", sale),
+        ("invoice.paid", "subscription", ours),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _kinds(pages: Sequence[Provider]) -> str:
 def _told(provider: Provider, kind: str) -> str:
     meanings = provider.webhook.kinds if provider.webhook else ()
     return ", ".join(
-        code(topic) + (" (if)" if means.when else "")
+        code(topic) + (" (if)" if means.when or means.about else "")
         for means in meanings
         if means.kind == kind
         for topic in means.topics
@@ -162,7 +162,7 @@ def _webhooks(provider: Provider, facts: Mapping[str, object]) -> Iterator[str]:
         yield "What its events mean; the first line that holds counts."
         yield table(
             ["kind", "events", "when"],
-            [[code(each["kind"]), each["topics"], each["when"]] for each in kinds],
+            [[code(each["kind"]), each["topics"], each["when"] or each["about"]] for each in kinds],
         )
 
 

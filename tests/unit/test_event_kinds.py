@@ -1,6 +1,7 @@
 """Which kind a vendor's event is of: by its topic and what is in it, the first meaning counts."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,43 @@ MEANINGS = [
     Means(kind="payment.failed", topics=["payment.updated"], when={"object.retry": ""}),
     Means(kind="dispute.opened", topics=["dispute.created", "complaint"]),
 ]
+
+
+BESIDE = Means(
+    kind="invoice.paid",
+    topics=["paid"],
+    when={"lines[].state": ["done", "given"]},
+    about="subscription.id",
+    of="subscription",
+)
+
+
+def test_one_event_may_tell_of_another_record_too() -> None:
+    page = webhook(BESIDE, Means(kind="payment.succeeded", topics=["paid"]))
+
+    def told(**event: Any) -> list[tuple[str, str, str, str]]:
+        body = json.dumps({"id": "e1", "type": "paid", **event}).encode()
+        return [(one.vendor_id, one.kind, one.of, one.key) for one in notices(page, body)]
+
+    own = ("e1", "payment.succeeded", "", "e1")
+    whose = {"id": "sub_1"}
+    both = [own, ("e1/invoice.paid", "invoice.paid", "subscription", "sub_1")]
+    lines = [{"state": "done"}, {"state": "given"}]
+    assert told(subscription=whose, lines=lines) == both
+    assert told(lines=lines) == [own]  # it names none
+    assert told(subscription=whose, lines=[]) == [own]
+    assert told(subscription=whose, lines=[*lines, {"state": "asked"}]) == [own]
+    assert kind_of([BESIDE], "paid", {"subscription": whose, "lines": lines}) == ""
+
+
+def test_a_meaning_is_about_a_record_of_the_page() -> None:
+    with pytest.raises(SpecError, match=r"invoice.paid, about: a path needs its resource in `of`"):
+        Means(kind="invoice.paid", topics=["paid"], about="subscription.id")
+    paypal = providers.get("paypal")
+    assert paypal.webhook is not None
+    telling = replace(paypal.webhook, kinds=[replace(BESIDE, of="subscripton")])
+    with pytest.raises(SpecError, match=r"'paypal', invoice.paid is about 'subscripton'.*'subscri"):
+        replace(paypal, webhook=telling)
 
 
 @pytest.mark.parametrize(

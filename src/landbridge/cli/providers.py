@@ -69,7 +69,7 @@ def show(
         print_facts(facts["webhook"], as_json=False)
     if facts["kinds"]:
         _section("what its events mean")
-        print_rows("kinds", facts["kinds"], ["kind", "topics", "when"], as_json=False)
+        print_rows("kinds", facts["kinds"], ["kind", "topics", "when", "about"], as_json=False)
     if facts["notes"]:
         _section("to know")
         for sentence in facts["notes"]:
@@ -191,6 +191,7 @@ def _kind(means: Means) -> dict[str, Any]:
         "kind": means.kind,
         "topics": ", ".join(means.topics),
         "when": " and ".join(f"{path} is {said(words)}" for path, words in means.when.items()),
+        "about": f"also, the {means.of} at {means.about}" if means.about else "",
     }
 
 

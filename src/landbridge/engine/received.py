@@ -56,7 +56,8 @@ class Received:
     topic: str
     """What the vendor calls it."""
     vendor_id: str
-    """The vendor's id of the event."""
+    """The vendor's id of the event; where one told of two things, the second has `/` and its kind
+    behind."""
     resource: str
     """Of the provider's page; empty where the object is none that is pulled."""
     key: str

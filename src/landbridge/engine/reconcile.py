@@ -344,7 +344,7 @@ def _listed(
     for item in page.events:
         stamp = find(item.value, webhook.stamp)
         try:
-            (notice,) = notices(single, item.raw)
+            notice, *_ = notices(single, item.raw)
         except RecordError:
             unreadable += 1
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,7 +17,16 @@ import msgspec
 from landbridge import ids
 from landbridge.engine.orders import fetch_job
 from landbridge.errors import RecordError
-from landbridge.spec import Body, Provider, Resource, Webhook, find, kind_of, topic_matches
+from landbridge.spec import (
+    Body,
+    Provider,
+    Resource,
+    Webhook,
+    find,
+    kind_of,
+    told_beside,
+    topic_matches,
+)
 from landbridge.store import apps, arrivals, connections, due, listeners, parked
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
@@ -55,6 +64,8 @@ class Notice:
     occurred_at: datetime | None
     sent: Any
     """The event as the vendor sent it."""
+    of: str = ""
+    """The resource of the record, where it is another one than the topic's own (`Means.of`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +78,12 @@ class Sorted:
 
 
 def notices(webhook: Webhook, body: bytes) -> list[Notice]:
-    """The events of a body; RecordError names what is missing or not readable."""
+    """The events of a body; RecordError names what is missing or not readable.
+
+    One that tells of another record too (`Means.about`) is followed by that, under its own id.
+    """
     if webhook.form:
-        return [_notice(webhook, _fields(body))]
+        return [*_told(webhook, _fields(body))]
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -80,12 +94,12 @@ def notices(webhook: Webhook, body: bytes) -> list[Notice]:
         inside = _inside(content, other.events.split("."), {})
         if inside:
             shaped = replace(webhook, others=(), events="", listing=None, **_paths(other))
-            return [_notice(shaped, event) for event in inside]
+            return [notice for event in inside for notice in _told(shaped, event)]
     alone = content if isinstance(content, list) else [content]
     listed = find(content, webhook.events) if webhook.events else alone
     if not isinstance(listed, list):
         raise RecordError(f"no list of events at {webhook.events}", field=webhook.events)
-    return [_notice(webhook, event) for event in listed]
+    return [notice for event in listed for notice in _told(webhook, event)]
 
 
 def _inside(value: Any, steps: Sequence[str], around: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -118,6 +132,19 @@ def _fields(body: bytes) -> dict[str, str]:
     if not pairs:
         raise RecordError("the body is no form")
     return dict(pairs)
+
+
+def _told(webhook: Webhook, event: Any) -> Iterator[Notice]:
+    notice = _notice(webhook, event)
+    yield notice
+    for means, key in told_beside(webhook.kinds, notice.topic, event):
+        yield replace(
+            notice,
+            vendor_id=f"{notice.vendor_id}/{means.kind}",
+            kind=means.kind,
+            of=means.of,
+            key=_text(key, means.about),
+        )
 
 
 def _notice(webhook: Webhook, event: Any) -> Notice:
@@ -205,6 +232,12 @@ def resource_of(provider: Provider, topic: str) -> tuple[Resource | None, str]:
         if any(topic_matches(pattern, topic) for pattern in resource.topics):
             return resource, "pull"
     return None, "ignored"
+
+
+def _about(provider: Provider, notice: Notice) -> tuple[Resource | None, str]:
+    return (
+        (provider.resource(notice.of), "pull") if notice.of else resource_of(provider, notice.topic)
+    )
 
 
 def added_of(connection: Connection, topic: str) -> tuple[str, str]:
@@ -313,7 +346,7 @@ class _Router:
             found = [
                 (notice, *about, subject_of(about[0], notice))
                 for notice in notices(as_sent(provider.webhook, arrival), arrival.body)
-                for about in [resource_of(provider, notice.topic)]
+                for about in [_about(provider, notice)]
             ]
         except RecordError as error:
             return stop(str(error), error.field)

@@ -5,11 +5,11 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
-from landbridge.errors import SpecError
+from landbridge.errors import SpecError, did_you_mean
 from landbridge.spec._check import among, fact
-from landbridge.spec._paths import check_path, find
+from landbridge.spec._paths import check_path, find, gathered
 
-__all__ = ["EVENT_KINDS", "Means", "kind_of", "topic_matches", "topics_of"]
+__all__ = ["EVENT_KINDS", "Means", "kind_of", "told_beside", "topic_matches", "topics_of"]
 
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,7 +31,11 @@ once, by events of different ids: what is to be done once is done once per recor
 
 @fact
 class Means:
-    """Which of the vendor's events are of one kind: those with such a topic, if `when` holds."""
+    """Which of the vendor's events are of one kind: those with such a topic, if `when` holds.
+
+    One that names another record at `about` is told twice: as what it says of its own object, by
+    the other meanings, and as this, about that record.
+    """
 
     kind: str
     """One of `EVENT_KINDS`."""
@@ -39,15 +43,25 @@ class Means:
     """The vendor's topics; a `*` is one word between dots."""
     when: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     """Paths into the event, and the word that has to be there, or one of several. A flag is the
-    word `true` or `false`; an empty word: nothing is there."""
+    word `true` or `false`; an empty word: nothing is there. A `[]` stands for each item of a list:
+    there has to be one, and each has to have such a word."""
+    about: str = ""
+    """Path to the id of the other record that this is about; without an id there it is not meant.
+    Empty: it is about the event's own object."""
+    of: str = ""
+    """The resource of that other record, which is read again."""
 
     def __post_init__(self) -> None:
         """Refuses a kind that is none, and what no event can be."""
         among(self.kind, list(EVENT_KINDS), "Means, kind")
         if not self.topics:
             raise SpecError(f"Means {self.kind}, topics: it is empty, so no event is meant")
-        for path, words in self.when.items():
-            problem = check_path(path)
+        if bool(self.about) != bool(self.of):
+            raise SpecError(
+                f"Means {self.kind}, about: a path needs its resource in `of`, and back"
+            )
+        for path, words in [*self.when.items(), *([(self.about, ".")] if self.about else [])]:
+            problem = check_path(path.replace("[].", "."))
             if problem:
                 raise SpecError(f"Means {self.kind}, when: {problem}")
             if not isinstance(words, str) and not words:
@@ -56,14 +70,23 @@ class Means:
     def holds(self, topic: str, event: Any) -> bool:
         """Whether an event with this topic is meant."""
         return any(topic_matches(pattern, topic) for pattern in self.topics) and all(
-            _word(find(event, path)) in ([words] if isinstance(words, str) else words)
+            _said(event, path, [words] if isinstance(words, str) else words)
             for path, words in self.when.items()
         )
 
 
 def kind_of(meanings: Sequence[Means], topic: str, event: Any) -> str:
     """The kind of an event: that of the first of the meanings that holds; empty: none does."""
-    return next((means.kind for means in meanings if means.holds(topic, event)), "")
+    own = (means for means in meanings if not means.about)
+    return next((means.kind for means in own if means.holds(topic, event)), "")
+
+
+def told_beside(meanings: Sequence[Means], topic: str, event: Any) -> Iterator[tuple[Means, str]]:
+    """What an event says of other records than its own object, each with the record's id."""
+    for means in meanings:
+        key = find(event, means.about) if means.about else None
+        if isinstance(key, str) and key and means.holds(topic, event):
+            yield means, key
 
 
 def topic_matches(pattern: str, topic: str) -> bool:
@@ -83,11 +106,25 @@ def shadowed(meanings: Sequence[Means]) -> Iterator[str]:
     """Why a meaning never comes to its turn: one before it takes its topic without a condition."""
     taken: dict[str, str] = {}
     for means in meanings:
-        for topic in means.topics:
+        for topic in () if means.about else means.topics:
             if topic in taken:
                 yield f"{means.kind} is never told by {topic}: {taken[topic]} takes it before"
             elif not means.when:
                 taken[topic] = means.kind
+
+
+def led_nowhere(meanings: Sequence[Means], names: Sequence[str]) -> Iterator[str]:
+    """Why a meaning is about records that the page does not have."""
+    for means in meanings:
+        if means.of and means.of not in names:
+            yield f"{means.kind} is about {means.of!r}.{did_you_mean(means.of, names)}"
+
+
+def _said(event: Any, path: str, words: Sequence[str]) -> bool:
+    if "[]" not in path:
+        return _word(find(event, path)) in words
+    found = gathered(event, path)
+    return bool(found) and all(word in words for word in found)
 
 
 def _word(found: Any) -> str:

@@ -31,6 +31,7 @@ from landbridge.spec.following import (
     Sweep,
     SyncToken,
 )
+from landbridge.spec.kinds import led_nowhere
 from landbridge.spec.mapping import Mapped
 from landbridge.spec.paging import Across, AfterLast, NextCursor, OnePage, Paging
 from landbridge.spec.quota import Quota
@@ -437,6 +438,7 @@ class Provider:
         if whose and whose not in [each.name for each in self.auth.fields]:
             yield f"accounts: {whose!r} is none of the fields of `auth`"
         names = [resource.name for resource in self.resources]
+        yield from led_nowhere(self.webhook.kinds if self.webhook else (), names)
         for resource in self.resources:
             where = f"resource {resource.name!r}"
             if names.count(resource.name) > 1:

@@ -57,6 +57,13 @@ SIGNATURE = CertifiedRsa(
 )
 KINDS = [
     Means(kind="invoice.paid", topics=["INVOICING.INVOICE.PAID"]),
+    # A renewal has no invoice at PayPal: it is a payment, and here the bill of its subscription.
+    Means(
+        kind="invoice.paid",
+        topics=["PAYMENT.SALE.COMPLETED"],
+        about="resource.billing_agreement_id",
+        of="subscription",
+    ),
     # No event tells of an invoice that could not be collected; of a renewal this one does.
     Means(kind="invoice.payment_failed", topics=["BILLING.SUBSCRIPTION.PAYMENT.FAILED"]),
     Means(kind="payment.succeeded", topics=["PAYMENT.CAPTURE.COMPLETED", "PAYMENT.SALE.COMPLETED"]),
@@ -80,7 +87,18 @@ KINDS = [
         kind="subscription.canceled",
         topics=topics_of("BILLING.SUBSCRIPTION", "CANCELLED EXPIRED"),
     ),
-    Means(kind="checkout.completed", topics=["CHECKOUT.ORDER.COMPLETED"]),
+    # An order that is completed may wait for its money; the capture tells when that is there.
+    Means(
+        kind="checkout.completed",
+        topics=["PAYMENT.CAPTURE.COMPLETED"],
+        about="resource.supplementary_data.related_ids.order_id",
+        of="order",
+    ),
+    Means(
+        kind="checkout.completed",
+        topics=["CHECKOUT.ORDER.COMPLETED"],
+        when={"resource.purchase_units[].payments.captures[].status": "COMPLETED"},
+    ),
     Means(kind="dispute.opened", topics=["CUSTOMER.DISPUTE.CREATED"]),
 ]
 HOOK = Webhook(
@@ -285,6 +303,8 @@ NOTES = [
     "A new subscription is for an e-mail address (`customer`), who has to agree at `url`.",
     "It is paused, resumed and canceled by writing `status`.",
     "Where it has a `success_url` it needs a `cancel_url` too.",
+    "A renewal is told twice: `payment.succeeded`, and `invoice.paid` of its subscription.",
+    "A capture too: `checkout.completed` of its order. A completed order may still wait for it.",
 ]
 
 paypal = Provider(

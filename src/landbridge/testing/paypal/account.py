@@ -28,6 +28,7 @@ _TYPES = {
     "order": ("checkout-order", "2.0"),
     "capture": ("capture", "2.0"),
     "refund": ("refund", "2.0"),
+    "sale": ("sale", "1.0"),
     "dispute": ("dispute", "1.0"),
     "payout": ("payouts", "1.0"),
 }

@@ -160,6 +160,39 @@ def subscribe(account: Account, plan: str, email: str, *, tell: bool = True) -> 
     return approve(account, made["id"], email, tell=tell)
 
 
+def bill(account: Account, key: str, *, fails: bool = False) -> Obj:
+    """What PayPal does once a period: takes the price of a subscription, or tries to; what it told
+    of. A payment of a subscription is a sale, of the older API."""
+    held = account.kept["subscription"].get(key)
+    if held is None:
+        raise missing("id")
+    if held["status"] != "ACTIVE":
+        raise wrong("", "SUBSCRIPTION_STATUS_INVALID", "Only an active one is billed.")
+    told, at = dict(held["billing_info"]), stamp(account.now())
+    cycle = account.kept["plan"][held["plan_id"]]["billing_cycles"][0]
+    price = cycle["pricing_scheme"]["fixed_price"]
+    if fails:
+        told["failed_payments_count"] += 1
+        told["outstanding_balance"] = price
+        made = {**held, "billing_info": told, "update_time": at}
+        return account.put("subscription", "BILLING.SUBSCRIPTION.PAYMENT.FAILED", made)
+    told |= {"failed_payments_count": 0, "outstanding_balance": {**price, "value": "0.00"}}
+    told["last_payment"] = {"amount": price, "time": at}
+    account.kept["subscription"][key] = {**held, "billing_info": told, "update_time": at}
+    ident = code_of(account.rng)
+    sale: Obj = {
+        "id": ident,
+        "billing_agreement_id": key,
+        "amount": {"total": price["value"], "currency": price["currency_code"]},
+        "state": "completed",
+        "create_time": at,
+        "update_time": at,
+    }
+    account.moved("T0002", ident, price, None)
+    account.tell("sale", "PAYMENT.SALE.COMPLETED", sale)
+    return sale
+
+
 def move(account: Account, key: str, how: str, asked: Obj) -> Obj:
     """Cancels, suspends or activates a subscription."""
     held = account.kept["subscription"].get(key)

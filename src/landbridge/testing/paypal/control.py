@@ -7,6 +7,7 @@
 | `POST /_sim/invoices/{id}/pay {"amount": "1.00"}` | the customer pays it, or a part |
 | `POST /_sim/orders/{id}/approve {"email": ".."}` | the payer approves it on PayPal's page |
 | `POST /_sim/subscriptions/{id}/approve {"email": ".."}` | the customer agrees to it there |
+| `POST /_sim/subscriptions/{id}/bill {"fails": true}` | PayPal takes a period's price, or not |
 | `POST /_sim/captures/{id}/refund {..}` | the merchant refunds it on PayPal's pages |
 | `POST /_sim/disputes/{id}/resolve {"outcome": ".."}` | PayPal decides it |
 | `POST /_sim/churn {"count": 20, "seed": 1}` | ordinary changes; which |
@@ -48,6 +49,7 @@ class ControlPlane(WebhookCalls[Dispatcher]):
             ("POST", "/_sim/invoices/{id}/pay", self._pay),
             ("POST", "/_sim/orders/{id}/approve", self._approve(orders.approve)),
             ("POST", "/_sim/subscriptions/{id}/approve", self._approve(billing.approve)),
+            ("POST", "/_sim/subscriptions/{id}/bill", self._bill),
             ("POST", "/_sim/captures/{id}/refund", self._refund),
             ("POST", "/_sim/disputes/{id}/resolve", self._resolve),
             ("POST", "/_sim/churn", self._churn),
@@ -99,6 +101,11 @@ class ControlPlane(WebhookCalls[Dispatcher]):
             return _tried(lambda: approve(self._account, call.place["id"], email))
 
         return route
+
+    def _bill(self, call: Call) -> Answer:
+        """PayPal takes what a period of a subscription costs, or fails to."""
+        fails = bool(call.json().get("fails"))
+        return _tried(lambda: billing.bill(self._account, call.place["id"], fails=fails))
 
     def _refund(self, call: Call) -> Answer:
         """The merchant refunds a capture."""
