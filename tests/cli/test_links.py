@@ -31,6 +31,10 @@ VALUES ('test', 'acme', 'lnk_2', 'customer-stripe', 'con_1', 'customer', 'cus_2'
 INSERT INTO landbridge.conflict (environment, tenant, id, link, field, baseline, ours, theirs)
 VALUES ('test', 'acme', 'cfl_1', 'lnk_1', 'name', '"Ada"', '"Ours"', '"Theirs"');
 """
+_CONNECTED = """
+INSERT INTO landbridge.connection (environment, tenant, id, app, access_grant, provider, token, state)
+VALUES ('test', 'acme', 'con_1', 'app_1', 'grant_1', 'stripe', 'token', 'active')
+"""
 
 
 @pytest.fixture
@@ -110,7 +114,13 @@ def test_triggers_are_made_by_the_application_that_declares_the_link(
     assert sorted(map(tuple, noted[1:])) == [("acme", "7"), ("other", "7")]
     assert tuple(noted[0]) == ("acme", "7")
     plan = linked.ok("links", "plan", "customer-stripe", *app, "--json").json
-    assert plan == {"counts": {}, "lines": []}
+    assert plan == {"connections": [], "unpulled": [], "counts": {}, "lines": []}
+    said = linked.ok("links", "plan", "customer-stripe", *app)
+    assert said.out.startswith("no account is connected that this link is for")
+    run(linked, _CONNECTED)
+    said = linked.ok("links", "plan", "customer-stripe", *app)
+    assert said.out == ""
+    assert said.err.endswith("not pulled yet, more may come: landbridge pull con_1\n")
     wrong = linked("links", "plan", "customers-stripe", *app)
     assert wrong.status == 1
     assert "id you mean 'customer-stripe'" in wrong.err

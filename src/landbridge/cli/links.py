@@ -138,6 +138,8 @@ def plan(
     async def work(bridge: Landbridge) -> dict[str, Any]:
         found = await bridge.links.plan(link, tenant=tenant, most=limit, progress=told)
         return {
+            "connections": list(found.connections),
+            "unpulled": list(found.unpulled),
             "counts": dict(found.counts),
             "lines": [
                 {
@@ -152,14 +154,19 @@ def plan(
     if as_json:
         print_json(found)
         return
-    print_rows(
-        "lines",
-        found["lines"],
-        ["tenant", "what", "local", "key", "here", "there", "conflicts", "reason"],
-        as_json=False,
-        none="nothing to do: everything is in a pair",
-    )
-    typer.echo(", ".join(f"{count} {name}" for name, count in found["counts"].items()))
+    none = "nothing to do: everything is in a pair"
+    if not found["connections"]:
+        none = "no account is connected that this link is for; see: landbridge connections list"
+    if found["lines"] or not found["unpulled"]:
+        columns = ["tenant", "what", "local", "key", "here", "there", "conflicts", "reason"]
+        print_rows("lines", found["lines"], columns, as_json=False, none=none)
+    if found["counts"]:
+        typer.echo(", ".join(f"{count} {name}" for name, count in found["counts"].items()))
+    for connection in found["unpulled"]:
+        typer.echo(
+            f"its records were not pulled yet, more may come: landbridge pull {connection}",
+            err=True,
+        )
 
 
 @links.command()

@@ -18,7 +18,8 @@ from landbridge.engine.link import Link
 from landbridge.engine.linking import SOON, Meeting, Met
 from landbridge.engine.overlay import page_of
 from landbridge.engine.pull import Hold, stream_of
-from landbridge.errors import LandbridgeError
+from landbridge.errors import LandbridgeError, SettingsError
+from landbridge.jobs.outcome import where
 from landbridge.models import Model
 from landbridge.spec import Provider
 from landbridge.store import connections, due, links, local_changes
@@ -27,9 +28,12 @@ from landbridge.store.database import Database, Tx
 from landbridge.store.due import Claimed
 from landbridge.store.links import Linking
 from landbridge.store.syncs import Stream
+from landbridge.store.user_table import refusal
 
 BATCH = 200
 _LOOK = timedelta(seconds=5)
+_PATIENCE = 3
+"""How often a pair is tried whose failure may pass, before it is noted there; it is tried on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +165,46 @@ class Linker:
             return self._unknown(claim)
         later: timedelta | None = None
         for connection in await self._connections(claim, link):
-            async with self._db.transaction() as tx:
-                await hold(tx)
-                met = await self._meet(tx, claim, link, connection)
+            met = await self._met(claim, link, connection, hold)
             later = later if met.later is None else met.later
         return Stepped(later=later)
+
+    async def _met(
+        self, claim: Claimed, link: Link[Any], connection: Connection, hold: Hold
+    ) -> Met:
+        """Lets a pair meet. What our side refuses is noted at the pair, and the others go on."""
+        try:
+            async with self._db.transaction() as tx:
+                await hold(tx)
+                return await self._meet(tx, claim, link, connection)
+        except SettingsError as error:
+            await self._waits(link, connection, str(error))
+            raise
+        except LandbridgeError:
+            raise
+        except Exception as error:
+            reason = refusal(error)
+            if reason is None and claim.attempt < _PATIENCE:
+                raise
+            async with self._db.transaction() as tx:
+                await hold(tx)
+                meeting = self._meeting(link, connection, loading=False)
+                what = {name: claim.args.get(name) for name in ("pair", "key", "local")}
+                await meeting.stopped(
+                    tx,
+                    reason or f"your side failed: {type(error).__name__} at {where(error)}",
+                    **what,
+                )
+            if reason is None:
+                raise
+            return Met()
+
+    async def _waits(self, link: Link[Any], connection: Connection, reason: str) -> None:
+        """Notes why a link does not go on with a connection."""
+        async with self._db.transaction() as tx:
+            at = await self._at(tx, link, connection)
+            if at is not None and at.reason != reason:
+                await links.move(tx, at, state=at.state, place=at.place, reason=reason)
 
     def _unknown(self, claim: Claimed) -> Stepped:
         """Leaves a job to processes whose application declares its link."""
@@ -176,25 +215,30 @@ class Linker:
         return Stepped(later=_LOOK)
 
     async def _meet(self, tx: Tx, claim: Claimed, link: Link[Any], connection: Connection) -> Met:
-        at = await links.linking(
+        at = await self._at(tx, link, connection)
+        meeting = self._meeting(link, connection, loading=at is None or at.state == "loading")
+        if pair := claim.args.get("pair"):
+            met = await meeting.of_pair(tx, pair)
+        elif key := claim.args.get("key"):
+            met = await meeting.of_key(tx, key)
+        else:
+            met = await meeting.of_local(tx, claim.args["local"])
+        if at is not None and at.state == "live" and at.reason:
+            await links.move(tx, at, state="live")
+        return met
+
+    def _meeting(self, link: Link[Any], connection: Connection, *, loading: bool) -> Meeting:
+        page = page_of(self._provider, connection)
+        return self.meeting(link, connection, page, schema=self.schema, loading=loading)
+
+    async def _at(self, tx: Tx, link: Link[Any], connection: Connection) -> Linking | None:
+        return await links.linking(
             tx,
             environment=connection.environment,
             tenant=connection.tenant,
             name=link.name,
             connection=connection.id,
         )
-        meeting = self.meeting(
-            link,
-            connection,
-            page_of(self._provider, connection),
-            schema=self.schema,
-            loading=at is None or at.state == "loading",
-        )
-        if pair := claim.args.get("pair"):
-            return await meeting.of_pair(tx, pair)
-        if key := claim.args.get("key"):
-            return await meeting.of_key(tx, key)
-        return await meeting.of_local(tx, claim.args["local"])
 
     async def _connections(self, claim: Claimed, link: Link[Any]) -> list[Connection]:
         if claim.target:
@@ -215,20 +259,18 @@ class Linker:
         if link is None:
             return self._unknown(claim)
         for connection in await self._connections(claim, link):
-            async with self._db.transaction() as tx:
-                await hold(tx)
-                at = await links.linking(
-                    tx,
-                    environment=claim.environment,
-                    tenant=claim.tenant,
-                    name=link.name,
-                    connection=connection.id,
-                )
-                if at is None or at.state == "live":
-                    return Stepped()
-                if at.state == "loading":
-                    return Stepped(later=await self._load(tx, link, connection, at))
-                return Stepped(later=await self._scan(tx, link, at))
+            try:
+                async with self._db.transaction() as tx:
+                    await hold(tx)
+                    at = await self._at(tx, link, connection)
+                    if at is None or at.state == "live":
+                        return Stepped()
+                    if at.state == "loading":
+                        return Stepped(later=await self._load(tx, link, connection, at))
+                    return Stepped(later=await self._scan(tx, link, at))
+            except SettingsError as error:
+                await self._waits(link, connection, str(error))
+                raise
         return Stepped(gone="the connection is gone")
 
     async def _load(

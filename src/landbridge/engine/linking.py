@@ -103,6 +103,32 @@ class Meeting:
         )
         return Met() if pair is None else await self._meet(tx, pair)
 
+    async def stopped(
+        self,
+        tx: Tx,
+        reason: str,
+        *,
+        pair: str | None = None,
+        key: str | None = None,
+        local: str | None = None,
+    ) -> None:
+        """Notes why the pair with this id, this remote record or this row does not go on."""
+        await self._lock(tx)
+        found: Pair | None = None
+        if pair is not None:
+            named = {name: self._named[name] for name in ("environment", "tenant")}
+            found = await links.by_id(tx, **named, id=pair)
+        elif key is not None:
+            stored = await self._stored(tx, key)
+            found = await links.by_key(tx, **self._named, key=key) or replace(
+                self._new(key=key), subject=stored.subject if stored else None
+            )
+        elif local is not None:
+            known = await links.by_local(tx, **self._named, rows=[local])
+            found = known[0] if known else self._new(local=local)
+        if found is not None and found.reason != reason:
+            await links.save(tx, replace(found, reason=reason))
+
     # The steps
 
     async def _lock(self, tx: Tx) -> None:
@@ -191,6 +217,11 @@ class Meeting:
         if pair.key and stored is None:
             return Met(pair=pair, later=SOON)  # made, and not yet read back
         theirs = live(link.model, stored)
+        if pair.local and ours is None and pair.ours is None and theirs is not None:
+            reason = f"there is no row {pair.local}; say which it is, or that it is a new one"
+            return await self._kept(
+                tx, replace(pair, local=None, state="review", reason=reason), known
+            )
         if stored is not None:
             pair = replace(pair, subject=stored.subject)
         sides = (ours.record if ours else None, theirs)

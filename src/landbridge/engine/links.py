@@ -112,10 +112,16 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a link would do at first: how many of each, and the first ones of them."""
+    """What a link would do at first: how many of each, and the first ones of them.
+
+    `connections` are those it was looked at for, `unpulled` those of them whose records were not
+    pulled to their end yet: more may come.
+    """
 
     counts: Mapping[str, int]
     lines: Sequence[Planned]
+    connections: tuple[str, ...] = ()
+    unpulled: tuple[str, ...] = ()
 
 
 class Links:
@@ -159,13 +165,14 @@ class Links:
         )
 
     async def match(self, id: str, *, local: str | None) -> None:
-        """Says which of our rows a pair in review is; None: a new one is made.
+        """Says which of our rows a pair in review is, or one whose row your table refused; None: a
+        new one is made.
 
         Other rows that it could have been are then looked at for themselves. InvalidInput if the
         row belongs to another record, or the pair is in no review.
         """
         pair = await self._pair(id)
-        if pair.state != "review":
+        if pair.state != "review" and pair.local is not None:
             raise InvalidInput(f"id: {id} is in no review; it is {pair.local} and {pair.key}")
         async with self._db.transaction() as tx:
             await links.lock(tx, environment=pair.environment, tenant=pair.tenant, name=pair.name)
@@ -232,9 +239,20 @@ class Links:
         found = await connections.every(self._db, environment=self._environment, tenant=tenant)
         counts: Counter[str] = Counter()
         lines: list[Planned] = []
+        those: list[str] = []
+        unpulled: list[str] = []
         for connection in found:
             if connection.provider != link.provider or connection.state == "revoked":
                 continue
+            those.append(connection.id)
+            if not await links.loaded(
+                self._db,
+                environment=connection.environment,
+                tenant=connection.tenant,
+                connection=connection.id,
+                resource=link.resource,
+            ):
+                unpulled.append(connection.id)
             async for each in self._planned(link, connection):
                 counts[each.what] += 1
                 counts["write here"] += bool(each.here) and each.what == "match"
@@ -243,7 +261,12 @@ class Links:
                 if len(lines) < most:
                     lines.append(each)
                 progress(counts.total())
-        return Plan(counts={name: n for name, n in counts.items() if n}, lines=lines)
+        return Plan(
+            counts={name: n for name, n in counts.items() if n},
+            lines=lines,
+            connections=tuple(those),
+            unpulled=tuple(unpulled),
+        )
 
     async def _planned(self, link: Link[Any], connection: Connection) -> Any:
         at = Linking(

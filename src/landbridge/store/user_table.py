@@ -6,24 +6,37 @@ Values go through Postgres' own JSON: a column of any type is read as JSON and w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 
-from landbridge.errors import InvalidInput, SettingsError, did_you_mean
+from landbridge.errors import InvalidInput, RecordError, SettingsError, did_you_mean
 from landbridge.store.database import Row, Tx
 from landbridge.store.sql import Sql, in_schema
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 
+# A cast to `varchar(3)`, or to a domain over it, cuts what is longer without a word: one tenant's
+# rows would be another one's. So types come without their lengths, and domains as what they are of.
 _COLUMNS = Sql(
     "user_table.columns",
     """
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute AS a
-    WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
+    WITH RECURSIVE typed (name, oid, modifier) AS (
+        SELECT a.attname, a.atttypid, a.atttypmod FROM pg_attribute AS a
+        WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT typed.name, t.typbasetype, t.typtypmod FROM typed
+        JOIN pg_type AS t ON t.oid = typed.oid WHERE t.typtype = 'd'
+    )
+    SELECT typed.name, format_type(typed.oid, -1),
+        CASE WHEN t.oid = ANY ('{varchar,bpchar}'::regtype[]) AND typed.modifier > 4
+            THEN typed.modifier - 4 END
+    FROM typed JOIN pg_type AS t ON t.oid = typed.oid WHERE t.typtype <> 'd'
     """,
     across="It reads the database's own catalogue.",
 )
@@ -32,7 +45,8 @@ _TRIGGER = Sql(
     "user_table.trigger",
     """
     SELECT EXISTS (SELECT 1 FROM pg_trigger
-        WHERE tgrelid = to_regclass(:relation) AND tgname = :trigger AND tgenabled <> 'D')
+        WHERE tgrelid = to_regclass(:relation) AND tgname = :trigger AND tgenabled <> 'D'
+          AND tgargs = :arguments::bytea)
     """,
     across="It reads the database's own catalogue.",
 )
@@ -60,6 +74,7 @@ class UserTable:
     columns: Mapping[str, str]
     updated_at: str | None = None
     _types: dict[str, str] = field(default_factory=dict, init=False)
+    _longest: dict[str, int] = field(default_factory=dict, init=False)
     _made: dict[str, Sql] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -91,9 +106,13 @@ class UserTable:
         )
 
     async def noted(self, tx: Tx, link: str, environment: str) -> bool:
-        """Whether the trigger is there."""
+        """Whether the trigger is there, with the columns of now."""
+        given = (environment, link, self.id, self.tenant)
         found: bool = await tx.value(
-            _TRIGGER, relation=self.relation, trigger=self.trigger(link, environment)
+            _TRIGGER,
+            relation=self.relation,
+            trigger=self.trigger(link, environment),
+            arguments="".join(f"{each}\0" for each in given).encode(),
         )
         return found
 
@@ -105,11 +124,15 @@ class UserTable:
             f"SELECT {self._id}::text, {self._shown('t')}::text, {self._changed}"
             f" FROM {self.relation} AS t WHERE {self._own} FOR NO KEY UPDATE",
         )
-        row = await tx.row(statement, tenant=tenant, local=local)
+        with self._fitting():
+            row = await tx.row(statement, tenant=tenant, local=local)
         return _row(row) if row else None
 
     async def insert(self, tx: Tx, tenant: str, values: Mapping[str, Any]) -> RowOfTable:
-        """A new row; columns without a value get their defaults. As the table holds it then."""
+        """A new row; columns without a value get their defaults. As the table holds it then.
+
+        RecordError: a text that is longer than its column.
+        """
         await self._learn(tx)
         names = [name for name, value in values.items() if value is not None]
         columns = [_quoted(self.columns[name]) for name in names]
@@ -122,14 +145,18 @@ class UserTable:
             f" FROM jsonb_populate_record(NULL::{self.relation}, :values::jsonb) AS v"
             f" RETURNING {self._id}::text, {self._shown('t')}::text, {self._changed}",
         )
-        row = await tx.row(statement, tenant=tenant, values=self._json(values, names))
+        with self._fitting():
+            row = await tx.row(statement, tenant=tenant, values=self._json(values, names))
         assert row is not None
         return _row(row)
 
     async def update(
         self, tx: Tx, tenant: str, local: str, values: Mapping[str, Any]
     ) -> RowOfTable | None:
-        """Sets these columns of a row. As the table holds it then; None: the row is gone."""
+        """Sets these columns of a row. As the table holds it then; None: the row is gone.
+
+        RecordError: a text that is longer than its column.
+        """
         await self._learn(tx)
         names = list(values)
         columns = [_quoted(self.columns[name]) for name in names]
@@ -141,14 +168,17 @@ class UserTable:
             f" WHERE {self._own}"
             f" RETURNING {self._id}::text, {self._shown('t')}::text, {self._changed}",
         )
-        row = await tx.row(statement, tenant=tenant, local=local, values=self._json(values, names))
+        given = self._json(values, names)
+        with self._fitting():
+            row = await tx.row(statement, tenant=tenant, local=local, values=given)
         return _row(row) if row else None
 
     async def delete(self, tx: Tx, tenant: str, local: str) -> None:
         """Deletes a row; one that is gone already stays gone."""
         await self._learn(tx)
         statement = self._statement("delete", f"DELETE FROM {self.relation} AS t WHERE {self._own}")
-        await tx.run(statement, tenant=tenant, local=local)
+        with self._fitting():
+            await tx.run(statement, tenant=tenant, local=local)
 
     async def find(self, tx: Tx, tenant: str, values: Mapping[str, str], most: int) -> list[str]:
         """The ids of rows with these texts, whatever their case and the blanks around them."""
@@ -163,7 +193,8 @@ class UserTable:
             f" ORDER BY {self._id} LIMIT :most",
         )
         binds = {f"v{number}": value for number, value in enumerate(values.values())}
-        rows = await tx.fetch(statement, tenant=tenant, most=most, **binds)
+        with self._fitting():
+            rows = await tx.fetch(statement, tenant=tenant, most=most, **binds)
         return [row[0] for row in rows]
 
     async def scan(self, tx: Tx, tenant: str, after: str, most: int) -> list[str]:
@@ -176,7 +207,8 @@ class UserTable:
             f" ORDER BY {self._id} LIMIT :most",
         )
         binds = {"after": after} if after else {}
-        rows = await tx.fetch(statement, tenant=tenant, most=most, **binds)
+        with self._fitting():
+            rows = await tx.fetch(statement, tenant=tenant, most=most, **binds)
         return [row[0] for row in rows]
 
     async def _learn(self, tx: Tx) -> None:
@@ -195,6 +227,21 @@ class UserTable:
                     f"table: {self.name} has no column {column!r}.{did_you_mean(column, types)}"
                 )
         self._types = types
+        self._longest = {row[0]: row[2] for row in rows if row[2] is not None}
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Turns what Postgres says of a table that is no longer as it was declared into our words;
+        it is looked at anew then."""
+        try:
+            yield
+        except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidSchemaNameError) as error:
+            self._types = {}
+            self._made.clear()
+            raise SettingsError(
+                f"table: {self.name} is not as its link says: {error.args[0]}; declare it as it is,"
+                " or give its columns and rights back"
+            ) from error
 
     def _statement(self, name: str, text: str) -> Sql:
         made = self._made.get(name)
@@ -203,6 +250,16 @@ class UserTable:
         return made
 
     def _json(self, values: Mapping[str, Any], names: Sequence[str]) -> str:
+        for name in names:
+            column, value = self.columns[name], values[name]
+            most = self._longest.get(column)
+            if most is not None and isinstance(value, str) and len(value.rstrip()) > most:
+                self._types = {}  # it may be wider when it is tried again
+                raise RecordError(
+                    f"{self.name}: {column} takes {most} characters, and {name} has {len(value)};"
+                    " widen the column, or shorten it there",
+                    field=name,
+                )
         return msgspec.json.encode({self.columns[name]: values[name] for name in names}).decode()
 
     def _shown(self, alias: str) -> str:
@@ -228,6 +285,23 @@ class UserTable:
     @property
     def _own(self) -> str:
         return f"{self._id} = :local::text::{self._types[self.id]} AND {self._tenants}"
+
+
+def refusal(error: BaseException) -> str | None:
+    """What Postgres has against the values of a row (a constraint, a check of a trigger), without
+    them; None: it is about something else."""
+    if not isinstance(
+        error,
+        (
+            asyncpg.IntegrityConstraintViolationError,
+            asyncpg.DataError,
+            asyncpg.WithCheckOptionViolationError,
+            asyncpg.PLPGSQLError,
+        ),
+    ) or not isinstance(error, asyncpg.PostgresError):
+        return None
+    where = f"{error.table_name}: " if getattr(error, "table_name", None) else ""
+    return f"your table refuses it: {where}{error.args[0]}"
 
 
 def _row(row: Row) -> RowOfTable:
