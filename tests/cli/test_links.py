@@ -32,7 +32,8 @@ INSERT INTO landbridge.conflict (environment, tenant, id, link, field, baseline,
 VALUES ('test', 'acme', 'cfl_1', 'lnk_1', 'name', '"Ada"', '"Ours"', '"Theirs"');
 """
 _CONNECTED = """
-INSERT INTO landbridge.connection (environment, tenant, id, app, access_grant, provider, token, state)
+INSERT INTO landbridge.connection (environment, tenant, id, app, access_grant, provider, token,
+    state)
 VALUES ('test', 'acme', 'con_1', 'app_1', 'grant_1', 'stripe', 'token', 'active')
 """
 
