@@ -190,6 +190,20 @@ def test_handlers_are_listed_with_what_waits_and_forgotten(cli: Cli, inbox: str)
     assert cli.ok("parked", "list", "--what", "event", "--json").json["parked"] == []
 
 
+def test_a_handler_is_told_of_earlier_events_by_command(cli: Cli, inbox: str) -> None:
+    on(cli, lambda bridge: listeners.join(bridge.db, [("billing.paid", ["invoice.paid"])]))
+    told = cli.ok("inbox", "tell", "billing.paid", "--since", "2h", "--json").json
+    assert (told["handler"], told["events"]) == ("billing.paid", 2)
+    (one,) = cli.ok("inbox", "handlers", "--json").json["handlers"]
+    assert (one["waiting"], one["told_since"]) == (2, told["since"])
+    again = cli.ok("inbox", "tell", "billing.paid", "--since", "1h").out
+    assert again == "billing.paid: 0 earlier events wait for it; a worker hands them over\n"
+    wrong = cli("inbox", "tell", "billing.payed", "--since", "1h")
+    assert (wrong.status, "Did you mean 'billing.paid'?" in wrong.err) == (1, True)
+    wrong = cli("inbox", "tell", "billing.paid", "--since", "monday")
+    assert (wrong.status, "--since: 'monday' is neither" in wrong.err) == (2, True)
+
+
 def test_an_event_is_shown_with_what_brought_it(cli: Cli, inbox: str) -> None:
     (one,) = cli.ok("inbox", "list", "--outcome", "delete", "--json").json["events"]
     shown = cli.ok("inbox", "show", one["id"], "--json").json

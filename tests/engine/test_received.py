@@ -14,7 +14,7 @@ from landbridge import Landbridge, Received
 from landbridge.engine import sort as sorting
 from landbridge.engine.disconnect import disconnect
 from landbridge.engine.erase import Erasing, Erasures
-from landbridge.engine.received import kinds_meant
+from landbridge.engine.received import kinds_meant, tell_earlier
 from landbridge.engine.replay import discard
 from landbridge.engine.replay import replay as again
 from landbridge.errors import InvalidInput, NotFound
@@ -317,6 +317,62 @@ async def test_a_process_without_the_handler_leaves_it_to_one_that_has_it(
     assert await without.work() == 1
     await till.work(await at("2 seconds"))
     assert till.numbers() == ["1"]
+
+
+async def test_a_new_handler_is_told_of_earlier_events_once_when_it_is_asked_for(
+    db: Database, shop: Connection, till: Till
+) -> None:
+    await come(db, shop, event(1))
+    begin = datetime.now(UTC)
+    await come(db, shop, event(2), event(3, FAILED), event(4, key="in_2"), event(5, "quarrel"))
+    late = Till(db)
+    late.those = [late.listener(name="late")]
+    await late.telling().join()
+    await come(db, shop, event(6))
+    till.those += late.those
+    await till.work()
+    assert late.numbers() == ["6"]
+    assert await tell_earlier(db, "late", since=begin) == 3
+    assert await tell_earlier(db, "late", since=begin) == 0
+    await till.work()
+    assert late.numbers()[:1] == ["6"]
+    assert sorted(late.numbers()) == ["2", "3", "4", "6"]
+    assert late.numbers().index("2") < late.numbers().index("3")  # in order per record
+    early = begin - timedelta(hours=1)
+    assert await tell_earlier(db, "late", since=early) == 1
+    await till.work()
+    assert late.numbers()[-1] == "1"
+    assert sorted(till.numbers()) == ["1", "2", "3", "4", "6"]
+    (told, _) = await listeners.every(db, environment="test")
+    assert (told.name, told.told_since, told.waiting) == ("late", early, 0)
+
+
+async def test_one_that_was_cut_off_between_telling_and_ordering_is_told_by_the_next(
+    db: Database, shop: Connection, till: Till
+) -> None:
+    begin = datetime.now(UTC)
+    late = Till(db)
+    late.those = [late.listener(name="late")]
+    await come(db, shop, event(1))
+    await late.telling().join()
+    assert await listeners.tell(db, "late", since=begin) == 1
+    till.those += late.those
+    await till.work()
+    assert late.numbers() == []  # there is no work for it yet
+    assert await tell_earlier(db, "late", since=begin) == 0
+    await till.work()
+    assert late.numbers() == ["1"]
+
+
+async def test_only_a_handler_that_was_started_is_told_of_earlier_events(
+    db: Database, till: Till, bridge: Landbridge
+) -> None:
+    with pytest.raises(NotFound, match=r"'tills' is no handler .* Did you mean 'till'"):
+        await tell_earlier(db, "tills", since=datetime.now(UTC))
+    with pytest.raises(InvalidInput, match="since: a time without a zone"):
+        await tell_earlier(db, "till", since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is it
+    with pytest.raises(InvalidInput, match="handler: this function is none of `on_received`"):
+        await bridge.tell(till.__call__, since=datetime.now(UTC))
 
 
 async def test_while_versions_change_each_gets_the_kinds_that_it_takes(

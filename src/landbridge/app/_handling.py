@@ -11,7 +11,13 @@ from landbridge.app._writing import Writing
 from landbridge.app.settings import Settings
 from landbridge.engine import consume
 from landbridge.engine.catalogue import EventType
-from landbridge.engine.received import Listener, Received, as_received, kinds_meant
+from landbridge.engine.received import (
+    Listener,
+    Received,
+    as_received,
+    kinds_meant,
+    tell_earlier,
+)
 from landbridge.engine.shadows import Shadows
 from landbridge.errors import InvalidInput
 from landbridge.models import Model
@@ -143,6 +149,19 @@ class Handling(Writing):
             if len(page) < _PAGE:
                 return
             wanted = replace(wanted, before=page[-1].id)
+
+    async def tell(self, handler: Callable[..., Any] | str, *, since: datetime) -> int:
+        """Has a handler of `on_received` told of what came before its first start; how many events.
+
+        `handler` is the function or its name, and has to have run once. From `since` on each event
+        of its kinds that the inbox still keeps is handed over once, in order per record, but after
+        what it has heard of already: go by `event.occurred_at` where the order counts. Asked again
+        it tells only of what is earlier still.
+        """
+        named = next((one.name for one in self._listeners if handler in (one.run, one.name)), handler)
+        if not isinstance(named, str):
+            raise InvalidInput("handler: this function is none of `on_received` of this bridge")
+        return await tell_earlier(self.db, named, since=since)
 
     def _free(self, name: str) -> str:
         """The name, if no handler has it."""

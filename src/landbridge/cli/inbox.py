@@ -138,8 +138,36 @@ def handlers(environment: Environment = None, as_json: AsJson = False) -> None:
         return [asdict(one) for one in await listeners.every(bridge.db, environment=where)]
 
     rows = on_bridge(work, environment=environment)
-    columns = ["name", "kinds", "waiting", "parked", "created_at"]
+    columns = ["name", "kinds", "waiting", "parked", "told_since"]
     print_rows("handlers", rows, columns, as_json=as_json, none="no handler was started so far")
+
+
+@inbox.command()
+def tell(
+    name: Annotated[str, typer.Argument(help="As `landbridge inbox handlers` has it.")],
+    *,
+    since: Annotated[
+        str, typer.Option(help="From then on: 2h, 30d, or 2026-11-24T08:00.", metavar="WHEN")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Tell a handler of events that came before its first start, in every environment.
+
+    Each is handed over once, by a worker, after what the handler has heard already. Told again, it
+    hears only of what is earlier still, as far back as the inbox is kept.
+    """
+    from landbridge.cli.moments import moment
+    from landbridge.cli.output import print_json
+    from landbridge.cli.session import on_bridge
+    from landbridge.engine.received import tell_earlier
+
+    begin = moment(since, "--since")
+    assert begin is not None  # noqa: S101 - the option is needed
+    count = on_bridge(lambda bridge: tell_earlier(bridge.db, name, since=begin))
+    if as_json:
+        print_json({"handler": name, "since": begin, "events": count})
+    else:
+        typer.echo(f"{name}: {count:,} earlier events wait for it; a worker hands them over")
 
 
 @inbox.command()

@@ -295,6 +295,25 @@ async def _call(listener: Listener, event: Received, tx: Tx) -> None:
         raise _Failed(error) from error
 
 
+async def tell_earlier(db: Database, name: str, *, since: datetime) -> int:
+    """Has a handler told of what came before its first start, from `since` on; how many events.
+
+    In every environment, of the kinds that it has, and each once: a second time tells only of what
+    is earlier still. What is told so comes after what the handler has heard already.
+    """
+    if since.tzinfo is None:
+        raise InvalidInput("since: a time without a zone; take one in UTC")
+    there = [one.name for one in await listeners.every(db, environment="")]
+    if name not in there:
+        raise NotFound(
+            f"{name!r} is no handler of events that was ever started.{did_you_mean(name, there)}"
+            " See: landbridge inbox handlers"
+        )
+    count = await listeners.tell(db, name, since=since)
+    await listeners.order(db, name)
+    return count
+
+
 async def tell_again(db: Database, stopped: Parked) -> None:
     """Has a worker hand a parked event over again, and then what waits behind it.
 

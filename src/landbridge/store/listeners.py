@@ -44,13 +44,16 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
-    """A registered handler, the events that wait for it, and those that it failed for good."""
+    """A registered handler, the events that wait for it, and those that it failed for good.
+
+    It is told of what was filed from `told_since` on: its first start, or what `tell` said.
+    """
 
     name: str
     kinds: Sequence[str]
     waiting: int
     parked: int
-    created_at: datetime
+    told_since: datetime
 
 
 def line_of(connection: str, resource: str, key: str, event: str) -> str:
@@ -157,7 +160,7 @@ _DROP = Sql(
 _EVERY = Sql(
     "listeners.every",
     """
-    SELECT listener.name, listener.kinds, listener.created_at,
+    SELECT listener.name, listener.kinds, listener.created_at AS told_since,
         (SELECT count(*) FROM lb.inbox_line AS w
          WHERE w.environment = :environment AND w.listener = listener.name) AS waiting,
         (SELECT count(*) FROM lb.parked AS k
@@ -166,6 +169,42 @@ _EVERY = Sql(
     FROM lb.listener AS listener ORDER BY listener.name
     """,
     across="The operator counts what waits for a handler of the SaaS, over all tenants.",
+)
+
+# A line is named as `line_of` does. Both are one statement: told of once, whatever is killed when.
+_TELL = Sql(
+    "listeners.tell",
+    """
+    WITH told AS (
+        UPDATE lb.listener AS listener SET created_at = :since
+        FROM (SELECT name, created_at FROM lb.listener WHERE name = :name FOR UPDATE) AS before
+        WHERE listener.name = before.name AND before.created_at > :since
+        RETURNING listener.name, listener.kinds, before.created_at AS until
+    ),
+    entered AS (
+    INSERT INTO lb.inbox_line (environment, tenant, listener, line, event)
+    SELECT e.environment, e.tenant, told.name, left(encode(sha256(convert_to(
+        CASE WHEN e.key = '' THEN e.id ELSE concat_ws('/', e.connection, e.resource, e.key) END,
+        'UTF8')), 'hex'), 32), e.id
+    FROM told JOIN lb.inbox_event AS e ON e.kind = ANY (told.kinds)
+        AND e.id >= lb.id_bound('inb', :since - interval '1 day')
+        AND e.created_at >= :since AND e.created_at < told.until
+    ON CONFLICT DO NOTHING
+    RETURNING 1)
+    SELECT count(*) FROM entered
+    """,
+    across="A handler of the SaaS itself is told of every tenant's events.",
+)
+
+_WAITING = Sql(
+    "listeners.waiting",
+    """
+    SELECT DISTINCT w.environment, w.tenant, w.line FROM lb.inbox_line AS w
+    WHERE w.listener = :name
+      AND (w.environment, w.tenant, w.line) > (:environment, :tenant, :line)
+    ORDER BY w.environment, w.tenant, w.line LIMIT 500
+    """,
+    across="A handler of the SaaS itself is told of every tenant's events.",
 )
 
 _FORGET = Sql(
@@ -245,6 +284,23 @@ async def every(db: Database, *, environment: str) -> list[Listener]:
     """The registered handlers by name, with what waits for them in this environment."""
     rows = await db.fetch(_EVERY, environment=environment)
     return [Listener(**dict(row)) for row in rows]
+
+
+async def tell(db: Database, name: str, *, since: datetime) -> int:
+    """Has a handler told of its kinds' events that were filed from `since` on and before what it is
+    told of so far; how many. Then `order` makes work of them."""
+    count: int = await db.value(_TELL, name=name, since=since)
+    return count
+
+
+async def order(db: Database, name: str) -> None:
+    """Puts the work of going through each line in which something waits for a handler."""
+    last = {"environment": "", "tenant": "", "line": ""}
+    while rows := await db.fetch(_WAITING, name=name, **last):
+        lines = [Line(listener=name, **dict(row)) for row in rows]
+        await due.put(db, [job(line) for line in lines])
+        last = dict(rows[-1])
+    await db.notify()
 
 
 async def forget(db: Database, name: str) -> bool:
