@@ -28,6 +28,7 @@ from landbridge.store.database import Database
 from landbridge.store.due import Claimed
 from landbridge.vault import LocalKey, Vault
 from tests.faults.backfilling import pulling, remapping
+from tests.faults.hearing import hearing
 from tests.faults.revoking import drill, forgetting
 from tests.faults.senders import SENDERS
 from tests.faults.traps import Posting, Trap, Trapped
@@ -192,4 +193,5 @@ ROLES = {
     "forgetting": forgetting,
     "pulling": pulling,
     "remapping": remapping,
+    "hearing": hearing,
 }

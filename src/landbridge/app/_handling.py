@@ -158,7 +158,9 @@ class Handling(Writing):
         what it has heard of already: go by `event.occurred_at` where the order counts. Asked again
         it tells only of what is earlier still.
         """
-        named = next((one.name for one in self._listeners if handler in (one.run, one.name)), handler)
+        named = next(
+            (one.name for one in self._listeners if handler in (one.run, one.name)), handler
+        )
         if not isinstance(named, str):
             raise InvalidInput("handler: this function is none of `on_received` of this bridge")
         return await tell_earlier(self.db, named, since=since)

@@ -162,7 +162,7 @@ def tell(
     from landbridge.engine.received import tell_earlier
 
     begin = moment(since, "--since")
-    assert begin is not None  # noqa: S101 - the option is needed
+    assert begin is not None
     count = on_bridge(lambda bridge: tell_earlier(bridge.db, name, since=begin))
     if as_json:
         print_json({"handler": name, "since": begin, "events": count})
