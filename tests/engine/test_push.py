@@ -215,7 +215,7 @@ async def test_what_cannot_be_written_is_refused_when_it_is_promised(
         (
             Event(title="x", start=Moment(day=date(2026, 1, 1))),
             None,
-            "nothing to create from a calendar.event",
+            "nothing to create from calendar.event",
         ),
         (Customer(name="x"), "delete", "has none; set the provider's id"),
         (Customer(name="x"), "upsert", "is none of create, update, delete"),

@@ -1,6 +1,7 @@
 """What stands in the way of a write, as far as what was pulled tells it: nothing is asked for.
 
-A period that is closed, an account that is not used any more, a number that another record has.
+A period that is closed, an account that is not used any more, a number that another record has,
+another currency than that of the document which a payment settles; and what the page rules out.
 Drafts count in no period. Lines that are there already are left to the provider.
 """
 
@@ -11,19 +12,23 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from landbridge.engine.codes import lines_of
+from landbridge.engine.contradictions import contradictions
 from landbridge.engine.pull import stream_of
 from landbridge.engine.stored import models, of_model, organisation
 from landbridge.errors import Refused
 from landbridge.models import Model, read_json
 from landbridge.models.accounting import (
+    Bill,
     DocumentStatus,
     EntryStatus,
+    Invoice,
     LedgerAccount,
     Organisation,
+    Payment,
     PaymentStatus,
 )
 from landbridge.spec import Access, Provider, Resource
-from landbridge.store import by_field
+from landbridge.store import by_field, records
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 
@@ -63,8 +68,10 @@ async def obstacles(
     base: Model | None,
 ) -> Obstacles:
     """What is known to stand in the way of writing a document over the record that it changes."""
-    problems: dict[str, str] = {}
+    problems = contradictions(page, resource, document, base)
     notes: dict[str, str] = {}
+    if isinstance(document, Payment) and base is None:
+        problems |= await _other_currency(db, page, connection, document)
     closes = any(getattr(document, name, None) for name in _DATES)
     closes = closes and bool(of_model(page, Organisation))
     accounts = _accounts_named(page, resource, document, base)
@@ -77,8 +84,25 @@ async def obstacles(
         (notes if unique.unsure else problems).update(
             await _taken(db, page, connection, resource, document, base)
         )
-    asked = closes or bool(accounts) or unique is not None
+    asked = closes or bool(accounts) or unique is not None or isinstance(document, Payment)
     return Obstacles(problems=problems, notes=notes, asked=asked)
+
+
+async def _other_currency(
+    db: Database, page: Provider, connection: Connection, payment: Payment
+) -> dict[str, str]:
+    """The currency of a payment, where what it settles is known to be in another one."""
+    settled = ((Invoice, payment.invoice), (Bill, payment.bill))
+    for model, key in settled:
+        for resource in of_model(page, model) if key else ():
+            held = await records.one(db, stream_of(connection, resource.name), key or "")
+            there = (held.unified or {}).get("currency") if held is not None else None
+            if there is not None and there != payment.currency.upper():
+                return {
+                    "currency": f"the document that it settles is in {there}, not"
+                    f" {payment.currency}: give the amount in {there}"
+                }
+    return {}
 
 
 async def _closed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import replace as replace_totals
+from dataclasses import replace as replace_value
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from landbridge.engine.codes import lines_of
+from landbridge.engine.losses import losses, unwritten, written
 from landbridge.engine.stored import kept_rates, models, of_model
 from landbridge.errors import RecordError, Refused
 from landbridge.formats import codec
@@ -28,7 +29,9 @@ from landbridge.models.accounting import (
     Expense,
     JournalEntry,
     Line,
+    Payment,
     PaymentStatus,
+    TaxMode,
     TaxRate,
 )
 from landbridge.models.totals import Rule, Totals, rate_parts, reckon, unbalanced
@@ -60,6 +63,8 @@ class Proof:
     said: Mapping[str, int]
     unknown: Mapping[str, str]
     """Figures that the provider alone knows before they are posted, and why."""
+    lost: Mapping[str, str]
+    """What of the lines would not be there, and the way out."""
 
     @property
     def notes(self) -> dict[str, str]:
@@ -74,14 +79,16 @@ class Proof:
 
     @property
     def differing(self) -> dict[str, str]:
-        """A sentence for each figure that no reading of the rule makes what the document says."""
+        """A sentence for each figure that no reading of the rule makes what the document says, and
+        for what of the lines would be lost."""
         first = self.readings[0]
-        return {
+        wrong = {
             name: f"the document says {self._money(value)}, {self.provider} would post"
             f" {self._money(first[name])}"
             for name, value in self.said.items()
             if name in first and all(one.get(name) != value for one in self.readings)
         }
+        return wrong | dict(self.lost)
 
     def check(self) -> None:
         """Refuses what would be posted otherwise than the document says, with the numbers."""
@@ -152,16 +159,18 @@ async def prove(
             " to a fraction may be posted as one, and then cannot be read"
         )
     if isinstance(base, Reckoned) and _holds_more(base, rules, rates, parts):
-        totals = [replace_totals(one, subtotal=None, tax=None, total=None) for one in totals]
+        totals = [replace_value(one, subtotal=None, tax=None, total=None) for one in totals]
         unknown["total"] = (
             f"{page.name} reckons it: the record that is there comes to something else than its"
             " lines (by a discount, freight, a tax set by hand)"
         )
-    # What it says only by a discount or an amount that the provider is not sent counts as well.
-    posted, meant = totals[0].figures(), reckon(document, rules[0], rates, parts).figures()
+    # What it says only by a discount, an amount or a decimal of a price that the provider is not
+    # sent, or by another way to read its amounts, counts as well.
+    exact = replace_value(rules[0], prices=None)
+    posted, meant = totals[0].figures(), reckon(_read_as(resource, document), exact, rates, parts)
     lost = {
         name: value
-        for name, value in meant.items()
+        for name, value in meant.figures().items()
         if posted.get(name) != value and not ("total" in unknown and name in _TOTALS)
     }
     return Proof(
@@ -172,33 +181,54 @@ async def prove(
         readings=[one.figures() for one in totals],
         said=lost | _said(document, base),
         unknown=unknown,
+        lost=losses(page, resource, document, base),
     )
 
 
 def readings(rounding: Rounding) -> list[Rule]:
     """The rules that a page leaves open, the one that it states first."""
-    perhaps = {"per": ("line", "document"), "half": ("up", "even"), "split": (False, True)}
+    perhaps: dict[str, tuple[Any, ...]] = {
+        "per": ("line", "document"),
+        "half": ("up", "even"),
+        "split": (False, True),
+        "decimals": (None,),
+    }
     possible: list[list[Any]] = [
         list(dict.fromkeys([getattr(rounding, name), *(words if name in rounding.unsure else ())]))
         for name, words in perhaps.items()
     ]
     return [
-        Rule(per=per, half=half, split=split, decimals=rounding.decimals, prices=rounding.prices)
-        for per, half, split in product(*possible)
+        Rule(per=per, half=half, split=split, decimals=decimals, prices=rounding.prices)
+        for per, half, split, decimals in product(*possible)
     ]
 
 
 def as_sent(resource: Resource, document: Reckoned) -> Reckoned:
-    """The document with only those fields of its lines that the mapping writes."""
+    """The document as its provider reads it: with only those fields of its lines that the mapping
+    writes, and with the one `tax_mode` that there is, where there is only one."""
 
     def sent(line: Line) -> Line:
-        written = _written(resource, line)
+        kept = written(resource, line)
         nothing: dict[str, Any] = {
-            name: None for name in Line.__struct_fields__ if name not in written
+            name: None for name in Line.__struct_fields__ if name not in kept
         }
         return replace(line, **nothing)
 
-    return replace(document, lines=tuple(sent(line) for line in document.lines))
+    mode = _only_mode(resource) or document.tax_mode
+    return replace(document, tax_mode=mode, lines=tuple(sent(line) for line in document.lines))
+
+
+def _read_as(resource: Resource, document: Reckoned) -> Reckoned:
+    """The document as it is meant: one that does not say how its amounts are to be read has them
+    read as the provider does."""
+    return replace(document, tax_mode=document.tax_mode or _only_mode(resource))
+
+
+def _only_mode(resource: Resource) -> TaxMode | None:
+    """How the provider reads all amounts there; None: a document says so itself."""
+    assert resource.maps is not None
+    mode: TaxMode | None = resource.maps.constants.get("tax_mode")
+    return mode
 
 
 def with_amounts(page: Provider, resource: Resource, document: Model, base: Model | None) -> Model:
@@ -215,23 +245,13 @@ def with_amounts(page: Provider, resource: Resource, document: Model, base: Mode
     priced, whole = (reckon(one, rule, {}).lines for one in (as_sent(resource, document), document))
     lines = []
     for place, line in enumerate(document.lines):
-        old, written = olds.get(line.id), _written(resource, line)
+        old, sent = olds.get(line.id), written(resource, line)
         stale = old is not None and line.amount == old.amount and _priced(line) != _priced(old)
-        if "amount" in written and line.unit_price is not None and (line.amount is None or stale):
-            total = (priced if "unit_price" in written else whole)[place]
+        if "amount" in sent and line.unit_price is not None and (line.amount is None or stale):
+            total = (priced if "unit_price" in sent else whole)[place]
             line = replace(line, amount=total.amount)  # noqa: PLW2901  # the line as it is sent
         lines.append(line)
     return replace(document, lines=tuple(lines))
-
-
-def _written(resource: Resource, line: Line) -> frozenset[str]:
-    """The fields of a line that the mapping writes."""
-    assert resource.maps is not None
-    row = resource.maps.rows.get("lines")
-    if row is None or row.part is None or row.access is Access.READ:
-        return frozenset()
-    sent: frozenset[str] = row.part.chosen(line).sent
-    return sent
 
 
 def _priced(line: Line) -> tuple[Any, ...]:
@@ -251,6 +271,8 @@ def unsent(resource: Resource, document: Model, base: Model | None) -> list[str]
         closed = ways.get(name) is Access.READ or name not in begun
         if closed and (base is None or getattr(base, name) != value):
             found.append(name)
+    if isinstance(document, Reckoned):
+        found += unwritten(resource, document.lines)
     return found
 
 
@@ -338,13 +360,31 @@ def sentence(wrong: Mapping[str, str]) -> str:
 
 
 def otherwise(
-    proved: Proof | None, resource: Resource, there: bytes | None
+    proved: Proof | None, resource: Resource, document: Model, there: bytes | None
 ) -> dict[str, str] | None:
-    """What was posted otherwise than was proved, by its field; None: nothing."""
-    if proved is None or there is None or resource.maps is None:
+    """What was posted otherwise than was proved or, of a payment and a journal entry, than it says,
+    by its field; None: nothing."""
+    plain = isinstance(document, Payment | JournalEntry)
+    if (proved is None and not plain) or there is None or resource.maps is None:
         return None
     try:
         posted = resource.maps.read(codec(resource.format).parse(there))
     except RecordError as error:
         return {error.field or "id": f"what was posted cannot be read: {error}"}
-    return proved.posted_otherwise(posted) or None if isinstance(posted, Reckoned) else None
+    if isinstance(posted, Payment) and isinstance(document, Payment):
+        sent, is_there = (
+            str(Money(minor=one.amount, currency=one.currency)) for one in (document, posted)
+        )
+        return {"amount": f"{is_there} was posted, not {sent}"} if is_there != sent else None
+    if isinstance(posted, JournalEntry) and isinstance(document, JournalEntry):
+        sums, there_are = _sums(document), _sums(posted)
+        same = there_are == sums or any(line.tax for line in document.lines)
+        return None if same else {"lines": f"amounts of {there_are} were posted, not {sums}"}
+    if proved is None or not isinstance(posted, Reckoned):
+        return None
+    return proved.posted_otherwise(posted) or None
+
+
+def _sums(entry: JournalEntry) -> list[int]:
+    """The amounts of an entry, which a provider may put into another order."""
+    return sorted(line.amount for line in entry.lines)

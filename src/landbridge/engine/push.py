@@ -14,6 +14,7 @@ from landbridge.client import Client, SignIn
 from landbridge.engine import proof, unmapped
 from landbridge.engine.agreed import meet_job
 from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
+from landbridge.engine.contradictions import fitting
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.narrowed import answer_of, narrowed
 from landbridge.engine.obstacles import obstacles
@@ -21,7 +22,6 @@ from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
 from landbridge.engine.preview import Preview, preview
-from landbridge.engine.proof import Proof
 from landbridge.engine.pull import READS, Hold, stream_of
 from landbridge.errors import (
     Conflict,
@@ -33,7 +33,7 @@ from landbridge.errors import (
     UnmappedCode,
 )
 from landbridge.formats import codec
-from landbridge.models import Model, read_json
+from landbridge.models import Model, checked, read_json
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
 from landbridge.spec import Context, Provider, Resource, Step, find
@@ -65,6 +65,7 @@ def promise(
     tells. `intent` is the id it gets, a fresh one by default. A `link` writes the fields in `seen`
     alone, if the record still holds what was seen.
     """
+    document = checked(document)
     wanted = action or ("update" if document.id else "create")
     if wanted not in _ACTIONS:
         raise InvalidInput(f"action: {wanted!r} is none of {', '.join(_ACTIONS)}")
@@ -95,7 +96,8 @@ def promise(
 
 
 def writable(provider: Provider, document: Model, name: str | None, action: str) -> Resource:
-    """The resource that takes this document; InvalidInput says why none does."""
+    """The resource that takes this document, of several the one whose records can be what it says;
+    InvalidInput says why none does."""
     if name is None and isinstance(document, CustomRecord):
         name = document.object
     able = [
@@ -108,14 +110,15 @@ def writable(provider: Provider, document: Model, name: str | None, action: str)
     ]
     if not able:
         raise InvalidInput(
-            f"{provider.name} has nothing to {action} from a {document.kind}"
+            f"{provider.name} has nothing to {action} from {document.kind}"
             + (f" at {name!r}" if name else "")
-            + "; see: landbridge providers"
+            + f"; see: landbridge provider show {provider.slug}"
         )
-    if len(able) > 1:
+    fit = able if len(able) == 1 else fitting(able, document)
+    if len(fit) != 1:
         names = ", ".join(resource.name for resource in able)
-        raise InvalidInput(f"resource: name one of {names}; several take a {document.kind}")
-    return able[0]
+        raise InvalidInput(f"resource: name one of {names}; several take {document.kind}")
+    return fit[0]
 
 
 def _person(resource: Resource, document: Model, to: Connection) -> str | None:
@@ -211,7 +214,7 @@ class Pusher:
         held = Holding(shadow=intent.shadow, intent=intent.id, subject=intent.subject)
         try:
             with holding(held):
-                written, proved = await self._write(intent, connection, provider, resource, hold)
+                written, differing = await self._write(intent, connection, provider, resource, hold)
         except Conflict as error:
             if intent.link is not None:  # what is decided next is decided by what there is now
                 now = Written(key=intent.key or "", raw=None)
@@ -231,7 +234,7 @@ class Pusher:
             )
         there = await self._read_back(connection, provider, resource, intent, written, hold)
         answer = answer_of(resource, intent, written) if intent.link is not None else None
-        wrong = proof.otherwise(proved, resource, there)
+        wrong = differing(there)
         return await self._settle(
             intent,
             "done",
@@ -250,6 +253,7 @@ class Pusher:
         resource: str | None = None,
     ) -> Preview:
         """What a push of this document would post; nothing is written. Errors as those of `run`."""
+        document = checked(document)
         action = "update" if document.id else "create"
         chosen = writable(provider, document, resource, action)
         assert chosen.maps is not None
@@ -281,11 +285,12 @@ class Pusher:
         provider: Provider,
         resource: Resource,
         hold: Hold,
-    ) -> tuple[Written, Proof | None]:
+    ) -> tuple[Written, Callable[[bytes | None], dict[str, str] | None]]:
+        """What was written, and what tells how the record that is there differs from it."""
         base_raw = await self._base_of(intent, connection, provider, resource)
         if intent.action == "delete":
             gone = await self._sent(intent, connection, provider, resource, {}, base_raw)
-            return gone, None
+            return gone, lambda _gone: None
         context = Context(codes=lines_of(connection), own=self._own)
         compare = partial(_compared, intent, provider, resource, base_raw)
         try:
@@ -315,7 +320,7 @@ class Pusher:
             written = await signed.converse(
                 take(provider, resource, place, step, written.key, intent.id)
             )
-        return written, proved
+        return written, partial(proof.otherwise, proved, resource, document)
 
     async def _sent(
         self,

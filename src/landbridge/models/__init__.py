@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from landbridge.errors import NotFound, did_you_mean
 from landbridge.models import accounting, calendar, custom, payments
-from landbridge.models._json import read_json, write_json
+from landbridge.models._json import checked, read_json, write_json
 from landbridge.models.base import Address, Model, Part
 
 KINDS: Mapping[str, type[Model]] = {
@@ -38,6 +38,7 @@ __all__ = [
     "Part",
     "accounting",
     "calendar",
+    "checked",
     "custom",
     "model_of",
     "payments",

@@ -43,6 +43,21 @@ def read_json(model: type[M], value: Mapping[str, Any] | bytes | str) -> M:
         raise InvalidInput(f"{model.kind}: {_sentence(str(error))}") from None
 
 
+def checked(model: M) -> M:
+    """The model with each of its fields of its type: a date that was given as text is read.
+
+    A field that holds something else: `InvalidInput` names it. Nothing checks a model that is made
+    in a program before.
+    """
+    if not isinstance(model, Model):
+        raise InvalidInput(f"document: expected a model such as Invoice, found {_shape(model)}")
+    try:
+        plain = write_json(model)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{model.kind}: {error}") from None
+    return read_json(type(model), plain)
+
+
 def _unknown(value: object, expected: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
     """Every field in `value` that its model does not have: where, which, and what it has."""
     origin = get_origin(expected)

@@ -21,9 +21,10 @@ def unclear_key(key: str, *, named: bool) -> Iterator[str]:
 
 
 def unknown_fields(
-    codes: Mapping[str, str], unique: Unique | None, maps: Mapped[Any] | None
+    codes: Mapping[str, str], unique: Unique | None, create: Any, maps: Mapped[Any] | None
 ) -> Iterator[str]:
-    """What codes are listed by, and what no two records have alike, are fields of the mapping."""
+    """What codes are listed by, what no two records have alike, and what a new one is at once (in
+    the `Write` that creates it), are fields of the mapping."""
     rows = maps.rows if maps else {}
     for table, name in codes.items():
         if name not in rows:
@@ -31,6 +32,9 @@ def unknown_fields(
     for name in (unique.field, *unique.among) if unique else ():
         if name not in rows:
             yield f"unique: the mapping has no field {name!r}"
+    for name in create.makes if create else ():
+        if name not in rows:
+            yield f"create, makes: the mapping has no field {name!r}"
 
 
 def unfilled(path: str, wanted: set[str], maps: Mapped[Any] | None) -> Iterator[str]:

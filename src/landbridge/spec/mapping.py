@@ -155,6 +155,13 @@ class Mapped(Generic[M]):
         return frozenset(tie.name for tie in self._writers)
 
     @property
+    def constants(self) -> dict[str, Any]:
+        """What all records are alike in, by our fields."""
+        nothing = Scope({}, _NO_TABLES)
+        same = [tie for tie in self._ties if tie.row.word == "constant"]
+        return {tie.name: tie.row.read({}, nothing) for tie in same}
+
+    @property
     def readings(self) -> tuple[Any, ...]:
         """All that `read` depends on beside the record."""
         return (self.model, *self._readers)

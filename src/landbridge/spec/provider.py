@@ -111,6 +111,8 @@ class Write:
     the mapping writes the item."""
     looked_up: Sequence[LookedUp] = ()
     """What a new record needs and its mapping may leave open."""
+    makes: Mapping[str, str] = field(default_factory=dict)
+    """What a new record is at once, by our field: a document that says otherwise is refused."""
     first: First | None = None
     """Another record that has to be made before a new one."""
     then: Then | None = None
@@ -297,7 +299,7 @@ class Resource:
         if isinstance(self.since, EventFeed) and not (self.one and self.topics):
             yield "since: an event feed needs `one` to refetch, and `topics`"
         yield from self._unread_lists()
-        yield from unknown_fields(self.codes, self.unique, self.maps)
+        yield from unknown_fields(self.codes, self.unique, self.create, self.maps)
         if self.sweep:
             yield from self._needless_sweep()
         yield from self._unclear_words()

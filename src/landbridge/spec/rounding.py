@@ -22,12 +22,12 @@ class Rounding:
     prices: int | None = None
     """The decimals of unit prices; None: as many as are sent."""
     unsure: Sequence[str] = ()
-    """Which of `per`, `half` and `split` the vendor's documentation does not say: each reading is
-    taken to be possible then."""
+    """Which of `per`, `half`, `split` and `decimals` the vendor's documentation does not say: each
+    reading is taken to be possible then (of the decimals also those of the currency)."""
 
     def __post_init__(self) -> None:
         """Refuses a word that is none."""
         among(self.per, ["line", "document"], "Rounding, per")
         among(self.half, ["up", "even"], "Rounding, half")
         for word in self.unsure:
-            among(word, ["per", "half", "split"], "Rounding, unsure")
+            among(word, ["per", "half", "split", "decimals"], "Rounding, unsure")

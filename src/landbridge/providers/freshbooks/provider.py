@@ -25,8 +25,10 @@ from landbridge.spec import (
     Provider,
     Quota,
     Resource,
+    Rounding,
     SinceParam,
     Sweep,
+    Unique,
     Webhook,
     Write,
     hmac_base64,
@@ -103,6 +105,8 @@ VENDORS, BILL_PAYMENTS = writes("bill_vendors"), writes("bill_payments")
 QUOTA = Quota(
     limit=300, per="minute", remaining="X-RateLimit-Remaining", resets="X-RateLimit-Reset"
 )
+# Where taxes and halves are rounded, and how many decimals other currencies have, nobody says.
+ROUNDING = Rounding(per="line", decimals=2, unsure=["per", "half", "decimals"])
 HOOK = Webhook(
     signature=hmac_base64("X-FreshBooks-Hmac-SHA256", signs="{form}"),
     form=True,
@@ -149,6 +153,7 @@ invoice = listed(
     one_query=LINES,
     query=LINES,
     subject="customerid",
+    unique=Unique(field="number"),
     topics=topics_of("invoice", f"{VERBS} sendByEmail"),
     sweep=Sweep(calls=48),
     create=create(path="/invoices/invoices", envelope="invoice", needs=INVOICES),
@@ -271,7 +276,7 @@ bill = listed(
     query=LINES,
     topics=topics_of("bill", VERBS),
     sweep=Sweep(calls=24),
-    create=create(path="/bills/bills", envelope="bill", needs=BILLS),
+    create=create(path="/bills/bills", envelope="bill", makes={"status": "open"}, needs=BILLS),
     delete=delete(path="/bills/bills/{id}", envelope="bill", needs=BILLS),
     needs=frozenset({"user:bills:read"}),
     maps=mapping.bill,
@@ -387,6 +392,7 @@ freshbooks = Provider(
         field="response.errors[].field",
         throttled=["429"],
     ),
+    rounding=ROUNDING,
     resources=[
         client,
         invoice,

@@ -80,6 +80,8 @@ change = partial(
 removal = partial(
     Write, key_at="Id", version_at="SyncToken", query={"operation": "delete"}, needs=NEEDS
 )
+# There are no drafts: what is entered counts at once.
+OPEN = {"status": "open"}
 voided = Step(
     field="status",
     to="void",
@@ -220,7 +222,7 @@ invoice = entity(
     subject="CustomerRef.value",
     topics=told("Invoice"),
     deletes=gone("Invoice"),
-    create=Write(path="/invoice", needs=NEEDS),
+    create=Write(path="/invoice", makes=OPEN, needs=NEEDS),
     update=change(path="/invoice"),
     delete=removal(path="/invoice"),
     steps=[voided],
@@ -267,7 +269,7 @@ credit_memo = entity(
     subject="CustomerRef.value",
     topics=told("CreditMemo"),
     deletes=gone("CreditMemo"),
-    create=Write(path="/creditmemo", needs=NEEDS),
+    create=Write(path="/creditmemo", makes=OPEN, needs=NEEDS),
     update=change(path="/creditmemo"),
     delete=removal(path="/creditmemo"),
     unique=NUMBERED,
@@ -284,7 +286,7 @@ bill = entity(
     subject="VendorRef.value",
     topics=told("Bill"),
     deletes=gone("Bill"),
-    create=Write(path="/bill", needs=NEEDS),
+    create=Write(path="/bill", makes=OPEN, needs=NEEDS),
     update=change(path="/bill"),
     delete=removal(path="/bill"),
     maps=mapping.bill,
@@ -300,7 +302,7 @@ vendor_credit = entity(
     subject="VendorRef.value",
     topics=told("VendorCredit"),
     deletes=gone("VendorCredit"),
-    create=Write(path="/vendorcredit", needs=NEEDS),
+    create=Write(path="/vendorcredit", makes=OPEN, needs=NEEDS),
     update=change(path="/vendorcredit"),
     delete=removal(path="/vendorcredit"),
     maps=mapping.vendor_credit,
