@@ -157,11 +157,12 @@ async def test_documents_to_freshbooks_are_right_to_the_cent(
         for ask in (api.preview, api.create):
             with pytest.raises(InvalidInput, match=r"issued_on"):
                 await ask(wrong)
+        nothing: Any = {"contact": "1"}
         async with bridge.transaction() as tx:
             with pytest.raises(InvalidInput, match=r"issued_on"):
                 await bridge.push(tx, wrong, to=to)
             with pytest.raises(InvalidInput, match="expected a model such as Invoice"):
-                await bridge.push(tx, {"contact": "1"}, to=to)
+                await bridge.push(tx, nothing, to=to)
         read = await api.preview(replace(each, issued_on="2026-11-27"))
         assert read.body["create_date"] == "2026-11-27"
 

@@ -18,6 +18,7 @@ from landbridge.spec.entry import *  # noqa: F403
 from landbridge.spec.following import *  # noqa: F403
 from landbridge.spec.kinds import *  # noqa: F403
 from landbridge.spec.mapping import *  # noqa: F403
+from landbridge.spec.marked import *  # noqa: F403
 from landbridge.spec.overlay import *  # noqa: F403
 from landbridge.spec.paging import *  # noqa: F403
 from landbridge.spec.parts import *  # noqa: F403
