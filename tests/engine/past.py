@@ -59,11 +59,15 @@ class Past:
             "payload": json.dumps({"type": type, "data": data}).encode(),
         }
         async with self.db.transaction() as tx:
-            for each in made:
-                statement, binds = outbox.insert_event(
-                    environment="test", tenant=tenant, id=each, type=type, **fields | more
-                )
-                await tx.run(statement, **binds)
+            await outbox.insert_events(
+                tx,
+                [
+                    outbox.insert_event(
+                        environment="test", tenant=tenant, id=each, type=type, **fields | more
+                    )[1]
+                    for each in made
+                ],
+            )
         await outbox.move(self.db, limit=100_000)
         return made
 
@@ -74,14 +78,18 @@ class Past:
                AND ($1::text[] IS NULL OR ref = ANY ($1)) RETURNING *""",
             of,
         )
-        for row in rows:
-            await self.sql(
-                """INSERT INTO landbridge.attempt (environment, tenant, id, delivery, event,
-                       endpoint, number, outcome, took_ms)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 5)""",
-                row["environment"], row["tenant"], ids.new("att"), row["id"], row["ref"],
-                row["target"], number, outcome,
-            )  # fmt: skip
+        await self.sql(
+            """INSERT INTO landbridge.attempt (environment, tenant, id, delivery, event,
+                   endpoint, number, outcome, took_ms)
+               SELECT each.*, $7, $8, 5
+               FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+                   AS each""",
+            *([row[column] for row in rows] for column in ("environment", "tenant")),
+            [ids.new("att") for _ in rows],
+            *([row[column] for row in rows] for column in ("id", "ref", "target")),
+            number,
+            outcome,
+        )  # fmt: skip
 
     async def due(self, kind: str = "deliver") -> list[Any]:
         """The due rows of a kind, by their times."""
