@@ -156,33 +156,54 @@ class Plan:
     text: str
 
 
-async def explain(connection: asyncpg.Connection, statement: Sql, binds: Mapping[str, Any]) -> Plan:
-    """The plan for these binds, with every setting of the planner as it comes."""
-    parents = {
-        row["child"]: row["parent"]
-        for row in await connection.fetch(
-            """SELECT c.relname AS child, p.relname AS parent FROM pg_inherits AS i
-               JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent"""
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Asks for plans over one connection, and knows the tables that they speak of."""
+
+    connection: asyncpg.Connection
+    parents: Mapping[str, str]
+    """The table that a partition, or its index, belongs to."""
+    small: frozenset[str]
+    owners: Mapping[str, str]
+    """The table of an index."""
+
+    @classmethod
+    async def of(cls, connection: asyncpg.Connection) -> Planner:
+        """The one of a database whose tables stay as they are."""
+        parents = {
+            row["child"]: row["parent"]
+            for row in await connection.fetch(
+                """SELECT c.relname AS child, p.relname AS parent FROM pg_inherits AS i
+                   JOIN pg_class AS c ON c.oid = i.inhrelid
+                   JOIN pg_class AS p ON p.oid = i.inhparent"""
+            )
+        }
+        small = await connection.fetch("SELECT relname FROM pg_class WHERE reltuples < 1000")
+        indexes = await connection.fetch("SELECT indexname, tablename FROM pg_indexes")
+        return cls(
+            connection=connection,
+            parents=parents,
+            small=frozenset(row["relname"] for row in small),
+            owners={
+                row["indexname"]: parents.get(row["tablename"], row["tablename"]) for row in indexes
+            },
         )
-    }
-    small = {
-        row["relname"]
-        for row in await connection.fetch("SELECT relname FROM pg_class WHERE reltuples < 1000")
-    }
-    owners = {
-        row["indexname"]: parents.get(row["tablename"], row["tablename"])
-        for row in await connection.fetch("SELECT indexname, tablename FROM pg_indexes")
-    }
-    sql = f"EXPLAIN (FORMAT JSON) {statement.render(SCHEMA)}"
-    answer = await connection.fetchval(sql, *statement.arguments(dict(binds)))
-    nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
-    tables = {parents.get(name, name) for name in _of(nodes, "Seq Scan") if name not in small}
-    indexes = {name for node in nodes for name in _indexes(node) if owners.get(name) in BIG}
-    return Plan(
-        scanned=frozenset(tables & BIG),
-        indexes=frozenset(parents.get(name, name) for name in indexes),
-        text=answer,
-    )
+
+    async def explain(self, statement: Sql, binds: Mapping[str, Any]) -> Plan:
+        """The plan for these binds, with every setting of the planner as it comes."""
+        answer = await self.connection.fetchval(
+            f"EXPLAIN (FORMAT JSON) {statement.render(SCHEMA)}", *statement.arguments(dict(binds))
+        )
+        nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
+        scanned = {name for name in _of(nodes, "Seq Scan") if name not in self.small}
+        indexes = {name for node in nodes for name in _indexes(node)}
+        return Plan(
+            scanned=frozenset(self.parents.get(name, name) for name in scanned) & BIG,
+            indexes=frozenset(
+                self.parents.get(name, name) for name in indexes if self.owners.get(name) in BIG
+            ),
+            text=answer,
+        )
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,16 +6,19 @@ from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from landbridge.store import catalogue, due
 from landbridge.store.database import Database, Tx
 from landbridge.store.embedded import Attached
 from landbridge.store.sql import Sql
-from tests.store.many_rows import explain, filled
+from tests.store.many_rows import Planner, filled
 from tests.store.samples import sample
 from tests.store.two_tenants import SCHEMA
 
 EVERY = catalogue.every()
+
+on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 # What serves each statement of a path that is taken often; nothing else may.
 HOT: dict[str, set[str]] = {
@@ -115,10 +118,10 @@ def url(postgres: Attached) -> str:
     return filled(postgres.dsn)
 
 
-@pytest.fixture
-async def many(url: str) -> AsyncIterator[asyncpg.Connection]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def many(url: str) -> AsyncIterator[Planner]:
     connection = await asyncpg.connect(url)
-    yield connection
+    yield await Planner.of(connection)
     await connection.close()
 
 
@@ -137,9 +140,10 @@ async def _binds(connection: asyncpg.Connection, statement: Sql) -> dict[str, An
     return binds
 
 
+@on_one_loop
 @pytest.mark.parametrize("statement", EVERY, ids=lambda each: each.name)
-async def test_no_big_table_is_read_whole(statement: Sql, many: asyncpg.Connection) -> None:
-    plan = await explain(many, statement, await _binds(many, statement))
+async def test_no_big_table_is_read_whole(statement: Sql, many: Planner) -> None:
+    plan = await many.explain(statement, await _binds(many.connection, statement))
     if statement.name in SCANS:
         assert plan.scanned, "it does not any more: take it out of SCANS"
     else:
@@ -152,6 +156,7 @@ def test_the_tables_name_statements_that_exist() -> None:
     assert {*HOT, *SCANS, *BATCHES} <= {each.name for each in EVERY}
 
 
+@on_one_loop
 @pytest.mark.parametrize(
     ("text", "scans"),
     [
@@ -163,8 +168,8 @@ def test_the_tables_name_statements_that_exist() -> None:
         ),
     ],
 )
-async def test_a_scan_is_noticed(text: str, scans: set[str], many: asyncpg.Connection) -> None:
-    assert (await explain(many, Sql("plant", text), {})).scanned == scans
+async def test_a_scan_is_noticed(text: str, scans: set[str], many: Planner) -> None:
+    assert (await many.explain(Sql("plant", text), {})).scanned == scans
 
 
 # Plans that outlive the table's size

@@ -1,9 +1,11 @@
 """Every statement is run among others' same-looking rows: it gives and changes none of them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from landbridge.store import catalogue
 from landbridge.store.embedded import Attached
@@ -11,7 +13,7 @@ from landbridge.store.sql import Sql
 from tests.store.databases import fresh_database, migrated_template
 from tests.store.samples import sample
 from tests.store.sql_lint import judge, tables
-from tests.store.two_tenants import Seen, columns, fill, look
+from tests.store.two_tenants import Seen, World
 
 KNOWN = tables()
 EVERY = catalogue.every()
@@ -21,53 +23,44 @@ OF_ONE_ENVIRONMENT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def worlds(postgres: Attached) -> Iterator[tuple[str, str]]:
-    """Two databases: OWN alone, and OWN in a crowd."""
-    template = migrated_template(postgres.dsn)
-    with (
-        fresh_database(postgres.dsn, template) as alone,
-        fresh_database(postgres.dsn, template) as crowd,
-    ):
-        yield alone, crowd
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def alone(worlds: tuple[str, str]) -> AsyncIterator[asyncpg.Connection]:
-    async for connection in _filled(worlds[0], everyone=False):
-        yield connection
+@asynccontextmanager
+async def _world(postgres: Attached, *, everyone: bool) -> AsyncIterator[World]:
+    with fresh_database(postgres.dsn, migrated_template(postgres.dsn)) as url:
+        connection = await asyncpg.connect(url)
+        yield await World.of(connection, everyone=everyone)
+        await connection.close()
 
 
-@pytest.fixture
-async def crowd(worlds: tuple[str, str]) -> AsyncIterator[asyncpg.Connection]:
-    async for connection in _filled(worlds[1], everyone=True):
-        yield connection
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def alone(postgres: Attached) -> AsyncIterator[World]:
+    """OWN and nobody else."""
+    async with _world(postgres, everyone=False) as world:
+        yield world
 
 
-async def _filled(url: str, *, everyone: bool) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    async with connection.transaction():
-        if not await connection.fetchval("SELECT count(*) FROM landbridge.due"):
-            await fill(connection, everyone=everyone)
-    yield connection
-    await connection.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crowd(postgres: Attached) -> AsyncIterator[World]:
+    """OWN among the others."""
+    async with _world(postgres, everyone=True) as world:
+        yield world
 
 
-async def _look(connection: asyncpg.Connection, statement: Sql, *, tenant: bool = True) -> Seen:
+async def _look(world: World, statement: Sql, *, tenant: bool = True) -> Seen:
     binds = {name: sample(statement, name) for name in statement.binds}
-    return await look(connection, statement, binds, tenant=tenant)
+    return await world.look(statement, binds, tenant=tenant)
 
 
-async def test_the_lint_and_the_database_know_the_same_tables(alone: asyncpg.Connection) -> None:
-    there = {name: {each.name for each in its} for name, its in (await columns(alone)).items()}
+async def test_the_lint_and_the_database_know_the_same_tables(alone: World) -> None:
+    there = {name: {each.name for each in its} for name, its in alone.columns.items()}
     assert there.keys() == {name for name, its in KNOWN.items() if "environment" in its}
     assert all(there[name] <= KNOWN[name] for name in there)
 
 
 @pytest.mark.parametrize("statement", OF_ONE_TENANT, ids=lambda each: each.name)
-async def test_a_tenant_meets_only_its_own(
-    statement: Sql, alone: asyncpg.Connection, crowd: asyncpg.Connection
-) -> None:
+async def test_a_tenant_meets_only_its_own(statement: Sql, alone: World, crowd: World) -> None:
     expected, seen = await _look(alone, statement), await _look(crowd, statement)
     assert seen.foreign == []
     assert seen.others_changed == []
@@ -76,7 +69,7 @@ async def test_a_tenant_meets_only_its_own(
 
 
 @pytest.mark.parametrize("statement", OF_ONE_ENVIRONMENT, ids=lambda each: each.name)
-async def test_an_environment_meets_only_its_own(statement: Sql, crowd: asyncpg.Connection) -> None:
+async def test_an_environment_meets_only_its_own(statement: Sql, crowd: World) -> None:
     seen = await _look(crowd, statement, tenant=False)
     assert seen.foreign == []
     assert seen.others_changed == []
@@ -100,9 +93,7 @@ PLANTS = {
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-async def test_it_is_noticed_when_a_statement(
-    plant: str, alone: asyncpg.Connection, crowd: asyncpg.Connection
-) -> None:
+async def test_it_is_noticed_when_a_statement(plant: str, alone: World, crowd: World) -> None:
     statement = Sql("plant", PLANTS[plant])
     expected, seen = await _look(alone, statement), await _look(crowd, statement)
     assert seen.foreign or seen.others_changed or seen.rows != expected.rows
@@ -116,12 +107,12 @@ async def test_it_is_noticed_when_a_statement(
     ],
 )
 async def test_it_is_noticed_when_a_statement_reaches_another_environment(
-    text: str, crowd: asyncpg.Connection
+    text: str, crowd: World
 ) -> None:
     seen = await _look(crowd, Sql("plant", text), tenant=False)
     assert seen.foreign or seen.others_changed
 
 
-async def test_a_bind_without_a_sample_is_asked_for(crowd: asyncpg.Connection) -> None:
+async def test_a_bind_without_a_sample_is_asked_for(crowd: World) -> None:
     with pytest.raises(pytest.fail.Exception, match="give the bind unheard_of a sample"):
         await _look(crowd, Sql("plant", "SELECT :unheard_of::text"))

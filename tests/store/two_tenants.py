@@ -171,36 +171,63 @@ class Seen:
     """What the given rows have of others."""
 
 
-async def look(
-    connection: asyncpg.Connection, statement: Sql, binds: Mapping[str, Any], *, tenant: bool
-) -> Seen:
-    """Runs a statement as OWN, sees what it did, and undoes it.
+class World:
+    """A filled database, looked at over one connection."""
 
-    With `tenant` False everything in OWN's environment counts as its own.
-    """
-    sql = _fingerprints(await columns(connection), tenant=tenant)
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        rows = await connection.fetch(statement.render(SCHEMA), *statement.arguments(dict(binds)))
-        wrote = await connection.fetchval("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
-        written = await connection.fetch(sql) if wrote else []
-    finally:
-        await transaction.rollback()
-    after = {row["name"]: row for row in written}
-    before = {row["name"]: row for row in await connection.fetch(sql)} if wrote else {}
-    own_changed = any(before[name]["own"] != after[name]["own"] for name in before)
-    return Seen(
-        rows=[tuple(_steady(value) for value in row.values()) for row in rows],
-        met_own=own_changed or any(any(row.values()) for row in rows),
-        others_changed=[name for name in before if before[name]["others"] != after[name]["others"]],
-        foreign=[
-            f"{name}={value!r}"
-            for row in rows
-            for name, value in row.items()
-            if _is_foreign(name, value, tenant=tenant)
-        ],
-    )
+    def __init__(self, connection: asyncpg.Connection, its: Mapping[str, list[Column]]):
+        self.connection = connection
+        self.columns = its
+        self._untouched: dict[bool, dict[str, asyncpg.Record]] = {}
+
+    @classmethod
+    async def of(cls, connection: asyncpg.Connection, *, everyone: bool) -> World:
+        """The database of this connection, after it is filled."""
+        async with connection.transaction():
+            await fill(connection, everyone=everyone)
+        return cls(connection, await columns(connection))
+
+    async def look(self, statement: Sql, binds: Mapping[str, Any], *, tenant: bool) -> Seen:
+        """Runs a statement as OWN, sees what it did, and undoes it.
+
+        With `tenant` False everything in OWN's environment counts as its own.
+        """
+        before = await self._before(tenant=tenant)
+        transaction = self.connection.transaction()
+        await transaction.start()
+        try:
+            rows = await self.connection.fetch(
+                statement.render(SCHEMA), *statement.arguments(dict(binds))
+            )
+            wrote = await self.connection.fetchval(
+                "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+            )
+            after = await self._digests(tenant=tenant) if wrote else before
+        finally:
+            await transaction.rollback()
+        own_changed = any(before[name]["own"] != after[name]["own"] for name in before)
+        return Seen(
+            rows=[tuple(_steady(value) for value in row.values()) for row in rows],
+            met_own=own_changed or any(any(row.values()) for row in rows),
+            others_changed=[
+                name for name in before if before[name]["others"] != after[name]["others"]
+            ],
+            foreign=[
+                f"{name}={value!r}"
+                for row in rows
+                for name, value in row.items()
+                if _is_foreign(name, value, tenant=tenant)
+            ],
+        )
+
+    async def _before(self, *, tenant: bool) -> dict[str, asyncpg.Record]:
+        """As every look finds it: what the one before it did is undone."""
+        if tenant not in self._untouched:
+            self._untouched[tenant] = await self._digests(tenant=tenant)
+        return self._untouched[tenant]
+
+    async def _digests(self, *, tenant: bool) -> dict[str, asyncpg.Record]:
+        sql = _fingerprints(self.columns, tenant=tenant)
+        return {row["name"]: row for row in await self.connection.fetch(sql)}
 
 
 def _fingerprints(its: Mapping[str, list[Column]], *, tenant: bool) -> str:
