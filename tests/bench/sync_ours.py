@@ -149,7 +149,7 @@ class OurSync:
                     return {"rows": rows}
                 reply = await signed.send(step) if isinstance(step, Request) else None
                 if not isinstance(step, Request):
-                    rows += len(step.records)
+                    rows += len([each.value for each in step.records])
 
         return await _measured(work)
 

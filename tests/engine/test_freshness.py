@@ -88,7 +88,7 @@ async def test_a_change_that_a_webhook_tells_of_is_measured_once(
 def test_a_record_says_itself_when_it_changed_where_no_event_does() -> None:
     product = get("stripe").resource("product")
     value = {"id": "prod_1", "name": "Tea", "active": True, "created": 1, "updated": 1_767_225_600}
-    fetched = Fetched(key="prod_1", raw=b"{}", value=value, version=None)
+    fetched = Fetched(key="prod_1", raw=b"{}", parsed=value)
     assert stamp_of(product, fetched) == THEN
     by_event = msgspec.structs.replace(fetched, stamp=1_767_225_660)
     assert stamp_of(product, by_event) == THEN + timedelta(minutes=1)
@@ -100,8 +100,7 @@ def test_a_record_says_itself_when_it_changed_where_no_event_does() -> None:
 def test_only_what_was_stored_counts() -> None:
     measures = Measures()
     both = tuple(
-        Fetched(key=key, raw=b"{}", value={}, version=None, stamp=int(THEN.timestamp()))
-        for key in ("prod_1", "prod_2")
+        Fetched(key=key, raw=b"{}", stamp=int(THEN.timestamp())) for key in ("prod_1", "prod_2")
     )
     applied = Applied(at=THEN + timedelta(seconds=20), stored=("prod_2",))
     page = Page(records=both, cursor={})

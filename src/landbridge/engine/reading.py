@@ -51,7 +51,12 @@ class Ready:
 
     def _digest(self, key: str) -> bytes:
         read = self.ahead.get(key)
-        return read.digest if type(read) is Incoming else canonical.digest(self.latest[key].value)
+        if type(read) is Incoming:
+            return read.digest
+        try:
+            return canonical.digest(self.latest[key].value)
+        except RecordError:
+            return b""
 
 
 async def make_ready(resource: Resource, page: Page, *, news: bool) -> Ready:
@@ -96,25 +101,26 @@ def parked_of(stream: Stream) -> dict[str, str]:
 
 def read_record(resource: Resource, fetched: Fetched, sent: bytes | None = None) -> Incoming | Stop:
     """The record with its unified form, or the reason why it cannot be read."""
-    subject = find(fetched.value, resource.subject) if resource.subject else None
     kind = unified = None
-    if resource.maps is not None:
-        try:
-            model = resource.maps.read(fetched.value)
-        except (RecordError, UnmappedCode) as error:
-            return Stop(
-                key=fetched.key,
-                reason=str(error),
-                field=getattr(error, "field", None),
-                raw=fetched.raw,
-            )
-        kind = model.kind
-        unified = msgspec.json.encode(model, order="sorted").decode()
+    try:
+        value = fetched.value
+        subject = find(value, resource.subject) if resource.subject else None
+        if resource.maps is not None:
+            model = resource.maps.read(value)
+            kind = model.kind
+            unified = msgspec.json.encode(model, order="sorted").decode()
+    except (RecordError, UnmappedCode) as error:
+        return Stop(
+            key=fetched.key,
+            reason=str(error),
+            field=getattr(error, "field", None),
+            raw=fetched.raw,
+        )
     return Incoming(
         key=fetched.key,
         raw=fetched.raw,
         sent=sent or canonical.mark(fetched.raw),
-        digest=canonical.digest(fetched.value),
+        digest=canonical.digest(value),
         version=fetched.version,
         kind=kind,
         unified=unified,

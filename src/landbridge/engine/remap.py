@@ -221,7 +221,7 @@ def _read(resource: Resource, kept: Raw | Waiting) -> Incoming | Stop:
     fetched = Fetched(
         key=kept.key,
         raw=kept.raw,
-        value=value,
+        parsed=value,
         version=None if version is None else str(version),
     )
     return read_record(resource, fetched)

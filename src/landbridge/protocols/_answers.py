@@ -1,18 +1,16 @@
 """Reading a provider's JSON answers without losing the bytes of the records in them."""
 
-import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from landbridge.errors import RecordError, Unreachable
-from landbridge.formats import parse_json
+from landbridge.protocols._looks import HOLE, Look, look_at
 from landbridge.protocols.values import Fetched, Unreadable
 from landbridge.spec import Provider, Resource, find
 from landbridge.wire import Response
-
-_HOLE = re.compile(r"\{([^{}]+)\}")
 
 
 def records(
@@ -25,47 +23,52 @@ def records(
     """
     fetched: list[Fetched] = []
     unreadable: list[Unreadable] = []
+    look = look_at(resource)
     for raw in pluck(provider, response, path, list[msgspec.Raw]) or ():
-        one = record(resource, bytes(raw))
+        one = _record(resource, bytes(raw), look)
         if type(one) is Fetched:
-            if resource.has(one.value):
-                fetched.append(one)
+            fetched.append(one)
         elif type(one) is Unreadable:
             unreadable.append(one)
     return fetched, unreadable
 
 
-def record(resource: Resource, raw: bytes) -> Fetched | Unreadable:
-    """One record from its bytes."""
+def _record(
+    resource: Resource, raw: bytes, look: Look, *, any_kind: bool = False
+) -> Fetched | Unreadable | None:
+    """One record from its bytes; None: it is another resource's."""
     try:
-        value = parse_json(raw)
+        seen = look(raw)
     except RecordError as error:
         return Unreadable(key=None, raw=raw, reason=str(error), field=None)
-    key = _key(value, resource.key)
+    key = _key(seen, resource.key)
     if not key:
         reason = f"{resource.name}: no key at {resource.key}"
         return Unreadable(key=None, raw=raw, reason=reason, field=resource.key)
+    if not any_kind and any(seen[path] not in words for path, words in resource.only.items()):
+        return None
+    if not (resource.version or resource.deleted):
+        return Fetched(key=key, raw=raw)
     return Fetched(
         key=key,
         raw=raw,
-        value=value,
-        version=text_at(value, resource.version) if resource.version else None,
-        deleted=_is_deleted(resource, value) if resource.deleted else False,
+        version=_text(seen[resource.version]) if resource.version else None,
+        deleted=_is_deleted(resource, seen[resource.deleted]) if resource.deleted else False,
     )
 
 
-def _key(value: Any, path: str) -> str | None:
+def _key(seen: Mapping[str, Any], path: str) -> str | None:
     """The key at a path; or where it is a template, made of what is in all of its holes."""
     if "{" not in path:
-        return text_at(value, path)
-    words = {hole: text_at(value, hole) for hole in _HOLE.findall(path)}
-    return _HOLE.sub(lambda hole: words[hole[1]] or "", path) if all(words.values()) else None
+        return _text(seen[path])
+    words = {hole: _text(seen[hole]) for hole in HOLE.findall(path)}
+    return HOLE.sub(lambda hole: words[hole[1]] or "", path) if all(words.values()) else None
 
 
 def single(provider: Provider, resource: Resource, response: Response) -> Fetched | Unreadable:
     """The one record of an answer, out of its envelope; an empty envelope is unreadable."""
     if not resource.envelope:
-        return record(resource, response.body)
+        return _one(resource, response.body)
     found = pluck(provider, response, resource.envelope, msgspec.Raw)
     if found is None and resource.or_envelope:
         found = pluck(provider, response, resource.or_envelope, msgspec.Raw)
@@ -74,11 +77,16 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
     if not items or items[0] is None or bytes(items[0]) == b"null":
         reason = f"{resource.name}: nothing at {resource.envelope}"
         return Unreadable(key=None, raw=response.body, reason=reason, field=resource.envelope)
-    return record(resource, bytes(items[0]))
+    return _one(resource, bytes(items[0]))
 
 
-def _is_deleted(resource: Resource, value: Any) -> bool:
-    told = find(value, resource.deleted)
+def _one(resource: Resource, raw: bytes) -> Fetched | Unreadable:
+    one = _record(resource, raw, look_at(resource), any_kind=True)
+    assert one is not None
+    return one
+
+
+def _is_deleted(resource: Resource, told: Any) -> bool:
     if not resource.deleted_words:
         return told is True
     return (str(told) if type(told) is int else told) in resource.deleted_words
@@ -120,7 +128,10 @@ def _gathered(found: Any, steps: list[str]) -> list[Any]:
 
 def text_at(value: Any, path: str) -> str | None:
     """A text or a number at a path, as text; None if there is neither."""
-    found = find(value, path)
+    return _text(find(value, path))
+
+
+def _text(found: Any) -> str | None:
     if type(found) is str:
         return found or None
     if isinstance(found, bool) or not isinstance(found, str | int):

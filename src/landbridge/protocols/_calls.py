@@ -94,7 +94,7 @@ def completed(
             value = patched(value, nested_at(inner.more, False))
     if value is found.value:
         return found
-    return msgspec.structs.replace(found, value=value, raw=canonical(value))
+    return msgspec.structs.replace(found, parsed=value, raw=canonical(value))
 
 
 def _whole_list(

@@ -304,7 +304,7 @@ def read_member(
     except RecordError as error:
         return Unreadable(key=key, raw=raw, reason=str(error), field=error.field)
     return Fetched(
-        key=key, raw=raw, value=value, version=version or None, scope=dav.collection_of(key)
+        key=key, raw=raw, parsed=value, version=version or None, scope=dav.collection_of(key)
     )
 
 

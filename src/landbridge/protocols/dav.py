@@ -87,4 +87,4 @@ def write(
 
 def _calendar(collection: Collection) -> Fetched:
     value = collection.raw()
-    return Fetched(key=collection.key, raw=canonical(value), value=value, version=None)
+    return Fetched(key=collection.key, raw=canonical(value), parsed=value)

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from landbridge.formats import parse_json
+
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record as the provider has it."""
@@ -13,9 +15,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str
     raw: bytes
     """The record as it was sent."""
-    value: Any
-    """The record parsed, for the mapping."""
-    version: str | None
+    version: str | None = None
     """What changes with each edit, where the provider says so."""
     deleted: bool = False
     """A record that only says that it was deleted."""
@@ -23,6 +23,16 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The part of the resource that it is in (a calendar's href)."""
     stamp: int | None = None
     """When it changed (unix seconds), where an event or the list that we follow says so."""
+    parsed: Any = msgspec.UNSET
+    """`value`, where it is known already, or is not what `raw` says as JSON."""
+
+    @property
+    def value(self) -> Any:
+        """The record parsed, for the mapping: when it is first asked for, as most are as they were
+        and known by their bytes. `RecordError`: `raw` is not JSON."""
+        if self.parsed is msgspec.UNSET:
+            msgspec.structs.force_setattr(self, "parsed", parse_json(self.raw))
+        return self.parsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
