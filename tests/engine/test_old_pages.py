@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from landbridge.engine.pull import Puller, Totals, stream_of
 from landbridge.errors import LandbridgeError
 from landbridge.models.payments import Customer
 from landbridge.spec import ApiKey, Field, PageNumber, Provider, Resource, map_to, read_only, text
-from landbridge.store import records, syncs
+from landbridge.store import parked, records, syncs
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database, Tx
 from landbridge.store.sql import Sql
@@ -61,6 +62,8 @@ class Shelf:
     calls: int = 0
     """That a whole pull takes."""
     connection: Connection | None = None
+    garbled: str = ""
+    """A book that is sent with a byte that is no UTF-8."""
 
     async def listed(self, request: web.Request) -> web.Response:
         page, size = int(request.query.get("page", "1")), int(request.query["size"])
@@ -69,7 +72,11 @@ class Shelf:
         shown = [
             {"id": key, "name": self.books[key]} for key in keys[(page - 1) * size : page * size]
         ]
-        return web.json_response({"data": shown, "pages": -(-len(keys) // size)})
+        body = json.dumps({"data": shown, "pages": -(-len(keys) // size)}).encode()
+        if self.garbled:
+            place = b'{"id": "%b", "name": "' % self.garbled.encode()
+            body = body.replace(place, place + b"\xff")
+        return web.Response(body=body, content_type="application/json")
 
     async def pull(self, hold: Any = free) -> tuple[Totals, int]:
         """What a pull did, and in how many transactions."""
@@ -138,6 +145,19 @@ async def test_what_is_new_among_them_is_stored_and_nothing_else(shelf: Shelf) -
         assert await shelf.names() == shelf.books
         assert await shelf.db.value(CHANGES) == PAGES * 10 + changes
     assert await shelf.db.fetch(FETCHES) == []
+
+
+async def test_a_record_that_is_not_json_is_parked_and_the_rest_is_stored(shelf: Shelf) -> None:
+    shelf.garbled, shelf.books["b045"] = "b044", "another"
+    totals, _ = await shelf.pull()
+    assert (totals.changed, totals.parked) == (1, 1)
+    assert await shelf.names() == shelf.books, "it stays as it was read last"
+    (held,) = await parked.every(shelf.db, environment="test")
+    assert (held.key, held.reason[:8]) == ("b044", "not JSON")
+    shelf.garbled = ""
+    totals, _ = await shelf.pull()
+    assert (totals.changed, totals.parked) == (0, 0)
+    assert await parked.every(shelf.db, environment="test") == []
 
 
 async def test_what_a_listing_does_not_meet_is_asked_for(shelf: Shelf) -> None:

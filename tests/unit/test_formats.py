@@ -71,7 +71,8 @@ def test_json_numbers_stay_exact() -> None:
         "application/json",
         b'{"a":null,"b":0.10}',
     )
-    for wrong in (b"", b"{", b"\xff", b"<html>"):
+    deep, endless = b"[" * 100_000, b"1e99999999999999999999"
+    for wrong in (b"", b"{", b"\xff", b"<html>", deep, endless):
         with pytest.raises(RecordError, match="not JSON"):
             json.parse(wrong)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -84,8 +85,7 @@ class Dual:
         shadow = await shadows.of_connection(self._db, connection, all=True)
         if shadow is None or shadow.rule.candidate not in self._candidates:
             return
-        there = [(one.key, one.value) for one in fetched if not one.deleted]
-        await self._compare(shadow, connection, resource, there)
+        await self._compare(shadow, connection, resource, _readable(fetched))
 
     async def stored(self, shadow: Shadow) -> int:
         """Compares everything that is stored of what the shadow holds; how many records."""
@@ -184,3 +184,13 @@ class Dual:
 
 def _has(page: Provider, name: str) -> bool:
     return any(one.name == name for one in page.resources)
+
+
+def _readable(fetched: Sequence[Fetched]) -> list[tuple[str, Any]]:
+    """Records that are there, by their keys; what is no JSON was parked."""
+    there: list[tuple[str, Any]] = []
+    for one in fetched:
+        if not one.deleted:
+            with suppress(RecordError):
+                there.append((one.key, one.value))
+    return there

@@ -44,7 +44,7 @@ def parse_json(raw: bytes) -> Any:
     """JSON with exact numbers; `RecordError` if it is none."""
     try:
         return _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise RecordError(f"not JSON ({error})") from None
 
 

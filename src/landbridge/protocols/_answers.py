@@ -14,18 +14,21 @@ from landbridge.wire import Response
 
 
 def records(
-    provider: Provider, resource: Resource, response: Response, path: str
+    provider: Provider, resource: Resource, response: Response, path: str, *, parse: bool = True
 ) -> tuple[list[Fetched], list[Unreadable]]:
     """The records that a listing holds at `path`, each with its own bytes as they were sent.
 
     An item without a key is unreadable, and the others are not touched by it. What is another
-    resource's (`Resource.only`) is passed over.
+    resource's (`Resource.only`) is passed over. Without `parse` it may show later, at its `value`,
+    that a record is not JSON.
     """
     fetched: list[Fetched] = []
     unreadable: list[Unreadable] = []
     look = look_at(resource)
     for raw in pluck(provider, response, path, list[msgspec.Raw]) or ():
         one = _record(resource, bytes(raw), look)
+        if parse and type(one) is Fetched:
+            one = _parsed(one)
         if type(one) is Fetched:
             fetched.append(one)
         elif type(one) is Unreadable:
@@ -83,6 +86,14 @@ def single(provider: Provider, resource: Resource, response: Response) -> Fetche
 def _one(resource: Resource, raw: bytes) -> Fetched | Unreadable:
     one = _record(resource, raw, look_at(resource), any_kind=True)
     assert one is not None
+    return _parsed(one) if type(one) is Fetched else one
+
+
+def _parsed(one: Fetched) -> Fetched | Unreadable:
+    try:
+        one.value  # noqa: B018  # it is parsed now
+    except RecordError as error:
+        return Unreadable(key=None, raw=one.raw, reason=str(error), field=None)
     return one
 
 
@@ -100,7 +111,7 @@ def pluck(provider: Provider, response: Response, path: str, kind: Any) -> Any:
     """
     try:
         found = msgspec.json.decode(response.body, type=_envelope(path, kind))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreachable(
             f"{provider.name} answered {response.status} in a form that its page does not know"
             f" ({error}); it is tried again later",

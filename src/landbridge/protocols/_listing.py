@@ -52,6 +52,7 @@ def list_all(
         place=place,
         now=now,
         query=[*{**_reach(resource, now), **resource.query}.items()],
+        parse=bool(resource.continued),
     )
     while True:
         begun = reached.begun

@@ -46,7 +46,7 @@ def _look(paths: tuple[str, ...]) -> Look:
     def look(raw: bytes) -> dict[str, Any]:
         try:
             seen = decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # No JSON, or something on the way to a path is no object.
             return parsed(raw)
         return {path: follow(seen) for path, follow in places}

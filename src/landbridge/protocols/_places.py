@@ -76,6 +76,8 @@ class Listed:
     now: datetime
     query: Sequence[tuple[str, str]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    parse: bool = True
+    """Whether each record is parsed at once: most of a full listing are as they were."""
 
     def ask(self, page: Sequence[tuple[str, str]]) -> Request:
         """The request for a page, from the parameters that say which."""
@@ -90,7 +92,8 @@ class Listed:
 
     def rows(self, response: Response) -> tuple[list[Fetched], list[Unreadable]]:
         """The records of a page, and what of it is none."""
-        return records(self.provider, self.resource, response, self.resource.records)
+        path = self.resource.records
+        return records(self.provider, self.resource, response, path, parse=self.parse)
 
     def gone_quiet(self, status: int) -> Unreachable:
         """The error for a list that shows nothing where it showed something."""
