@@ -398,7 +398,7 @@ QUICKBOOKS_LINES = {
 QUICKBOOKS_WORDS: Mapping[str, list[Any]] = {
     "Id": [str(number) for number in range(1, 100_000)],
     "value": ["USD", "EUR", "GBP", "CAD"],
-    "TxnType": ["Invoice", "CreditMemo"],
+    "TxnType": ["Invoice", "CreditMemo", "Bill"],
     "PrivateNote": ["Voided", "Voided - by hand", "mine"],
     "date": ["2026-03-01", "2019-12-31"],
     "date-time": ["2026-03-01T09:30:00-08:00", "2026-07-01T00:00:00-07:00"],

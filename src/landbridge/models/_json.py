@@ -1,6 +1,7 @@
 """Models to JSON and back."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -36,11 +37,8 @@ def read_json(model: type[M], value: Mapping[str, Any] | bytes | str) -> M:
     try:
         return msgspec.convert(dict(value), model)
     except msgspec.ValidationError as error:
-        for path, name, names in _unknown(value, model, model.kind):
-            raise InvalidInput(
-                f"{path} has no field {name!r}.{did_you_mean(name, names)}"
-            ) from None
-        raise InvalidInput(f"{model.kind}: {_sentence(str(error))}") from None
+        told = _mistake(value, model) or f"{model.kind}: {_sentence(str(error))}"
+        raise InvalidInput(told) from None
 
 
 def checked(model: M) -> M:
@@ -58,24 +56,37 @@ def checked(model: M) -> M:
     return read_json(type(model), plain)
 
 
-def _unknown(value: object, expected: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Every field in `value` that its model does not have: where, which, and what it has."""
+def _places(value: object, expected: Any, path: str) -> Iterator[tuple[str, Any, type]]:
+    """Every place in `value` that its model knows: where, what is there, and of which type."""
     origin = get_origin(expected)
     if origin in (Union, UnionType):
         for option in get_args(expected):
-            yield from _unknown(value, option, path)
+            yield from _places(value, option, path)
     elif origin is tuple and isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _unknown(item, get_args(expected)[0], f"{path}[{position}]")
-    elif isinstance(expected, type) and issubclass(expected, msgspec.Struct):
-        if not isinstance(value, Mapping):
-            return
-        types = {field.name: field.type for field in msgspec.structs.fields(expected)}
-        for name, item in value.items():
-            if name in types:
-                yield from _unknown(item, types[name], f"{path}.{name}")
-            else:
-                yield path, str(name), list(types)
+            yield from _places(item, get_args(expected)[0], f"{path}[{position}]")
+    elif isinstance(expected, type):
+        yield path, value, expected
+        if issubclass(expected, msgspec.Struct) and isinstance(value, Mapping):
+            for field in msgspec.structs.fields(expected):
+                if field.name in value:
+                    yield from _places(value[field.name], field.type, f"{path}.{field.name}")
+
+
+def _mistake(value: object, model: type[Model]) -> str | None:
+    """The field that a model does not have, or the word that is none of its field's."""
+    for path, there, kind in _places(value, model, model.kind):
+        if issubclass(kind, msgspec.Struct) and isinstance(there, Mapping):
+            for name in there:
+                if name not in kind.__struct_fields__:
+                    near = did_you_mean(str(name), kind.__struct_fields__)
+                    return f"{path} has no field {str(name)!r}.{near}"
+        if issubclass(kind, Enum) and isinstance(there, str):
+            words = [str(one.value) for one in kind]
+            if there not in words:
+                field = path.removeprefix(f"{model.kind}.")
+                return f"{model.kind}: {field}: {there!r} is none of {', '.join(words)}"
+    return None
 
 
 def _sentence(text: str) -> str:

@@ -349,7 +349,8 @@ def _through(row: Row, table: str) -> Row:
 
     def unmapped(code: str, whose: str) -> UnmappedCode:
         return UnmappedCode(
-            f"{whose} code {code!r} has no counterpart in the code table {table!r}: add a line",
+            f"{whose} code {code!r} has no counterpart in the code table {table!r}: add a line"
+            f" (landbridge codes set CONNECTION {table} THEIRS=OURS)",
             table=table,
             code=code,
         )

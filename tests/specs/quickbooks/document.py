@@ -19,6 +19,7 @@ KEPT = Path(__file__).parent / "quickbooks_extract.json"
 ENTITIES = (
     "Account",
     "Bill",
+    "BillPayment",
     "CreditMemo",
     "Customer",
     "Invoice",

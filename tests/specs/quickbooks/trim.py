@@ -16,8 +16,8 @@ from tests.specs.cutting import reached
 HERE = Path(__file__).parent
 KEPT = HERE / "quickbooks_extract.json"
 NAMES = (
-    "Account Bill CompanyInfo CreditMemo Customer Fault Invoice Item JournalEntry Payment"
-    " Preferences Purchase TaxCode TaxRate Vendor VendorCredit"
+    "Account Bill BillPayment CompanyInfo CreditMemo Customer Fault Invoice Item JournalEntry"
+    " Payment Preferences Purchase TaxCode TaxRate Vendor VendorCredit"
 ).split()
 _PLAIN: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},

@@ -47,6 +47,15 @@ PAYMENT: Final[dict[str, Any]] = {
     "TotalAmt": 0,
     "UnappliedAmt": 0,
 }
+BILL_PAYMENT: Final[dict[str, Any]] = {
+    **_ALL,
+    "TxnDate": "2026-01-01",
+    "CurrencyRef": {"value": "USD"},
+    "VendorRef": {"value": "0"},
+    "PayType": "Check",
+    "Line": [],
+    "TotalAmt": 0,
+}
 JOURNAL_ENTRY: Final[dict[str, Any]] = {
     **_ALL,
     "TxnDate": "2026-01-01",

@@ -116,11 +116,27 @@ def settled(kind: str) -> Any:
     return read
 
 
-def settling(invoice: str | None, amount: Decimal) -> dict[str, Any]:
-    """A line of a payment that settles one invoice with all of the payment's amount."""
-    if invoice is None:
-        return {"Line": None}
-    return {"Line": [{"Amount": amount, "LinkedTxn": [{"TxnId": invoice, "TxnType": "Invoice"}]}]}
+def settling(kind: str) -> Any:
+    """Writes a line that settles one document of this kind with all of the payment's amount."""
+
+    def write(document: str | None, amount: Decimal) -> dict[str, Any]:
+        linked = [{"TxnId": document, "TxnType": kind}]
+        return {"Line": document and [{"Amount": amount, "LinkedTxn": linked}]}
+
+    return write
+
+
+def paid_from(record: dict[str, Any]) -> str | None:
+    """The account that a bill was paid from: a bank account, or that of a credit card."""
+    bank = (record.get("CheckPayment") or {}).get("BankAccountRef") or {}
+    card = (record.get("CreditCardPayment") or {}).get("CCAccountRef") or {}
+    found = bank.get("value") or card.get("value")
+    return None if found is None else str(found)
+
+
+def from_bank(account: str | None) -> dict[str, Any]:
+    """The bank account that a bill is paid from; a credit card would be said in another manner."""
+    return {"CheckPayment": account and {"BankAccountRef": {"value": account}}}
 
 
 def payee(record: dict[str, Any]) -> str | None:
@@ -365,7 +381,12 @@ payment = map_to(
     Payment,
     id=key,
     invoice=on_create(
-        via(read=settled("Invoice"), write=settling, paths=["Line"], beside={"amount": paid})
+        via(
+            read=settled("Invoice"),
+            write=settling("Invoice"),
+            paths=["Line"],
+            beside={"amount": paid},
+        )
     ),
     contact=on_create(ref("CustomerRef.value", to="Customer")),
     account=on_create(ref("DepositToAccountRef.value", to="Account")),
@@ -373,6 +394,23 @@ payment = map_to(
     amount=on_create(paid),
     paid_on=on_create(date("TxnDate")),
     reference=on_create(text("PaymentRefNum")),
+    updated_at=updated,
+)
+# One that settles several bills names none here, as above.
+bill_payment = map_to(
+    Payment,
+    id=key,
+    bill=on_create(
+        via(read=settled("Bill"), write=settling("Bill"), paths=["Line"], beside={"amount": paid})
+    ),
+    contact=on_create(ref("VendorRef.value", to="Vendor")),
+    account=on_create(
+        via(read=paid_from, write=from_bank, paths=["CheckPayment", "CreditCardPayment"])
+    ),
+    currency=document_currency,
+    amount=on_create(paid),
+    paid_on=on_create(date("TxnDate")),
+    reference=on_create(text("DocNumber")),
     updated_at=updated,
 )
 journal_line = map_to(

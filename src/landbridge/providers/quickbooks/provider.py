@@ -308,6 +308,22 @@ vendor_credit = entity(
     maps=mapping.vendor_credit,
     blank=blank.VENDOR_CREDIT,
 )
+bill_payment = entity(
+    name="BillPayment",
+    records="QueryResponse.BillPayment",
+    envelope="BillPayment",
+    page=paged("BillPayment"),
+    since=changes("BillPayment"),
+    one="/billpayment/{id}",
+    subject="VendorRef.value",
+    topics=told("BillPayment"),
+    deletes=gone("BillPayment"),
+    # From a bank account; the model does not say what else it was paid with.
+    create=Write(path="/billpayment", sends={"PayType": "Check"}, needs=NEEDS),
+    delete=removal(path="/billpayment"),
+    maps=mapping.bill_payment,
+    blank=blank.BILL_PAYMENT,
+)
 purchase = entity(
     name="Purchase",
     records="QueryResponse.Purchase",
@@ -385,6 +401,7 @@ quickbooks = Provider(
         credit_memo,
         bill,
         vendor_credit,
+        bill_payment,
         purchase,
         journal_entry,
     ],

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
-from landbridge.testing.quickbooks.documents import Documents
+from landbridge.testing.quickbooks.documents import PAYMENTS, Documents
 from landbridge.testing.quickbooks.wire import Invalid, Obj, exact, stamp
 
 KINDS = (
     "Account",
     "Bill",
+    "BillPayment",
     "CreditMemo",
     "Customer",
     "Invoice",
@@ -139,7 +140,7 @@ class Books:
         if kind in LASTING:
             raise Invalid("500", "Unsupported Operation", f"Operation delete of {kind}")
         found = self._in_version(kind, sent)
-        if kind == "Payment":
+        if kind in PAYMENTS:
             self._documents.unpay(found)
         del self.kept[kind][found["Id"]]
         at = {"LastUpdatedTime": stamp(self.now())}

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from landbridge.testing.quickbooks.books import Books
 
 _SALES = ("Invoice", "CreditMemo")
+PAYMENTS = ("Payment", "BillPayment")
+"""What settles documents of others."""
 _PARTIES = {
     "Invoice": ("CustomerRef", "Customer"),
     "CreditMemo": ("CustomerRef", "Customer"),
     "Payment": ("CustomerRef", "Customer"),
     "Bill": ("VendorRef", "Vendor"),
+    "BillPayment": ("VendorRef", "Vendor"),
     "VendorCredit": ("VendorRef", "Vendor"),
     "Purchase": ("AccountRef", "Account"),
 }
@@ -49,8 +52,10 @@ class Documents:
         if self._closed(made) or (before and self._closed(before)):
             raise Invalid("6210", "Account Period Closed, Cannot Update Through Services Error")
         self._numbered(kind, made)
-        if kind == "Payment":
-            return self._payment(made, before)
+        if kind == "BillPayment":
+            self._drawn_on(made)
+        if kind in PAYMENTS:
+            return self._payment(kind, made, before)
         if kind == "JournalEntry":
             return self._journal(made)
         return self._reckoned(kind, made)
@@ -72,6 +77,22 @@ class Documents:
                 raise Invalid("2020", "Required param missing", "EntityRef.type is missing")
             found = self._books.referred(made, "EntityRef", made["EntityRef"]["type"])
             made["EntityRef"] = {**found, "type": made["EntityRef"]["type"]}
+
+    def _drawn_on(self, made: Obj) -> None:
+        """Demands the account that pays a bill, of the kind that the manner of paying says."""
+        ways = {
+            "Check": ("CheckPayment", "BankAccountRef", "Bank"),
+            "CreditCard": ("CreditCardPayment", "CCAccountRef", "Credit Card"),
+        }
+        if made.get("PayType") not in ways:
+            raise Invalid("2020", "Required param missing", "PayType is missing", "PayType")
+        inside, name, wanted = ways[made["PayType"]]
+        if name not in made.get(inside, {}):
+            raise Invalid("2020", "Required param missing", f"{inside}.{name} is missing", name)
+        found = self._books.referred(made[inside], name, "Account")
+        if self._books.kept["Account"][found["value"]]["AccountType"] != wanted:
+            raise Invalid("6000", "A business validation error has occurred", "another account")
+        made[inside] = {**made[inside], name: found}
 
     def _numbered(self, kind: str, made: Obj) -> None:
         books = self._books
@@ -118,7 +139,8 @@ class Documents:
         """What payments have settled of a document."""
         key = made.get("Id")
         paid = Decimal(0)
-        for payment in self._books.kept["Payment"].values() if key else ():
+        every = [one for each in PAYMENTS for one in self._books.kept[each].values()]
+        for payment in every if key else ():
             for line in payment.get("Line", []):
                 if {"TxnId": key, "TxnType": kind} in line.get("LinkedTxn", []):
                     paid += exact(line["Amount"])
@@ -182,7 +204,7 @@ class Documents:
             raise Invalid("6000", "A business validation error has occurred", detail_text)
         return {**made, "Line": lines}
 
-    def _payment(self, made: Obj, before: Obj) -> Obj:
+    def _payment(self, kind: str, made: Obj, before: Obj) -> Obj:
         if "TotalAmt" not in made:
             raise Invalid("2020", "Required param missing", "TotalAmt is missing", "TotalAmt")
         settled = [line for line in made.get("Line", []) if line.get("LinkedTxn")]
@@ -193,6 +215,10 @@ class Documents:
             self.unpay(before)
         for line in settled:
             self._pay(line["LinkedTxn"][0], exact(line["Amount"]))
+        if kind == "BillPayment":
+            if left or not settled:
+                raise Invalid("6000", "A business validation error has occurred", "TotalAmt")
+            return made
         return {**made, "UnappliedAmt": float(left)}
 
     def unpay(self, payment: Obj) -> None:

@@ -35,6 +35,7 @@ class Amounts:
     credit_memos: int = 4
     bills: int = 6
     vendor_credits: int = 3
+    bill_payments: int = 2
     purchases: int = 6
     journal_entries: int = 4
 
@@ -100,6 +101,12 @@ def _spend(books: Books, amounts: Amounts, begun: float) -> None:
     for number in range(amounts.vendor_credits):
         vendor = {"VendorRef": _ref(books, "Vendor", number)}
         books.write("VendorCredit", {**vendor, **_cost(books, number, begun)}, tell=False)
+    for number, bill in enumerate(list(books.kept["Bill"].values())[: amounts.bill_payments]):
+        part = bill["Balance"] if number % 2 else 1.0
+        lines = [{"Amount": part, "LinkedTxn": [{"TxnId": bill["Id"], "TxnType": "Bill"}]}]
+        bank = {"CheckPayment": {"BankAccountRef": _ref(books, "Account", 0)}, "PayType": "Check"}
+        paid = {"VendorRef": bill["VendorRef"], "TotalAmt": part, "TxnDate": day(begun)}
+        books.write("BillPayment", {**paid, **bank, "Line": lines}, tell=False)
     for number in range(amounts.purchases):
         paid = {"AccountRef": _ref(books, "Account", 0), "PaymentType": "Cash"}
         whom = {"EntityRef": {**_ref(books, "Vendor", number), "type": "Vendor"}}
