@@ -275,6 +275,7 @@ async def test_a_bill_is_paid_from_a_bank_account_once(
             lines=(Line(amount=1_050, account="7", tax="3"),),
         )
         bill = await api.create(bought)
+        assert bill.id is not None
         assert bill.amount_due == 1_050
         paid = Payment(
             bill=bill.id,
