@@ -4,14 +4,12 @@ GetPut: what was read and not changed writes nothing. PutGet: what was written i
 And what no row owns stays as it was, byte for byte.
 """
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec.structs import fields
 from msgspec.structs import replace as changed_copy
 
 from landbridge.formats.canonical import canonical
@@ -34,7 +32,7 @@ from landbridge.spec import (
     via,
 )
 from landbridge.spec._scope import Scope
-from tests.providers.records import MAKERS, records
+from tests.providers.records import MAKERS
 
 MAPPED = [
     pytest.param(page, resource, id=f"{page.slug} {resource.name}")
@@ -50,38 +48,44 @@ def mapping_of(resource: Resource) -> Mapped[Any]:
     return resource.maps
 
 
+def records(page: Provider, resource: Resource, *, many: int) -> Iterator[tuple[Any, Random]]:
+    """So many, others in each run, and chance that goes with each; the vendor's example is first.
+
+    The seed that is printed last is the one that a law failed for.
+    """
+    for seed in (0, *(Random().randrange(2**32) for _ in range(many - 1))):
+        print("seed", seed)
+        yield MAKERS[page.slug](resource, seed), Random(seed)
+
+
 def test_every_provider_has_records_to_be_tested_with() -> None:
     assert sorted(MAKERS) == sorted(names())
     assert len(MAPPED) >= 11
 
 
 @every_mapping
-@settings(max_examples=60)
-@given(data=st.data())
-def test_what_was_not_changed_is_not_written(
-    page: Provider, resource: Resource, data: st.DataObject
-) -> None:
+def test_what_was_not_changed_is_not_written(page: Provider, resource: Resource) -> None:
     mapped = mapping_of(resource)
-    model = mapped.read(data.draw(records(page, resource)))
-    assert mapped.write(model, base=model) == {}
+    for value, _ in records(page, resource, many=60):
+        model = mapped.read(value)
+        assert mapped.write(model, base=model) == {}
 
 
 @every_mapping
-@settings(max_examples=60)
-@given(data=st.data())
 def test_what_was_written_is_read_back_and_nothing_else_moved(
-    page: Provider, resource: Resource, data: st.DataObject
+    page: Provider, resource: Resource
 ) -> None:
     mapped = mapping_of(resource)
-    value, other = data.draw(records(page, resource)), data.draw(records(page, resource))
-    sent = canonical(value)
-    model = mapped.read(value)
-    wanted = mixed(mapped, model, mapped.read(other), data.draw(st.randoms()))
-    changes = mapped.write(wanted, base=model)
-    after = mapped.apply(value, changes)
-    assert alone(mapped, mapped.read(after)) == alone(mapped, wanted)
-    assert canonical(value) == sent
-    assert moved(mapped, value, after) == []
+    for value, chance in records(page, resource, many=60):
+        other = MAKERS[page.slug](resource, chance.randrange(2**32))
+        sent = canonical(value)
+        model = mapped.read(value)
+        wanted = mixed(mapped, model, mapped.read(other), chance)
+        changes = mapped.write(wanted, base=model)
+        after = mapped.apply(value, changes)
+        assert alone(mapped, mapped.read(after)) == alone(mapped, wanted)
+        assert canonical(value) == sent
+        assert moved(mapped, value, after) == []
 
 
 def test_a_mapping_that_breaks_the_laws_would_be_caught() -> None:
@@ -116,37 +120,33 @@ def test_records_differ_enough_for_the_laws_to_mean_something(
 
 
 @every_mapping
-@settings(max_examples=40)
-@given(data=st.data())
-def test_a_new_record_says_what_the_model_says(
-    page: Provider, resource: Resource, data: st.DataObject
-) -> None:
+def test_a_new_record_says_what_the_model_says(page: Provider, resource: Resource) -> None:
     mapped = mapping_of(resource)
-    value = data.draw(records(page, resource))
-    model = mapped.read(value)
-    bare = without(value, mapped.written)
-    made = mapped.read(mapped.apply(bare, mapped.write(model)))
-    assert as_written(mapped, made) == as_written(mapped, model)
+    for value, _ in records(page, resource, many=40):
+        model = mapped.read(value)
+        bare = without(value, mapped.written)
+        made = mapped.read(mapped.apply(bare, mapped.write(model)))
+        assert as_written(mapped, made) == as_written(mapped, model)
 
 
 @every_mapping
-@settings(max_examples=40)
-@given(data=st.data())
 def test_models_that_were_read_are_of_their_declared_types(
-    page: Provider, resource: Resource, data: st.DataObject
+    page: Provider, resource: Resource
 ) -> None:
     mapped = mapping_of(resource)
-    model: Model = mapped.read(data.draw(records(page, resource)))
-    assert isinstance(model, Model)
-    assert read_json(type(model), write_json(model)) == model
+    for value, _ in records(page, resource, many=40):
+        model: Model = mapped.read(value)
+        assert isinstance(model, Model)
+        assert read_json(type(model), write_json(model)) == model
 
 
 def mixed(mapped: Mapped[Any], model: Any, other: Any, rng: Random) -> Any:
     """The model with some of the other's values where a row can write them."""
+    known = type(model).__struct_fields__
     open_rows = {
         name: row
         for name, row in mapped.rows.items()
-        if row.access is Access.BOTH and name in {field.name for field in fields(type(model))}
+        if row.access is Access.BOTH and name in known
     }
     taken = {}
     for name, row in open_rows.items():
