@@ -66,4 +66,7 @@ def test_what_cannot_be_exported_leaves_no_file(cli: Cli, shop: Shop, tmp_path: 
     wrong = cli("export", connection, "event", "--since", "3", "--to", str(path))
     assert "kept raw" in wrong.err
     assert cli("export", connection, "customer", "--json").status == 2
+    nowhere = cli("export", connection, "customer", "--to", str(tmp_path / "none" / "out"))
+    assert nowhere.status == 2
+    assert nowhere.err.endswith("none/out cannot be written (No such file or directory)\n")
     assert list(tmp_path.iterdir()) == []

@@ -117,3 +117,12 @@ async def test_a_number_that_the_feed_has_forgotten_is_refused(shop: Shop, strip
     assert one in everything
     assert (len(everything), last_one) == (30, last)
     assert await shop.exported(last - 1) == ([two], last)
+
+
+async def test_a_number_that_the_feed_has_not_come_to_is_refused(shop: Shop) -> None:
+    """As after a restore: with it an export would have nothing, and later leave changes out."""
+    await shop.number()
+    every, last = await shop.exported()
+    with pytest.raises(InvalidInput, match=f"is above the last number of the feed, {last}"):
+        await shop.exported(last + 1)
+    assert await shop.exported(last + 1, anew=True) == (every, last)

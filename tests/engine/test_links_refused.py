@@ -1,5 +1,5 @@
-"""Links whose table refuses a value, or is no longer as it was declared: it is told, and the rest
-goes on."""
+"""Links whose table refuses a value, lost many rows at once, or is no longer as it was declared: it
+is told, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -208,3 +208,55 @@ async def test_functions_that_fail_hold_up_no_other_pair(here: Office, there: Ha
     (state,) = await here.links.state()
     assert state.state == "live"
     assert "your side failed: ValueError at" in (await stuck(here)).reason
+
+
+async def test_many_rows_that_are_gone_at_once_are_asked_for(here: Office, there: Hall) -> None:
+    for number in range(12):
+        there.put(f"a{number}", name=f"Ada {number}", email=f"{number}@acme.example")
+    await here.pull()
+    await here.rest()
+    first, *_ = await here.rows()
+    await here.delete(first)  # one of them is no mistake
+    await here.rest()
+    assert len(there.members) == 11
+
+    await here.sql("DELETE FROM public.customers")
+    await here.rest()
+    assert len(there.members) == 11
+    asked = await here.conflicts.list()
+    assert [(each.field, each.ours) for each in asked] == [("*", None)] * 11
+    await asked[0].resolve("ours")
+    await asked[1].resolve("theirs")
+    await here.rest()
+    assert len(there.members) == 10
+    assert [row["name"] for row in (await here.rows()).values()] == [asked[1].theirs["name"]]
+    assert len(await here.conflicts.list()) == 9
+    await quiet(here, there)
+
+
+async def test_what_was_deleted_here_and_edited_there_can_be_made_here_again(
+    here: Office, there: Hall
+) -> None:
+    there.put("a", **ADA)
+    await here.pull()
+    await here.rest()
+    (local,) = await here.rows()
+    await here.delete(local)
+    there.put("a", name="Ann")
+    await here.pull()
+    await here.rest()
+    (conflict,) = await here.conflicts.list()
+    assert (conflict.field, conflict.ours) == ("*", None)
+    await conflict.resolve(take="theirs")
+    await here.rest()
+    assert list((await here.rows()).values()) == [{**ADA, "name": "Ann"}]
+    assert await here.links.pairs(stuck=True) == []
+    await quiet(here, there)
+
+
+async def quiet(here: Office, there: Hall) -> None:
+    """Nothing more is written on either side."""
+    before = there.writes, await here.rows()
+    await here.pull()
+    await here.rest()
+    assert (there.writes, await here.rows()) == before

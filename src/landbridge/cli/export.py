@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -99,5 +99,10 @@ def _target(path: Path | None, *, text: bool) -> Iterator[IO[bytes]]:
         with part.open("wb") as target:
             yield target
         part.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        raise WrongUsage(f"--to: {path} cannot be written ({error.strerror})") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

@@ -30,12 +30,13 @@ class Batch:
 async def reaches(db: Database, *, environment: str, since: int) -> bool:
     """Whether the feed still has everything behind a number; else an export has to be whole.
 
-    Changes are forgotten after LANDBRIDGE_CHANGES_RETENTION_DAYS. In doubt it says False.
+    Changes are forgotten after LANDBRIDGE_CHANGES_RETENTION_DAYS, and a database that was restored
+    has not come to its former numbers yet. In doubt it says False.
     """
     oldest = await exports.oldest(db, environment=environment)
     if oldest is None:
         return since == 0
-    return oldest <= since + 1
+    return oldest <= since + 1 and since <= await changes.last(db, environment=environment)
 
 
 async def export(
@@ -50,16 +51,24 @@ async def export(
     number, as they are now, also when they are deleted.
 
     A record that changes meanwhile may come in its new state, and comes again next time. With
-    `deleted` a whole export has deleted records too. When the feed does not reach back to `since`:
-    InvalidInput, or with `anew` a whole export with deleted records.
+    `deleted` a whole export has deleted records too. When the feed does not reach back to `since`,
+    or has not come to it: InvalidInput, or with `anew` a whole export with deleted records.
     """
     if since is not None and since < 0:
         raise InvalidInput(f"since: {since} is below 0; give the number of an earlier export")
     if since is not None and not await reaches(db, environment=stream.environment, since=since):
         if not anew:
+            last = await changes.last(db, environment=stream.environment)
+            if since > last > 0:
+                raise InvalidInput(
+                    f"since: {since} is above the last number of the feed, {last}: it is of another"
+                    " database or environment, or this one was restored; export it whole"
+                    " (`anew`, --anew)"
+                )
             raise InvalidInput(
                 f"since: the feed of changes does not reach back to {since} any more; export it"
-                " whole, and keep changes for longer by LANDBRIDGE_CHANGES_RETENTION_DAYS"
+                " whole (`anew`, --anew), and keep changes for longer by"
+                " LANDBRIDGE_CHANGES_RETENTION_DAYS"
             )
         since, deleted = None, True
     if since is None:

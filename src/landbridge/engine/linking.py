@@ -22,6 +22,7 @@ from landbridge import ids
 from landbridge.engine import kept_back, push, unmapped
 from landbridge.engine.agreed import dumped, loaded
 from landbridge.engine.link import SAME, Link, Ours
+from landbridge.engine.missing import too_many
 from landbridge.engine.pull import stream_of
 from landbridge.errors import InvalidInput, RecordError
 from landbridge.merge import WHOLE, Conflict, Merged, Policy, Take, merge, values_of
@@ -231,9 +232,7 @@ class Meeting:
             for each in asked
             if each.take and _shown(each.field, sides, link.policy) == (each.ours, each.theirs)
         }
-        merged = self.decide(
-            link, pair, ours, theirs, stored.changed_at if stored else None, chosen=chosen
-        )
+        merged = await self._decide(tx, pair, ours, theirs, stored, chosen)
         there_is = merged.ours or merged.theirs or merged.ours_changed or merged.theirs_changed
         if not there_is and not merged.conflicts:
             await links.drop(tx, pair)
@@ -254,6 +253,45 @@ class Meeting:
             conflicts=len(merged.conflicts),
         )
 
+    async def _decide(
+        self,
+        tx: Tx,
+        pair: Pair,
+        ours: Ours[Any] | None,
+        theirs: Any,
+        stored: Stored | None,
+        chosen: Mapping[str, Take],
+    ) -> Merged[Any]:
+        """What each side is to hold; a deletion there is asked about where too much is gone."""
+        # Whoever takes theirs over a deletion of ours has the record made here as if it were new.
+        kept = ours is None and chosen.get(WHOLE) is Take.THEIRS
+        about = replace(pair, ours=None, theirs=None) if kept else pair
+        merged = self.decide(
+            self._link, about, ours, theirs, stored.changed_at if stored else None, chosen=chosen
+        )
+        deletes = theirs is not None and merged.theirs is None and WHOLE not in chosen
+        if deletes and await self._too_many_gone(tx):
+            base, their_base = (loaded(self._link.model, each) for each in (pair.ours, pair.theirs))
+            asked = Conflict(field=WHOLE, baseline=base, ours=None, theirs=theirs)
+            return replace(
+                merged,
+                theirs=theirs,
+                baseline=base,
+                theirs_baseline=their_base,
+                theirs_changed=(),
+                conflicts=(asked,),
+            )
+        return merged
+
+    async def _too_many_gone(self, tx: Tx) -> bool:
+        """Whether so many rows of a table are gone at once that it may be a mistake."""
+        if self._link.table is None:
+            return False
+        named = {name: self._named[name] for name in ("environment", "name", "connection")}
+        return too_many(
+            *await self._link.table.gone(tx, self._connection.tenant, **named), whole=False
+        )
+
     def decide(self, *about: Any, **more: Any) -> Merged[Any]:
         """What each side is to hold: `decide`, for pairs of this link."""
         return decide(*about, **more)
@@ -264,7 +302,8 @@ class Meeting:
         if merged.ours is None:
             await side.delete(tx, pair.tenant, pair.local or "")
             return pair, None
-        held = await side.write(tx, pair.tenant, pair.local, merged.ours, merged.ours_changed)
+        local = None if WHOLE in merged.ours_changed else pair.local
+        held = await side.write(tx, pair.tenant, local, merged.ours, merged.ours_changed)
         return replace(pair, local=held.local), held.record
 
     def _agreed(self, pair: Pair, merged: Merged[Any], held: Any) -> Pair:

@@ -180,6 +180,27 @@ class UserTable:
         with self._fitting():
             await tx.run(statement, tenant=tenant, local=local)
 
+    async def gone(
+        self, tx: Tx, tenant: str, *, environment: str, name: str, connection: str
+    ) -> tuple[int, int]:
+        """Of a link's pairs with a record and a row: how many rows there are no more, and how many
+        pairs that is of."""
+        await self._learn(tx)
+        statement = self._statement(
+            "gone",
+            f"SELECT count(*) FILTER (WHERE {self._id} IS NULL), count(*) FROM lb.link AS link"
+            f" LEFT JOIN {self.relation} AS t ON {self._id}::text = link.local AND {self._tenants}"
+            " WHERE link.environment = :environment AND link.tenant = :tenant"
+            " AND link.name = :name AND link.connection = :connection"
+            " AND link.key IS NOT NULL AND link.local IS NOT NULL",
+        )
+        with self._fitting():
+            row = await tx.row(
+                statement, tenant=tenant, environment=environment, name=name, connection=connection
+            )
+        assert row is not None
+        return row[0], row[1]
+
     async def find(self, tx: Tx, tenant: str, values: Mapping[str, str], most: int) -> list[str]:
         """The ids of rows with these texts, whatever their case and the blanks around them."""
         await self._learn(tx)
