@@ -1,7 +1,8 @@
 """What stands in the way of a write, as far as what was pulled tells it: nothing is asked for.
 
 A period that is closed, an account that is not used any more, a number that another record has,
-another currency than that of the document which a payment settles; and what the page rules out.
+another currency than that of the document which a payment settles; and what the page rules out, or
+has no way to write.
 Drafts count in no period. Lines that are there already are left to the provider.
 """
 
@@ -15,6 +16,7 @@ from landbridge.engine.codes import lines_of
 from landbridge.engine.contradictions import contradictions
 from landbridge.engine.pull import stream_of
 from landbridge.engine.stored import models, of_model, organisation
+from landbridge.engine.unwritten import other_currency, passed_over
 from landbridge.errors import Refused
 from landbridge.models import Model, read_json
 from landbridge.models.accounting import (
@@ -68,7 +70,9 @@ async def obstacles(
     base: Model | None,
 ) -> Obstacles:
     """What is known to stand in the way of writing a document over the record that it changes."""
-    problems = contradictions(page, resource, document, base)
+    problems = passed_over(page, resource, document, base)
+    problems |= contradictions(page, resource, document, base)
+    problems |= await other_currency(db, connection, resource, document, base)
     notes: dict[str, str] = {}
     if isinstance(document, Payment) and base is None:
         problems |= await _other_currency(db, page, connection, document)

@@ -262,11 +262,13 @@ def unsent(resource: Resource, document: Model, base: Model | None) -> list[str]
     """The fields that a document gives and the mapping does not write."""
     assert resource.maps is not None
     ways = {line.ours: line.access for line in resource.maps.fields}
+    told = [row for row in resource.maps.rows.values() if row.access is not Access.READ]
+    beside = {name for row in told for name in row.beside}
     begun = {name.split("[")[0].split(".")[0] for name in ways}
     found = []
     for name in document.__struct_fields__:
         value = getattr(document, name)
-        if name in ("id", "updated_at") or value in (None, (), {}):
+        if name in ("id", "updated_at", *beside) or value in (None, (), {}):
             continue
         closed = ways.get(name) is Access.READ or name not in begun
         if closed and (base is None or getattr(base, name) != value):

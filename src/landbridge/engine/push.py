@@ -23,6 +23,7 @@ from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
 from landbridge.engine.preview import Preview, preview
 from landbridge.engine.pull import READS, Hold, stream_of
+from landbridge.engine.unwritten import posted_in
 from landbridge.errors import (
     Conflict,
     InvalidInput,
@@ -235,6 +236,8 @@ class Pusher:
         there = await self._read_back(connection, provider, resource, intent, written, hold)
         answer = answer_of(resource, intent, written) if intent.link is not None else None
         wrong = differing(there)
+        if wrong is None and intent.action == "create":
+            wrong = posted_in(resource, intent.document, there)
         return await self._settle(
             intent,
             "done",

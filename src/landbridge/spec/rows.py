@@ -103,6 +103,8 @@ class Row:
     """A field of ours in whose stead this is written: not where that one is set."""
     given: str = ""
     """A field of ours without which this is not written."""
+    beside: tuple[str, ...] = ()
+    """Other fields of ours that it writes too."""
 
     @property
     def owns(self) -> tuple[str, ...]:
@@ -346,6 +348,7 @@ def via(
         write=None if write is None else back,
         access=Access.READ if write is None else Access.BOTH,
         paths=tuple(paths),
+        beside=tuple(beside),
     )
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from landbridge.errors import RecordError
 from landbridge.models.payments import (
     Checkout,
     CheckoutLine,
@@ -55,6 +56,12 @@ def to_unit(
     told: dict[str, Any] = {"custom_id": reference} if reference else {}
     if not lines:
         return {"unit": {**told, "amount": priced_at(total or "0")}}
+    if any(each.unit_price is None or not each.name for each in lines):
+        raise RecordError(
+            "lines: at PayPal each has a name and a unit_price; prices of a catalogue it does not"
+            " take here",
+            field="lines",
+        )
     counted = [(each, each.quantity or Decimal(1), each.unit_price or Decimal(0)) for each in lines]
     told["items"] = [
         {

@@ -4,9 +4,11 @@ https://developer.paypal.com/api/rest has the fields. Amounts are decimals as te
 currency. PayPal has no customers: a payer is known by an e-mail address or a payer id.
 """
 
+from datetime import date as day
 from functools import partial
 from typing import Any
 
+from landbridge.errors import RecordError
 from landbridge.models.payments import (
     BalanceEntry,
     Collection,
@@ -85,10 +87,32 @@ def recipient(record: dict[str, Any]) -> str | None:
     return None
 
 
+def an_address(told: str | None) -> str | None:
+    """Whom something new is for: PayPal is told an e-mail address, and no id."""
+    if told and "@" not in told:
+        raise RecordError(
+            "customer: PayPal is told the e-mail address of a payer, and this is none",
+            field="customer",
+        )
+    return told
+
+
 def to_recipient(address: str | None) -> dict[str, Any]:
     """The recipients of an invoice: the one of this address, or none."""
-    found = [{"billing_info": {"email_address": address}}] if address else None
+    found = [{"billing_info": {"email_address": an_address(address)}}] if address else None
     return {"primary_recipients": found}
+
+
+def last_day(record: dict[str, Any]) -> Any:
+    """The day on which an invoice is due, as it was set or as its term comes to."""
+    told = ((record.get("detail") or {}).get("payment_term") or {}).get("due_date")
+    return day.fromisoformat(told) if told else None
+
+
+def to_term(due: day | None) -> dict[str, Any]:
+    """The term of an invoice that is due on a day."""
+    term = {"term_type": "DUE_ON_DATE_SPECIFIED", "due_date": due.isoformat()} if due else {}
+    return {"detail": {"payment_term": term or {"term_type": None, "due_date": None}}}
 
 
 invoice_line = map_to(
@@ -138,7 +162,11 @@ invoice = map_to(
     currency=on_create(currency("detail.currency_code")),
     collection=constant(Collection.SENT),
     issued_on=date("detail.invoice_date"),
-    due_on=read_only(date("detail.payment_term.due_date")),
+    due_on=via(
+        read=last_day,
+        write=to_term,
+        paths=["detail.payment_term.term_type", "detail.payment_term.due_date"],
+    ),
     description=text("detail.note"),
     footer=text("detail.terms_and_conditions"),
     lines=many("items", invoice_line, key="id"),
@@ -274,7 +302,7 @@ subscription = map_to(
     customer=on_create(
         via(
             read=subscriber,
-            write=lambda email: {"subscriber": {"email_address": email}},
+            write=lambda email: {"subscriber": {"email_address": an_address(email)}},
             paths=["subscriber.payer_id", "subscriber.email_address"],
         )
     ),

@@ -6,6 +6,7 @@ currency's smallest unit, each with its currency beside it.
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -173,6 +174,18 @@ plan_variation = map_from(
     ),
 )
 
+
+def for_one(quantity: Decimal | None) -> dict[str, Any]:
+    """Refuses more than one, rather than bill one where several are ordered."""
+    if quantity not in (None, 1):
+        raise RecordError(
+            "Subscription.items.quantity: Square subscribes to one of a plan variation; have one"
+            " with the price of all, or make several subscriptions",
+            field="items.quantity",
+        )
+    return {}
+
+
 subscription = map_to(
     Subscription,
     id=read_only(text("id")),
@@ -195,7 +208,11 @@ subscription = map_to(
         )
     ),
     items=itself(
-        map_to(SubscriptionItem, price=ref("plan_variation_id", to="subscription_plan_variation"))
+        map_to(
+            SubscriptionItem,
+            price=ref("plan_variation_id", to="subscription_plan_variation"),
+            quantity=via(read=lambda _item: None, write=for_one, paths=["quantity"]),
+        )
     ),
     location=on_create(text("location_id")),
     # A cancellation is for the end of what is paid; the status says so on that day.
