@@ -147,6 +147,8 @@ def test_for_a_person_it_prints_what_to_type_until_ctrl_c() -> None:
         (("square", "--fault", "square:status"), "'status' is not KEY=VALUE"),
         (("square", "--fault", "square:times=often"), "times is 'often', which is no number"),
         (("square", "--fault", "square:kind=x"), "Invalid enum value 'x'"),
+        (("square", "--fault", "square:kind=x"), "kind (status or drop or delay or truncate or"),
+        (("square", "--fault", "square:statsu=500"), "path, method, times, skip, every, after, st"),
         (("square", "--fault", "square:every=0"), "every is 0; it is 1 or more"),
         (("square", "--fault", "square:status=42"), "status is 42; it is 200 to 599"),
         (("square", "--webhooks", "early=5s"), "'early=5s' is neither late=SPAN nor duplicate="),

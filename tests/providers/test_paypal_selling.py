@@ -27,7 +27,7 @@ from landbridge.models.payments import (
 )
 from landbridge.protocols import take, write
 from landbridge.providers.paypal import paypal
-from landbridge.testing.paypal import Amounts, Settings, Simulator, billing, orders
+from landbridge.testing.paypal import Amounts, Settings, Simulator, billing, invoices, orders
 from landbridge.testing.paypal.wire import Problem
 from landbridge.testing.pytest_plugin import PayPalSimulator
 from tests.providers.test_paypal_bridge import connected, misspoken, remote
@@ -190,6 +190,35 @@ def test_what_happens_to_an_order_leads_to_it() -> None:
     held = json.loads(json.dumps(account.events[-1]))
     held["resource"]["purchase_units"][0]["payments"]["captures"][0]["status"] = "PENDING"
     assert [one.kind for one in notices(paypal.webhook, json.dumps(held).encode())] == [""]
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_an_invoice_is_paid_once_all_of_it_is(wrapped: bool) -> None:
+    simulator = Simulator(Settings(amounts=Amounts(invoices=0, captures=0, refunds=0, disputes=0)))
+    account = simulator.account
+    account.wrapped = wrapped
+    line = {
+        "name": "Tea",
+        "quantity": "1",
+        "unit_amount": {"currency_code": "USD", "value": "9.00"},
+    }
+    asked = {
+        "detail": {"currency_code": "USD"},
+        "items": [line],
+        "primary_recipients": [{"billing_info": {"email_address": "ada@example.com"}}],
+    }
+    key = invoices.create(account, asked)["id"]
+    invoices.send(account, key)
+    invoices.pay(account, key, Decimal(4))
+    invoices.pay(account, key)
+    assert paypal.webhook is not None
+    told = [
+        (found.topic, found.kind, found.key)
+        for event in account.events[-2:]
+        for found in notices(paypal.webhook, json.dumps(event).encode())
+    ]
+    paid = "INVOICING.INVOICE.PAID"
+    assert told == [(paid, "", key), (paid, "invoice.paid", key)]
 
 
 def named(notice: Notice) -> str:

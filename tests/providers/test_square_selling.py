@@ -151,7 +151,7 @@ async def a_page_is_paid_on(
     assert set(control.objects("payment_link")) - there["payment_link"] == {made.id}
     (order,) = set(control.objects("order")) - there["order"]
     assert made.url == control.objects("payment_link")[str(made.id)]["url"]
-    assert made.success_url == page.success_url
+    assert (made.success_url, made.order) == (page.success_url, order)
     paid = control.post(f"payment_links/{made.id}/pay")
     assert (paid["order_id"], paid["total_money"]["amount"]) == (order, 2500)
     # Whether a page was paid on, its order says.

@@ -100,7 +100,18 @@ def _fault(text: str, chosen: Sequence[str]) -> tuple[str, Fault]:
     try:
         return name, fault_of(asked)
     except ValidationError as error:
-        raise WrongUsage(f"--fault {text}: {error}") from None
+        raise WrongUsage(f"--fault {text}: {error}; it takes {_takes()}") from None
+
+
+def _takes() -> str:
+    """What a fault may say, with the words that one of its fields is of."""
+    from typing import get_args, get_type_hints
+
+    from landbridge.testing.faults import Fault
+
+    kinds = " or ".join(get_args(get_type_hints(Fault)["kind"]))
+    names = [name for name in Fault.__struct_fields__ if name not in ("kind", "headers")]
+    return f"kind ({kinds}), {', '.join(names)} and retry-after"
 
 
 def _number(text: str, key: str, value: str) -> Any:

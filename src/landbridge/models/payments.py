@@ -504,6 +504,8 @@ class Checkout(Model, frozen=True, kw_only=True):
     """Id of the invoice it led to."""
     reference: str | None = None
     """The merchant's own id of the order."""
+    order: str | None = None
+    """The provider's id of the order that it made, where payments name that and not the page."""
     location: str | None = None
     """Id of the place of business that sells; None: there is none, or for new ones the main one."""
     currency: str | None = None

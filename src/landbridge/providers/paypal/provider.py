@@ -55,8 +55,13 @@ SIGNATURE = CertifiedRsa(
     subject=".paypal.com",
     when={"PAYPAL-AUTH-ALGO": "SHA256withRSA"},
 )
+IN_FULL = ["PAID", "MARKED_AS_PAID"]
 KINDS = [
-    Means(kind="invoice.paid", topics=["INVOICING.INVOICE.PAID"]),
+    # The event also tells of a part that was paid, and of money that is still on its way.
+    *(
+        Means(kind="invoice.paid", topics=["INVOICING.INVOICE.PAID"], when={path: IN_FULL})
+        for path in ("resource.invoice.status", "resource.status")
+    ),
     # A renewal has no invoice at PayPal: it is a payment, and here the bill of its subscription.
     Means(
         kind="invoice.paid",
@@ -126,7 +131,7 @@ invoice = Resource(
     page=numbered(size=100),
     query=COUNTED,
     one="/v2/invoicing/invoices/{id}",
-    topics=topics_of("INVOICING.INVOICE", "CREATED SCHEDULED UPDATED PAID REFUNDED CANCELLED"),
+    topics=topics_of("INVOICING.INVOICE", "CREATED SENT SCHEDULED UPDATED PAID REFUNDED CANCELLED"),
     create=Write(path="/v2/invoicing/invoices", link="href"),
     update=Write(path="/v2/invoicing/invoices/{id}", method="PUT", query=QUIET),
     delete=Write(path="/v2/invoicing/invoices/{id}", method="DELETE"),  # drafts only

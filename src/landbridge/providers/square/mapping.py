@@ -365,6 +365,7 @@ checkout = map_to(
     lines=on_create(many("order.line_items", checkout_line)),
     customer=on_create(ref("order.customer_id", to="customer")),
     reference=on_create(text("order.reference_id")),
+    order=read_only(ref("order_id", to="order")),
     location=on_create(text("order.location_id")),
     email=on_create(text("pre_populated_data.buyer_email")),
     success_url=on_create(text("checkout_options.redirect_url")),

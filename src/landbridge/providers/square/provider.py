@@ -390,12 +390,14 @@ payout = read(
 
 NOTES = [
     "An invoice is created with an order of its lines, at `location` or else the main one.",
+    "Its lines are read back in its `order` alone.",
     "It goes out by e-mail and takes cards. Lines with taxes are refused: they are not written.",
     "If Square refuses the invoice, its order stays there, without effect.",
     "To cancel a subscription write `cancels_at_period_end`: it ends with what is paid.",
     "A plan whose price is a discount on what is ordered names no currency, and is parked.",
     "No event tells that a payment link was paid on, so `checkout.completed` never comes.",
-    "`payment.updated` names the link's order, and the `order` says what is still due.",
+    "Its payment names the `order` of the `Checkout` (unsure for links that subscribe).",
+    "A subscription is paused and resumed at Square alone: there it counts from the next period.",
 ]
 
 square = Provider(

@@ -104,6 +104,8 @@ NOTES = [
     "Whoever writes `open` into a draft invoice has it sent if it is `sent`, else made final.",
     "A subscription is canceled at once by its `status`; else write `cancels_at_period_end`.",
     "A new invoice's lines have a `price` of Stripe's and a quantity, or an `amount`; they stay.",
+    "If Stripe refuses the lines of a new invoice, its empty draft stays there, without effect.",
+    "A refund has the currency of its payment; another one is refused, for Stripe is told none.",
     "Payouts are kept raw: what they move is a `balance_transaction`.",
 ]
 listed = partial(Resource, records="data", key="id", page=PAGE, between=MADE)
