@@ -43,8 +43,9 @@ from tests.providers.records import SQUARE_SCHEMAS
 from tests.specs.square.document import square as document
 
 PLACE = Place(base=square.base)
-OURS = {"payment_request"}
-"""What a mapping writes for a list of one item, and Square's schemas do not have."""
+OURS = {"payment_request", "quantity"}
+"""What a mapping writes for a list of one item, and what it refuses: Square's schemas do not have
+them."""
 SHOWN = document().examples
 
 

@@ -88,7 +88,7 @@ def recipient(record: dict[str, Any]) -> str | None:
 
 
 def an_address(told: str | None) -> str | None:
-    """Whom something new is for: PayPal is told an e-mail address, and no id."""
+    """Whom an invoice is for: PayPal is told an e-mail address, and no id."""
     if told and "@" not in told:
         raise RecordError(
             "customer: PayPal is told the e-mail address of a payer, and this is none",
@@ -302,7 +302,7 @@ subscription = map_to(
     customer=on_create(
         via(
             read=subscriber,
-            write=lambda email: {"subscriber": {"email_address": an_address(email)}},
+            write=lambda email: {"subscriber": {"email_address": email}},
             paths=["subscriber.payer_id", "subscriber.email_address"],
         )
     ),
