@@ -137,7 +137,9 @@ async def test_paypal_is_told_all_or_nothing(
     async with serving(database_url, None) as (bridge, _):
         api = bridge.api(await at_paypal.connected(bridge, sim))
         told = since(sim)
-        with pytest.raises(Refused, match="says 'subscription', and each order of PayPal is 'payment'"):
+        with pytest.raises(
+            Refused, match="says 'subscription', and each order of PayPal is 'payment'"
+        ):
             await api.create(replace(PAGE, mode=CheckoutMode.SUBSCRIPTION))
         with pytest.raises(Refused, match="says 'automatic', and each invoice of PayPal is 'sent'"):
             await api.create(replace(BILL, collection=Collection.AUTOMATIC))

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from landbridge.engine.contradictions import constants
 from landbridge.engine.proof import unsent
 from landbridge.engine.pull import stream_of
 from landbridge.errors import RecordError
@@ -30,11 +29,12 @@ def passed_over(
     page: Provider, resource: Resource, document: Model, base: Model | None
 ) -> dict[str, str]:
     """By its field, each word and flag that would be passed over, with what there is instead."""
+    assert resource.maps is not None
     found = {}
     for name in unsent(resource, document, base):
         value = getattr(document, name, None)
         plain = not isinstance(value, Enum | bool) or value == _default(document, name)
-        if plain or name in constants(resource):
+        if plain or name in resource.maps.constants:  # those are contradicted elsewhere
             continue
         if any(step.field == name and step.to == str(value) for step in resource.steps):
             continue
