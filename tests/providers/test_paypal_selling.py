@@ -192,6 +192,17 @@ def test_what_happens_to_an_order_leads_to_it() -> None:
     assert [one.kind for one in notices(paypal.webhook, json.dumps(held).encode())] == [""]
 
 
+def test_an_approval_that_is_reversed_has_its_order_read_again() -> None:
+    assert paypal.webhook is not None
+    body = {
+        "id": "WH-1",
+        "event_type": "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+        "resource": {"order_id": "5O190127TN364715T"},
+    }
+    (found,) = notices(paypal.webhook, json.dumps(body).encode())
+    assert (named(found), found.key, found.kind) == ("order", "5O190127TN364715T", "")
+
+
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_an_invoice_is_paid_once_all_of_it_is(wrapped: bool) -> None:
     simulator = Simulator(Settings(amounts=Amounts(invoices=0, captures=0, refunds=0, disputes=0)))

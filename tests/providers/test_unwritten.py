@@ -149,6 +149,8 @@ async def test_paypal_is_told_all_or_nothing(
         for wrong in (replace(BILL, customer="PAYER7"), replace(BILL, customer="nobody")):
             with pytest.raises(Refused, match="customer: PayPal is told the e-mail address"):
                 await api.create(wrong)
+        with pytest.raises(Refused, match="payment: missing; give the id of the capture"):
+            await api.create(Refund(currency="USD", amount=1))
         assert told.count == 0
         made = await api.create(replace(BILL, due_on=date(2030, 1, 24)))
         assert made.due_on == date(2030, 1, 24)

@@ -190,7 +190,7 @@ def write(
         if not isinstance(classify(provider.errors, request, response, None), Gone):
             expect(provider, request, response)
         return Written(key=key, raw=None)
-    changes, path = _filled(step.path, changes)
+    changes, path = _filled(resource, step.path, changes)
     marker = resource.marker if action == "create" or not resource.marked else ""
     body = overlaid(around, _marked(changes, marker, intent))
     body = yield from _readied(provider, place, step, body, intent)
@@ -413,12 +413,14 @@ def _once(resource: Resource, step: Write, key: str) -> dict[str, dict[str, str]
     return parts
 
 
-def _filled(path: str, changes: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _filled(resource: Resource, path: str, changes: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The changes that stay in the body, and the path with those that belong into its holes."""
     for hole in holes(path) - {"id"}:
         value = changes.get(hole)
         if not isinstance(value, str) or not value:
-            raise InvalidInput(f"{hole}: missing; the provider's address has it in it")
+            rows = resource.maps.rows if resource.maps else {}
+            ours = next((name for name, row in rows.items() if row.path == hole), hole)
+            raise InvalidInput(f"{ours}: missing; give the id of the {hole} that it is about")
         path = path.replace(f"{{{hole}}}", quote(value, safe=""))
         changes = {name: each for name, each in changes.items() if name != hole}
     return changes, path

@@ -114,6 +114,7 @@ HOOK = Webhook(
     other_keys=[
         "resource.invoice.id",  # unsure: an invoice is told so, or as the others
         "resource.dispute_id",
+        "resource.order_id",  # of an approval that was reversed (unsure)
         "resource.batch_header.payout_batch_id",
     ],
     object="resource",
@@ -222,7 +223,11 @@ order = Resource(
     key="id",
     one="/v2/checkout/orders/{id}",
     subject="payer.payer_id",
-    topics=topics_of("CHECKOUT.ORDER", "APPROVED COMPLETED"),
+    # The last: it was approved, and not captured in time.
+    topics=[
+        *topics_of("CHECKOUT.ORDER", "APPROVED COMPLETED"),
+        "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+    ],
     create=Write(
         path="/v2/checkout/orders",
         sends={"intent": "CAPTURE", f"{checkout.SHOWN}.user_action": "PAY_NOW"},
