@@ -400,7 +400,7 @@ def test_a_refund_goes_to_its_capture_with_the_intents_key(document: Document) -
     assert resource.maps.read(json.loads(found.raw)).payment == "CAP/1"
     nowhere = written("refund", Refund(currency="HUF", amount=1200))
     assert nowhere["amount"]["value"] == "12"  # PayPal takes no decimals of it
-    with pytest.raises(Exception, match="capture: missing"):
+    with pytest.raises(Exception, match="payment: missing; give the id of the capture"):
         next(write(paypal, resource, PLACE, "create", "", nowhere, None, "int_1"))
     with pytest.raises(Exception, match="more than the 0 decimals of HUF"):
         written("refund", Refund(currency="HUF", amount=1250))

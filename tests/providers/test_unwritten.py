@@ -205,5 +205,7 @@ async def test_a_value_of_another_type_is_named(
             await api.create(replace(BILL, lines=(replace(LINE, amount=wrong),)))
         with pytest.raises(InvalidInput, match=r"payments\.invoice: .*object"):
             await api.preview(replace(BILL, number=object()))
-        with pytest.raises(InvalidInput, match="document: expected a model such as Invoice, found text"):
+        with pytest.raises(
+            InvalidInput, match="document: expected a model such as Invoice, found text"
+        ):
             await api.create(wrong)
