@@ -16,7 +16,8 @@ from landbridge.engine.agreed import meet_job
 from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
 from landbridge.engine.contradictions import fitting
 from landbridge.engine.held import Holding, holding, present
-from landbridge.engine.narrowed import answer_of, narrowed
+from landbridge.engine.meanwhile import compared, rereads
+from landbridge.engine.narrowed import answer_of
 from landbridge.engine.obstacles import obstacles
 from landbridge.engine.orders import fetch_job
 from landbridge.engine.overlay import page_of
@@ -34,7 +35,7 @@ from landbridge.errors import (
     UnmappedCode,
 )
 from landbridge.formats import codec
-from landbridge.models import Model, checked, read_json
+from landbridge.models import Model, checked
 from landbridge.models.custom import CustomRecord
 from landbridge.protocols import Fetched, Place, Written, fetch, find_marked, take, write
 from landbridge.spec import Context, Provider, Resource, Step, find
@@ -291,11 +292,17 @@ class Pusher:
     ) -> tuple[Written, Callable[[bytes | None], dict[str, str] | None]]:
         """What was written, and what tells how the record that is there differs from it."""
         base_raw = await self._base_of(intent, connection, provider, resource)
+        now_raw = None
+        if rereads(intent, resource):
+            found = await self._fetch(connection, provider, resource, intent.key or "")
+            if found is None:
+                raise Conflict(f"{resource.name} {intent.key} is gone at {provider.name}")
+            now_raw = found.raw
         if intent.action == "delete":
             gone = await self._sent(intent, connection, provider, resource, {}, base_raw)
             return gone, lambda _gone: None
         context = Context(codes=lines_of(connection), own=self._own)
-        compare = partial(_compared, intent, provider, resource, base_raw)
+        compare = partial(compared, intent, provider, resource, base_raw, now_raw)
         try:
             document, base, changes = compare(context)
         except UnmappedCode:
@@ -306,13 +313,14 @@ class Pusher:
             raise error from None
         asked = (self._db, provider, connection, resource, document, base)
         proved = await proof.prove(*asked)
+        base_raw = now_raw or base_raw
         if intent.tried_at is None:
             hindered = await obstacles(*asked)
             hindered.check()
             if proved is not None:
                 proved.check()
             # What may have been posted is not refused any more, whatever is known by then.
-            if proved is not None or hindered.asked:
+            if proved is not None or hindered.asked or now_raw is not None:
                 await intents.note_try(self._db, intent)
         written = Written(key=intent.key or "", raw=base_raw, version=None)
         if changes or intent.action == "create":
@@ -476,22 +484,3 @@ async def met_again(tx: Tx, intent: Intent) -> None:
     )
     if pair is not None:
         await due.put(tx, [meet_job(pair)])
-
-
-def _compared(
-    intent: Intent,
-    provider: Provider,
-    resource: Resource,
-    base_raw: bytes | None,
-    context: Context,
-) -> tuple[Model, Model | None, dict[str, Any]]:
-    """The document, the record that it changes, and what is to be sent of it."""
-    assert resource.maps is not None
-    document: Model = read_json(resource.maps.model, intent.document or {})
-    base = None
-    if base_raw is not None:
-        base = resource.maps.read(codec(resource.format).parse(base_raw), context)
-    if intent.seen is not None and base is not None:
-        document = narrowed(document, base, intent)
-    document = proof.with_amounts(provider, resource, document, base)
-    return document, base, resource.maps.write(document, base, context)

@@ -186,6 +186,9 @@ class Resource:
     """Parameters that reading a single record needs, so that nothing is left out of it."""
     version: Path = ""
     """Path to what changes with each edit (an ETag, a counter); empty: the content's hash."""
+    unversioned: bool = False
+    """Whether the provider takes a change whatever it was made to: then the record is read again
+    just before, and what somebody else changed of the same fields meanwhile is a conflict."""
     subject: Path = ""
     """Path to the id of the person a record is about, for erasure."""
     envelope: Path = ""

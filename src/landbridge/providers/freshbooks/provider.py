@@ -48,9 +48,15 @@ CHANGED = SinceParam(
 )
 LINES = {"include[]": "lines"}
 listed = partial(
-    Resource, page=PAGE, since=CHANGED, key="id", deleted="vis_state", deleted_words=["1"]
+    Resource,
+    page=PAGE,
+    since=CHANGED,
+    key="id",
+    deleted="vis_state",
+    deleted_words=["1"],
+    unversioned=True,
 )
-few = partial(Resource, page=PAGE)
+few = partial(Resource, page=PAGE, unversioned=True)
 VERBS = "create update delete"
 # How late a list shows what is new, nobody says (unsure).
 FOUND = Marked(query={"search[updated_min]": "{day}"}, within=timedelta(minutes=5))

@@ -30,7 +30,7 @@ PAGE = PageNumber(count="pagination.pageCount", size_param="pageSize", size=100)
 SINCE = SinceHeader()
 # Deleted ones stay, marked by their status.
 MARKED = ["DELETED"]
-listed = partial(Resource, page=PAGE, since=SINCE)
+listed = partial(Resource, page=PAGE, since=SINCE, unversioned=True)
 # Suppliers number what they send as they like.
 NUMBERED = Unique(field="number", among={"direction": "sale"})
 KEY = "Idempotency-Key"  # kept for some minutes (unsure)
@@ -118,6 +118,7 @@ accounts = Resource(
     records="Accounts",
     key="AccountID",
     envelope="Accounts",
+    unversioned=True,
     one="/Accounts/{id}",
     create=Write(path="/Accounts", method="PUT", needs=WRITES_SETTINGS),
     update=Write(path="/Accounts/{id}", envelope="Accounts", needs=WRITES_SETTINGS),
@@ -134,6 +135,7 @@ tax_rates = Resource(
     records="TaxRates",
     key="TaxType",
     envelope="TaxRates",
+    unversioned=True,
     one="/TaxRates/{id}",
     deleted="Status",
     deleted_words=MARKED,
@@ -185,8 +187,10 @@ items = Resource(
     records="Items",
     key="ItemID",
     envelope="Items",
+    unversioned=True,
     query=PRICES,
     one="/Items/{id}",
+    one_query=PRICES,
     create=Write(
         path="/Items",
         method="PUT",
@@ -215,6 +219,7 @@ among_invoices = partial(
     key="InvoiceID",
     envelope="Invoices",
     one="/Invoices/{id}",
+    one_query=PRICES,
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
@@ -253,6 +258,7 @@ credit_notes = listed(
     envelope="CreditNotes",
     query={"order": "CreditNoteID", **PRICES},
     one="/CreditNotes/{id}",
+    one_query=PRICES,
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
@@ -310,6 +316,7 @@ bank_transactions = listed(
     envelope="BankTransactions",
     query={"order": "BankTransactionID", **PRICES},
     one="/BankTransactions/{id}",
+    one_query=PRICES,
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,
@@ -327,6 +334,7 @@ spend_money = listed(
     query={**of("SPEND"), "order": "BankTransactionID", **PRICES},
     only={"Type": ["SPEND"]},
     one="/BankTransactions/{id}",
+    one_query=PRICES,
     subject="Contact.ContactID",
     deleted="Status",
     deleted_words=MARKED,

@@ -25,7 +25,7 @@ from landbridge.testing.xero.identity import Grant, Identity
 from landbridge.testing.xero.quotas import Limits, Quotas
 from landbridge.testing.xero.seed import Amounts, fill
 from landbridge.testing.xero.webhooks import Dispatcher
-from landbridge.testing.xero.wire import Invalid, Obj, envelope, gateway, guid, refused
+from landbridge.testing.xero.wire import Invalid, Obj, envelope, gateway, guid, in_cents, refused
 from landbridge.wire import Headers, Response
 
 API = "/api.xro/2.0/"
@@ -191,6 +191,13 @@ class Simulator:
         return outcome
 
     def _serve(self, call: Call, books: Books, grant: Grant) -> Response:
+        """The answer; prices have four decimals only for whom asks for them."""
+        answer = self._served(call, books, grant)
+        if call.args().get("unitdp") == "4" or answer.status != 200:
+            return answer
+        return replace(answer, body=json.dumps(in_cents(json.loads(answer.body))).encode())
+
+    def _served(self, call: Call, books: Books, grant: Grant) -> Response:
         name, _, key = call.path.removeprefix(API).partition("/")
         kind = "Organisations" if name == "Organisation" else name
         if kind not in IDS:

@@ -13,6 +13,7 @@ from landbridge.wire import Response
 
 Obj = dict[str, Any]
 
+_PRICES = ("UnitAmount", "UnitPrice")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(T.*)?")
 _DOTNET = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 
@@ -77,3 +78,15 @@ def refused(number: int, kind: str, message: str, elements: list[Obj] | None = N
     """A refusal of the API."""
     more = {"Elements": elements} if elements else {}
     return as_json({"ErrorNumber": number, "Type": kind, "Message": message, **more}, 400)
+
+
+def in_cents(value: Any) -> Any:
+    """What is shown where four decimals of prices were not asked for."""
+    if isinstance(value, list):
+        return [in_cents(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: round(each, 2) if name in _PRICES and isinstance(each, float) else in_cents(each)
+        for name, each in value.items()
+    }
