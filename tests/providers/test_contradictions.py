@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from landbridge import Landbridge
 from landbridge.engine.contradictions import contradictions, fitting
+from landbridge.engine.named import named
 from landbridge.engine.proof import otherwise
 from landbridge.errors import InvalidInput, Refused, SpecError
 from landbridge.models import Model
@@ -261,3 +262,20 @@ def test_what_a_new_record_is_names_a_field_of_the_mapping() -> None:
     create = Write(path="/x", makes={"state": "open"})
     with pytest.raises(SpecError, match="create, makes: the mapping has no field 'state'"):
         Resource(name="x", path="/x", key="id", create=create)
+
+
+@pytest.mark.parametrize(
+    ("page", "resource", "theirs", "ours"),
+    [
+        (freshbooks_page, "invoice", "customerid", "contact"),
+        (freshbooks_page, "invoice", "lines[2].name", "lines[2].item"),
+        (freshbooks_page, "expense", "categoryid", "lines.account"),
+        (quickbooks_page, "Customer", "DisplayName", "name"),
+        (quickbooks_page, "Invoice", "CustomerRef", "contact"),
+        (quickbooks_page, "Invoice", "SomethingElse", "SomethingElse"),
+    ],
+)
+def test_the_field_that_a_provider_refuses_is_named_in_our_words(
+    page: Provider, resource: str, theirs: str, ours: str
+) -> None:
+    assert named(page.resource(resource), {theirs: "is wrong"}) == {ours: "is wrong"}

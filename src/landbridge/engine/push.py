@@ -17,6 +17,7 @@ from landbridge.engine.codes import NO_TABLES, Tables, as_if_mapped, lines_of
 from landbridge.engine.contradictions import fitting
 from landbridge.engine.held import Holding, holding, present
 from landbridge.engine.meanwhile import compared, rereads
+from landbridge.engine.named import named
 from landbridge.engine.narrowed import answer_of
 from landbridge.engine.obstacles import obstacles
 from landbridge.engine.orders import fetch_job
@@ -223,8 +224,10 @@ class Pusher:
                 await self._read_back(connection, provider, resource, intent, now, hold)
             return await self._settle(intent, "conflict", str(error))
         except (Refused, RecordError, InvalidInput) as error:
-            problems = error.problems if isinstance(error, Refused) else None
-            return await self._settle(intent, "refused", str(error), problems=problems)
+            problems = named(resource, error.problems) if isinstance(error, Refused) else {}
+            unlike = set(problems) - set(getattr(error, "problems", ()))
+            reason = f"{error} (our field: {', '.join(sorted(unlike))})" if unlike else str(error)
+            return await self._settle(intent, "refused", reason, problems=problems or None)
         except OutcomeUnknown as error:
             if intent.action != "create" or _repeatable(resource) or resource.marked:
                 raise

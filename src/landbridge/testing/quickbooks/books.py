@@ -109,7 +109,8 @@ class Books:
         key = str((obj.get(name) or {}).get("value", ""))
         found = self.kept[kind].get(key)
         if found is None:
-            raise Invalid("2500", "Invalid Reference Id", f"Invalid Reference Id : {name} {key}")
+            detail = f"Invalid Reference Id : {name} {key}"
+            raise Invalid("2500", "Invalid Reference Id", detail, name)
         if kind == "Account" and not found["Active"]:
             detail = f"Something you're trying to use has been made inactive: {name} {key}"
             raise Invalid("610", "Object Not Found", detail)
