@@ -31,6 +31,10 @@ VALUES ('test', 'acme', 'lnk_2', 'customer-stripe', 'con_1', 'customer', 'cus_2'
 INSERT INTO landbridge.conflict (environment, tenant, id, link, field, baseline, ours, theirs)
 VALUES ('test', 'acme', 'cfl_1', 'lnk_1', 'name', '"Ada"', '"Ours"', '"Theirs"');
 """
+_SECOND = """
+INSERT INTO landbridge.conflict (environment, tenant, id, link, field, baseline, ours, theirs)
+VALUES ('test', 'acme', 'cfl_2', 'lnk_1', 'email', '"a"', '"b"', '"c"')
+"""
 _CONNECTED = """
 INSERT INTO landbridge.connection (environment, tenant, id, app, access_grant, provider, token,
     state)
@@ -78,6 +82,21 @@ def test_conflicts_are_listed_shown_and_resolved(linked: Cli) -> None:
     assert linked.ok("conflicts", "list", "--tenant", "other").out.startswith("no conflicts")
 
 
+def test_the_doctor_tells_of_what_somebody_has_to_look_at(cli: Cli) -> None:
+    def told() -> dict[str, tuple[str, str]]:
+        checks = cli("doctor", "--offline", "--json").json["checks"]
+        return {each["check"]: (each["state"], each["said"]) for each in checks}
+
+    assert "links" not in told()
+    run(cli, _ROWS)
+    state, said = told()["links"]
+    assert state == "warning"
+    assert "1 pairs do not go on: landbridge links pairs --stuck" in said
+    assert "1 conflicts are open: landbridge conflicts list" in said
+    run(cli, "DELETE FROM landbridge.link; DELETE FROM landbridge.conflict")
+    assert told()["links"] == ("ok", "both sides agree, or are about to")
+
+
 def test_pairs_are_listed_matched_and_tried_again(linked: Cli) -> None:
     (at,) = linked.ok("links", "list", "--json").json["links"]
     assert (at["name"], at["state"]) == ("customer-stripe", "live")
@@ -96,6 +115,20 @@ def test_pairs_are_listed_matched_and_tried_again(linked: Cli) -> None:
         {"link": "customer-stripe", "pair": "lnk_1"},
         {"link": "customer-stripe", "pair": "lnk_2"},
     ]
+
+
+def test_what_a_list_leaves_out_is_told(linked: Cli) -> None:
+    run(linked, _SECOND)
+    for words, noun, first in (
+        (("conflicts", "list"), "conflicts", "cfl_1"),
+        (("links", "pairs"), "pairs", "lnk_1"),
+    ):
+        page = linked.ok(*words, "--limit", "1", "--json").json
+        assert ([each["id"] for each in page[noun]], page["next"]) == ([first], first)
+        assert linked.ok(*words, "--limit", "1").err == f"there are more: --after {first}\n"
+        rest = linked.ok(*words, "--after", first, "--limit", "1", "--json").json
+        assert (len(rest[noun]), rest["next"]) == (1, None)
+        assert linked.ok(*words).err == ""
 
 
 def test_triggers_are_made_by_the_application_that_declares_the_link(

@@ -137,7 +137,7 @@ def test_a_handler_of_the_users_runs_and_its_change_is_replayed(
     (tmp_path / "mended_app.py").write_text(HANDLERS.replace('"poison"', '"other poison"'))
     done = cli.ok("parked", "replay", stopped["id"], "--app", "mended_app:bridge")
     assert "its handler took 1 changes" in done.out
-    assert cli.ok("parked", "list", "--json").json == {"parked": []}
+    assert cli.ok("parked", "list", "--json").json == {"parked": [], "more": False}
     names = psql(cli, "SELECT name FROM seen")
     assert ("poison",) in names
     assert len(names) == len(run(shop, "GET", "objects/products")["objects"])

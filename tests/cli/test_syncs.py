@@ -14,6 +14,11 @@ def test_a_schedule_is_set_paused_resumed_and_taken_away(cli: Cli, shop: Shop) -
     connection = scheduled(cli, shop)
     every = rows(cli, "list")
     assert {each["state"] for each in every.values()} == {"on"}
+    assert list(every) == sorted(every)
+    some = cli.ok("syncs", "list", "--limit", "2")
+    assert (len(some.out.splitlines()), some.err) == (3, "there are more: --limit 20\n")
+    assert cli.ok("syncs", "list", "--limit", "2", "--json").json["more"] is True
+    assert cli.ok("syncs", "list", "--json").json["more"] is False
     assert {(each["least"], each["most"]) for each in every.values()} == {(300.0, 300.0)}
     done = rows(cli, "every", connection, "30s..15m", "invoice")
     assert (done["invoice"]["least"], done["invoice"]["most"]) == (30.0, 900.0)

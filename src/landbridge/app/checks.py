@@ -20,7 +20,7 @@ from landbridge.engine.receive import app_secrets, connection_secrets
 from landbridge.engine.token_seals import open_access, open_credential
 from landbridge.errors import Forbidden, LandbridgeError
 from landbridge.spec import Provider
-from landbridge.store import apps, condition, connections, due, grants, migrate, upkeep
+from landbridge.store import apps, condition, connections, due, grants, links, migrate, upkeep
 from landbridge.store.connections import Connection
 from landbridge.store.database import Database
 from landbridge.vault import Vault
@@ -69,6 +69,8 @@ async def examine(
         yield vault_check
         yield await _partitions(db)
         yield await _work(db)
+        if (linked := await _links(db, settings.environment)) is not None:
+            yield linked
         if offline:
             return
         yield await _address(db, settings, clock)
@@ -217,6 +219,27 @@ async def _work(db: Database) -> Check:
         )
         return Check(name="work", state=WARNING, said=said)
     return Check(name="work", state=OK, said=told)
+
+
+async def _links(db: Database, environment: str) -> Check | None:
+    """None where no link has begun."""
+    found = await links.unsettled(db, environment=environment)
+    if not found.begun:
+        return None
+    told = [
+        f"{count} {what}"
+        for count, what in (
+            (found.held_up, "held up by their table: landbridge links list"),
+            (found.stuck, "pairs do not go on: landbridge links pairs --stuck"),
+            (found.conflicts, "conflicts are open: landbridge conflicts list"),
+        )
+        if count
+    ]
+    return Check(
+        name="links",
+        state=WARNING if told else OK,
+        said="; ".join(told) or "both sides agree, or are about to",
+    )
 
 
 async def _address(db: Database, settings: Settings, clock: Clock) -> Check:

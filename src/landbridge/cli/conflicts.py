@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.session import AsJson, Environment, Limit, Tenant, noun
+from landbridge.cli.session import After, AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
@@ -32,21 +32,24 @@ def list_(
     link: Annotated[str | None, typer.Option(help="Only those of this link.")] = None,
     tenant: Tenant = None,
     limit: Limit = 50,
+    after: After = "",
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """List open conflicts with the value of either side, oldest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        found = await bridge.conflicts.list(link=link, tenant=tenant, most=limit)
+        found = await bridge.conflicts.list(link=link, tenant=tenant, after=after, most=limit + 1)
         return [row_of(each) for each in found]
 
-    print_rows(
+    print_page(
         "conflicts",
         on_bridge(work, environment=environment),
         COLUMNS,
+        limit=limit,
+        key="id",
         as_json=as_json,
         none="no conflicts: both sides agree",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.session import App, AsJson, Environment, Limit, Tenant, noun
+from landbridge.cli.session import After, App, AsJson, Environment, Limit, Tenant, noun
 
 if TYPE_CHECKING:
     from landbridge.app.bridge import Landbridge
@@ -44,15 +44,18 @@ def pairs(
     ] = False,
     tenant: Tenant = None,
     limit: Limit = 50,
+    after: After = "",
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
     """List which rows and records belong together, oldest first, and why some do not go on."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        found = await bridge.links.pairs(link=link, tenant=tenant, stuck=stuck, most=limit)
+        found = await bridge.links.pairs(
+            link=link, tenant=tenant, stuck=stuck, after=after, most=limit + 1
+        )
         return [
             {
                 "id": pair.id,
@@ -70,10 +73,12 @@ def pairs(
             for pair in found
         ]
 
-    print_rows(
+    print_page(
         "pairs",
         on_bridge(work, environment=environment),
         ["id", "link", "tenant", "local", "key", "state", "candidates", "reason"],
+        limit=limit,
+        key="id",
         as_json=as_json,
         none="nothing has to be looked at" if stuck else "no pairs yet",
     )

@@ -40,6 +40,32 @@ def print_rows(
         _line_up(rows, columns)
 
 
+def print_page(
+    noun: str,
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    limit: int,
+    as_json: bool,
+    key: str | None = None,
+    none: str = "",
+) -> None:
+    """As `print_rows` prints `limit` rows, and says so where there is one more than that.
+
+    `key` names the column that `--after` takes to go on: it is `next` in the JSON, null at the end.
+    Without one the JSON has `more`.
+    """
+    page, more = rows[:limit], len(rows) > limit
+    if as_json:
+        going_on = (page[-1][key] if more else None) if key else more
+        print_json({noun: page, "next" if key else "more": going_on})
+        return
+    print_rows(noun, page, columns, as_json=False, none=none)
+    if more:
+        way = f"--after {visible(page[-1][key])}" if key else f"--limit {limit * 10}"
+        typer.echo(f"there are more: {way}", err=True)
+
+
 def print_facts(facts: Row, *, as_json: bool) -> None:
     """One thing: all of it as JSON, or a line for each fact that there is."""
     if as_json:

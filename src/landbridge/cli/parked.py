@@ -32,7 +32,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what is parked and why, oldest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
 
@@ -40,10 +40,10 @@ def list_(
     if what is not None and what not in kinds:
         raise WrongUsage(f"--what: {what!r} is none of {', '.join(kinds)}")
     rows = on_bridge(
-        lambda bridge: rows_of(bridge, tenant=tenant, what=what, place=connection, limit=limit),
+        lambda bridge: rows_of(bridge, tenant=tenant, what=what, place=connection, limit=limit + 1),
         environment=environment,
     )
-    print_rows("parked", rows, COLUMNS, as_json=as_json, none="nothing is parked")
+    print_page("parked", rows, COLUMNS, limit=limit, as_json=as_json, none="nothing is parked")
 
 
 @parked.command()

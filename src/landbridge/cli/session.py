@@ -27,6 +27,9 @@ Environment = Annotated[
     ),
 ]
 Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
+After = Annotated[
+    str, typer.Option(help="Go on behind this one; `next` of --json has it.", metavar="ID")
+]
 Limit = Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)]
 ConnectionId = Annotated[
     str, typer.Argument(help="con_...; `landbridge connections list` has them.")

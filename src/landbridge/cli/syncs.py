@@ -38,19 +38,19 @@ def list_(
 
     `state` is on, off (pulled by hand and by webhooks alone) or paused.
     """
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         from landbridge.cli.connections import find
 
         wanted = (await find(bridge, connection)).id if connection else None
-        found = await bridge.syncs.list(tenant=tenant, connection=wanted, limit=limit)
+        found = await bridge.syncs.list(tenant=tenant, connection=wanted, limit=limit + 1)
         return [_row(each, as_json=as_json) for each in found]
 
     rows = on_bridge(work, environment=environment)
     none = "nothing is pulled; see: landbridge connect --help"
-    print_rows("syncs", rows, _COLUMNS, as_json=as_json, none=none)
+    print_page("syncs", rows, _COLUMNS, limit=limit, as_json=as_json, none=none)
 
 
 @syncs.command()

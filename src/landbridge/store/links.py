@@ -178,6 +178,21 @@ _LIST = Sql(
     across="The SaaS's own staff looks at the links of all of its tenants.",
 )
 
+_UNSETTLED = Sql(
+    "links.unsettled",
+    """
+    SELECT
+        (SELECT count(*) FROM lb.linking WHERE environment = :environment) AS begun,
+        (SELECT count(*) FROM lb.linking
+         WHERE environment = :environment AND state = 'live' AND reason <> '') AS held_up,
+        (SELECT count(*) FROM lb.link
+         WHERE environment = :environment AND (state = 'review' OR reason <> '')) AS stuck,
+        (SELECT count(*) FROM lb.conflict
+         WHERE environment = :environment AND resolved_at IS NULL) AS conflicts
+    """,
+    across="Whoever runs the installation looks at the links of all of its tenants.",
+)
+
 _BEGIN = Sql(
     "linking.begin",
     """
@@ -375,6 +390,24 @@ async def every(
         most=most,
     )
     return [_pair(row) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsettled:
+    """How many links have begun with a connection, are held up by their table, how many pairs do
+    not go on, and how many conflicts are open."""
+
+    begun: int
+    held_up: int
+    stuck: int
+    conflicts: int
+
+
+async def unsettled(db: Database | Tx, *, environment: str) -> Unsettled:
+    """What somebody has to look at, in an environment."""
+    row = await db.row(_UNSETTLED, environment=environment)
+    assert row is not None
+    return Unsettled(**dict(row))
 
 
 async def begin(tx: Tx, *, environment: str, name: str, provider: str) -> list[tuple[str, str]]:

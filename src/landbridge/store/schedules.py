@@ -161,7 +161,7 @@ _LIST = Sql(
     WHERE sync.environment = :environment
       AND (:of_tenant::text IS NULL OR sync.tenant = :of_tenant)
       AND (:of_connection::text IS NULL OR sync.connection = :of_connection)
-    ORDER BY sync.connection, sync.id LIMIT :most
+    ORDER BY sync.connection, sync.resource LIMIT :most
     """,
     across="The operator's list shows the schedules of all tenants of an environment.",
 )
