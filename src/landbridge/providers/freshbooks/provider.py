@@ -113,6 +113,22 @@ QUOTA = Quota(
 )
 # Where taxes and halves are rounded, and how many decimals other currencies have, nobody says.
 ROUNDING = Rounding(per="line", decimals=2, unsure=["per", "half", "decimals"])
+NOTES = [
+    (
+        "A new bill or tax has no field for its intent: where an answer is lost, the intent ends as"
+        " `unknown` and is not sent again. Look there, and push it anew if it is missing."
+    ),
+    "The intent of an invoice or a credit note is in `notes`, which the customer sees.",
+    (
+        "Amounts are read without their tax, those of expenses with it. Lines take no discount and"
+        " one tax; what is sold has no ledger account."
+    ),
+    (
+        "Journal entries are read as they come and not written. They and the chart of accounts need"
+        " a plan with advanced accounting (unsure); bills and expenses name categories."
+    ),
+    "A new consent of the same person ends the tokens of the one before (unsure).",
+]
 HOOK = Webhook(
     signature=hmac_base64("X-FreshBooks-Hmac-SHA256", signs="{form}"),
     form=True,
@@ -399,6 +415,7 @@ freshbooks = Provider(
         throttled=["429"],
     ),
     rounding=ROUNDING,
+    notes=NOTES,
     resources=[
         client,
         invoice,

@@ -110,6 +110,14 @@ ERRORS = Errors(
 ROUNDING = Rounding(per="document", decimals=2, unsure=["per", "half", "split"])
 # A setting of the company decides whether a number may be there twice (unsure).
 NUMBERED = Unique(field="number", unsure=True)
+NOTES = [
+    "There are no drafts: what is entered counts at once.",
+    "A line of a sale names an article, which has the ledger account; lines take no discount.",
+    "Documents without `CurrencyRef` are parked: companies of one currency may have such (unsure).",
+    "A voided document is known by its note, which begins with Voided, and amounts of 0 (unsure).",
+    "A payment of several documents names none in our words; its raw record has them all.",
+    "Taxes in the United States may be reckoned by QuickBooks alone: a preview says so.",
+]
 HOOK = Webhook(
     signature=hmac_base64("intuit-signature"),
     id="id",
@@ -388,6 +396,7 @@ quickbooks = Provider(
     webhook=HOOK,
     errors=ERRORS,
     rounding=ROUNDING,
+    notes=NOTES,
     resources=[
         customer,
         account,

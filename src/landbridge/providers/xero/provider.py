@@ -112,6 +112,19 @@ REFUSALS = Errors(
 # https://developer.xero.com/documentation/api-guides/rounding-in-xero; halves are not told of
 ROUNDING = Rounding(per="line", decimals=2, prices=4, unsure=["half"])
 
+NOTES = [
+    (
+        "Xero keeps an idempotency key for some minutes (unsure). A creation whose answer was lost"
+        " is sent again with it within seconds; where no worker ran for longer, look for doubles."
+    ),
+    (
+        "Prepayments, overpayments and batches are not read. A payment of one of them is parked if"
+        " it names its currency elsewhere than an invoice's does (unsure)."
+    ),
+    "Amounts have two decimals in every currency, unit prices four. Totals are Xero's own.",
+    "Nothing is entered in a period that is locked, also not where Xero lets advisers do it.",
+]
+
 accounts = Resource(
     name="Accounts",
     path="/Accounts",
@@ -423,6 +436,7 @@ xero = Provider(
     webhook=HOOK,
     errors=REFUSALS,
     rounding=ROUNDING,
+    notes=NOTES,
     resources=[
         accounts,
         tax_rates,
