@@ -41,7 +41,7 @@ class CheckingClient(stripe.RequestsClient):
 
 @pytest.fixture
 def stripe_settings() -> Settings:
-    return Settings(amounts=Amounts(customers=120, invoices=200), webhook_retries=(0.05, 0.05))
+    return Settings(amounts=Amounts(customers=120, invoices=90), webhook_retries=(0.05, 0.05))
 
 
 @pytest.fixture
