@@ -105,8 +105,7 @@ def ordinary_python(directory: Path) -> Python:
     packages = directory / "packages"
     packages.mkdir()
     packages.chmod(0o755)
-    for source in (Path(landbridge.__path__[0]), *_wheel()):
-        shutil.copytree(source, packages / source.name)
+    _copy(packages, Path(landbridge.__path__[0]), *_wheel())
     nobody = pwd.getpwnam("nobody")
     user: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     for program in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
@@ -121,8 +120,20 @@ def ordinary_python(directory: Path) -> Python:
 
 def wheel_copy(directory: Path) -> None:
     """Copies the wheel's package into `directory`."""
-    for source in _wheel():
-        shutil.copytree(source, directory / source.name)
+    _copy(directory, *_wheel())
+
+
+def _copy(into: Path, *sources: Path) -> None:
+    for source in sources:
+        shutil.copytree(source, into / source.name, copy_function=_linked)
+
+
+def _linked(source: str, target: str) -> None:
+    """The file under a second name, which costs next to nothing, where both places allow it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _wheel() -> list[Path]:
