@@ -145,8 +145,9 @@ def test_root_keeps_the_cluster_of_a_closed_directory_elsewhere(
 
 @pytest.mark.as_root
 def test_root_drops_what_temporary_directories_left_elsewhere(
-    server_directory: Path, closed: Path
+    server_directory: Path, closed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TMPDIR", str(server_directory))
     shared = server_directory / "shared"
     places = []
     for name in ("used", "gone", "next"):
