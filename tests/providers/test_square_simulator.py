@@ -199,6 +199,7 @@ def test_a_refund_keeps_to_what_was_paid(caller: Caller) -> None:
         ({"idempotency_key": ""}, "MISSING_REQUIRED_PARAMETER"),
         ({"idempotency_key": "k" * 46}, "VALUE_TOO_LONG"),
         ({"payment_id": "none"}, "NOT_FOUND"),
+        ({"payment_id": None}, "MISSING_REQUIRED_PARAMETER"),
         ({"amount_money": {"amount": total + 1, "currency": "USD"}}, "REFUND_AMOUNT_INVALID"),
         ({"amount_money": {"amount": total, "currency": "EUR"}}, "CURRENCY_MISMATCH"),
     ):

@@ -47,7 +47,8 @@ every provider. A handler, `@bridge.on_received("payment.succeeded")`, is called
 its kinds ([access by subscription](../howto/subscription-access.md)); `landbridge inbox kinds`
 lists them, and `landbridge inbox list --kind payment.succeeded` the events. A vendor may tell of
 one thing more than once; what is to be done once is done once per record. An event with (if) is of
-the kind only under a condition, which the provider's page has.
+the kind only under a condition, which the provider's page has. One that tells of another record too
+comes twice: of its own kind, and of that one with the record's id as its `key`.
 """
 
 
@@ -63,12 +64,13 @@ def _kinds(pages: Sequence[Provider]) -> str:
 
 def _told(provider: Provider, kind: str) -> str:
     meanings = provider.webhook.kinds if provider.webhook else ()
-    return ", ".join(
+    told = [
         code(topic) + (" (if)" if means.when or means.about else "")
         for means in meanings
         if means.kind == kind
         for topic in means.topics
-    )
+    ]
+    return ", ".join(dict.fromkeys(told))
 
 
 def _page(provider: Provider) -> str:

@@ -142,7 +142,10 @@ class Shop:
 
     def refund(self, sent: Obj) -> Obj:
         """Gives back a part of a payment, or all; it is pending until `settle`."""
-        payment = self.one("payment", str(sent.get("payment_id")))
+        if not sent.get("payment_id"):
+            detail = "Missing required parameter."
+            raise Refused(400, "MISSING_REQUIRED_PARAMETER", detail, "payment_id")
+        payment = self.one("payment", str(sent["payment_id"]))
         money = sent.get("amount_money") or {}
         amount, currency = money.get("amount"), money.get("currency")
         total = payment["total_money"]

@@ -202,7 +202,10 @@ def create_refund(world: World, params: dict[str, Any]) -> Obj:
         raise conflict(message, "charge_already_refunded")
     if not charge["captured"] or charge["status"] != "succeeded":
         raise conflict(f"Charge {charge['id']} is not captured and cannot be refunded.")
-    if not 0 < amount <= left:
+    if amount < 1:
+        message = "This value must be greater than or equal to 1."
+        raise Problem(message, code="parameter_invalid_integer", param="amount")
+    if amount > left:
         message = f"Refund amount ({amount}) is greater than unrefunded amount ({left}) on charge"
         raise conflict(message, param="amount")
     check_amount(amount, charge["currency"])
