@@ -5,6 +5,7 @@ Whatever is sent, and whatever the simulator answers, is held against Square's o
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import date
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from landbridge import Landbridge, ids
+from landbridge.engine.receive import set_app_secrets
 from landbridge.errors import OutcomeUnknown, Refused
 from landbridge.models.payments import (
     Checkout,
@@ -26,10 +28,11 @@ from landbridge.models.payments import (
     SubscriptionStatus,
     Tax,
 )
+from landbridge.store import apps, arrivals
 from landbridge.store.connections import Connection
 from landbridge.testing.pytest_plugin import SquareSimulator
 from tests.providers.test_square_bridge import sim
-from tests.providers.through import connected, held
+from tests.providers.through import connected, held, until, working
 from tests.web.serving import serving
 
 __all__ = ["sim"]
@@ -40,7 +43,7 @@ ADVICE = InvoiceLine(
 
 
 async def test_what_is_sold_is_made_once(database_url: str, sim: SquareSimulator) -> None:
-    async with serving(database_url, None) as (bridge, _):
+    async with serving(database_url, None) as (bridge, url):
         writes = ["invoice", "subscription", "payment_link"]
         (connection,) = (await connected(bridge, "square", sim, writes=writes)).values()
         read = ["customer", "subscription_plan_variation", "order", "payment_link"]
@@ -49,7 +52,7 @@ async def test_what_is_sold_is_made_once(database_url: str, sim: SquareSimulator
             assert set(await held(bridge, connection, kind)) == set(sim.control.objects(kind)), kind
         await an_invoice_is_made_of_an_order(bridge, sim, connection)
         await a_customer_subscribes_and_goes(bridge, sim, connection)
-        await a_page_is_paid_on(bridge, sim, connection)
+        await a_page_is_paid_on(bridge, sim, connection, url)
 
 
 async def an_invoice_is_made_of_an_order(
@@ -140,7 +143,7 @@ async def a_customer_subscribes_and_goes(
 
 
 async def a_page_is_paid_on(
-    bridge: Landbridge, sim: SquareSimulator, connection: Connection
+    bridge: Landbridge, sim: SquareSimulator, connection: Connection, url: str
 ) -> None:
     control, api = sim.control, bridge.api(connection)
     there = {kind: set(control.objects(kind)) for kind in ("payment_link", "order")}
@@ -152,7 +155,26 @@ async def a_page_is_paid_on(
     (order,) = set(control.objects("order")) - there["order"]
     assert made.url == control.objects("payment_link")[str(made.id)]["url"]
     assert (made.success_url, made.order) == (page.success_url, order)
-    paid = control.post(f"payment_links/{made.id}/pay")
+    app = await apps.ensure(bridge.db, environment="test", provider="square")
+    await set_app_secrets(bridge.db, bridge.vault, app, ["its key"])
+    hook = {"url": f"{url}/in/{app.token}", "key": "its key"}
+    await asyncio.to_thread(control.post, "webhooks/register", **hook)
+    async with working(bridge):
+        held_back = next(
+            key for key, one in control.objects("payment").items() if one["status"] == "APPROVED"
+        )
+        done = {"status": "COMPLETED"}
+        await asyncio.to_thread(control.patch, f"objects/payment/{held_back}", set=done)
+        paid = await asyncio.to_thread(control.post, f"payment_links/{made.id}/pay")
+
+        async def told() -> list[tuple[str, str, str]]:
+            filed = await arrivals.events(bridge.db, environment="test")
+            found = [(one.kind, one.resource, one.key) for one in filed if one.kind]
+            return found if ("payment.succeeded", "payment", paid["id"]) in found else []
+
+        kinds = await until(told)
+        assert ("checkout.completed", "payment_link", made.id) in kinds
+        assert [key for kind, _, key in kinds if kind == "checkout.completed"] == [made.id]
     assert (paid["order_id"], paid["total_money"]["amount"]) == (order, 2500)
     # Whether a page was paid on, its order says.
     await bridge.pull(connection, ["order"])

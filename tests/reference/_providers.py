@@ -164,7 +164,14 @@ def _webhooks(provider: Provider, facts: Mapping[str, object]) -> Iterator[str]:
         yield "What its events mean; the first line that holds counts."
         yield table(
             ["kind", "events", "when"],
-            [[code(each["kind"]), each["topics"], each["when"] or each["about"]] for each in kinds],
+            [
+                [
+                    code(each["kind"]),
+                    each["topics"],
+                    " ".join(filter(None, (each["when"], each["about"]))),
+                ]
+                for each in kinds
+            ],
         )
 
 

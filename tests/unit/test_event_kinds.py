@@ -52,6 +52,8 @@ def test_one_event_may_tell_of_another_record_too() -> None:
 def test_a_meaning_is_about_a_record_of_the_page() -> None:
     with pytest.raises(SpecError, match=r"invoice.paid, about: a path needs its resource in `of`"):
         Means(kind="invoice.paid", topics=["paid"], about="subscription.id")
+    with pytest.raises(SpecError, match=r"invoice.paid, by: there is no path in `about`"):
+        Means(kind="invoice.paid", topics=["paid"], by="order")
     paypal = providers.get("paypal")
     assert paypal.webhook is not None
     telling = replace(paypal.webhook, kinds=[replace(BESIDE, of="subscripton")])

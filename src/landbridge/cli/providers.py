@@ -191,8 +191,16 @@ def _kind(means: Means) -> dict[str, Any]:
         "kind": means.kind,
         "topics": ", ".join(means.topics),
         "when": " and ".join(f"{path} is {said(words)}" for path, words in means.when.items()),
-        "about": f"also, the {means.of} at {means.about}" if means.about else "",
+        "about": _other(means),
     }
+
+
+def _other(means: Means) -> str:
+    """The other record that an event is about, in words; empty: there is none."""
+    if not means.about:
+        return ""
+    which = f"whose {means.by} is at" if means.by else "at"
+    return f"also, the {means.of} {which} {means.about}"
 
 
 def _section(title: str) -> None:

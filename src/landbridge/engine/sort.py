@@ -27,7 +27,7 @@ from landbridge.spec import (
     told_beside,
     topic_matches,
 )
-from landbridge.store import apps, arrivals, connections, due, listeners, parked
+from landbridge.store import apps, arrivals, by_field, connections, due, listeners, parked
 from landbridge.store.apps import App
 from landbridge.store.arrivals import Arrival, InboxEvent
 from landbridge.store.connections import Connection
@@ -66,6 +66,8 @@ class Notice:
     """The event as the vendor sent it."""
     of: str = ""
     """The resource of the record, where it is another one than the topic's own (`Means.of`)."""
+    by: str = ""
+    """The field of the record that is `key`, where that is not its id (`Means.by`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ def _told(webhook: Webhook, event: Any) -> Iterator[Notice]:
             vendor_id=f"{notice.vendor_id}/{means.kind}",
             kind=means.kind,
             of=means.of,
+            by=means.by,
             key=_text(key, means.about),
         )
 
@@ -360,11 +363,21 @@ class _Router:
                     f"{provider.name} names {whose}: connect it, or give the connection's own"
                     " intake address to the provider; then replay this"
                 )
-            event = partial(_event, arrival, notice, subject)
             for connection in targets:
                 about = (resource.name, outcome) if resource else added_of(connection, notice.topic)
-                routed.append((event(*about, connection), connection))
+                key = await self._key(notice, connection)
+                if key is not None:
+                    event = partial(_event, arrival, replace(notice, key=key), subject)
+                    routed.append((event(*about, connection), connection))
         return routed + homeless
+
+    async def _key(self, notice: Notice, connection: Connection) -> str | None:
+        """The id of the record that an event is about; None: it is of none that is held."""
+        if not notice.by:
+            return notice.key
+        stream = _stream(connection.environment, connection.tenant, connection.id, notice.of)
+        found = await by_field.saying(self._db, stream, field=notice.by, word=notice.key, most=1)
+        return next(iter(found), None)
 
     async def _app(self, arrival: Arrival) -> App | None:
         place = (arrival.environment, arrival.app)
@@ -471,10 +484,9 @@ def _latest(events: Sequence[InboxEvent]) -> list[InboxEvent]:
 
 
 def _order(event: InboxEvent) -> due.Job:
-    stream = Stream(
-        environment=event.environment,
-        tenant=event.tenant,
-        connection=event.connection,
-        resource=event.resource,
-    )
+    stream = _stream(event.environment, event.tenant, event.connection, event.resource)
     return fetch_job(stream, event.key, told_at=event.occurred_at)
+
+
+def _stream(environment: str, tenant: str, connection: str, resource: str) -> Stream:
+    return Stream(environment=environment, tenant=tenant, connection=connection, resource=resource)

@@ -50,12 +50,17 @@ class Means:
     Empty: it is about the event's own object."""
     of: str = ""
     """The resource of that other record, which is read again."""
+    by: str = ""
+    """Where `about` leads to no id of it: the field of ours that has what is there. It is told of
+    records that are held, and of nothing else; all of them are looked through."""
 
     def __post_init__(self) -> None:
         """Refuses a kind that is none, and what no event can be."""
         among(self.kind, list(EVENT_KINDS), "Means, kind")
         if not self.topics:
             raise SpecError(f"Means {self.kind}, topics: it is empty, so no event is meant")
+        if self.by and not self.about:
+            raise SpecError(f"Means {self.kind}, by: there is no path in `about`")
         if bool(self.about) != bool(self.of):
             raise SpecError(
                 f"Means {self.kind}, about: a path needs its resource in `of`, and back"

@@ -76,7 +76,15 @@ KINDS = [
     ),
     Means(kind="subscription.updated", topics=["subscription.updated"]),
     Means(kind="dispute.opened", topics=["dispute.created"]),
-    # Of checkout.completed no event tells: those of orders and payments name no payment link.
+    # No event names a payment link, but the payment names the order that the link made.
+    Means(
+        kind="checkout.completed",
+        topics=PAYMENTS,
+        when={PAID: "COMPLETED"},
+        about="data.object.payment.order_id",
+        of="payment_link",
+        by="order",
+    ),
 ]
 AUTH = OAuth2(
     authorize=f"{SITE}/oauth2/authorize",
@@ -251,7 +259,7 @@ order = read(
     idempotency_in="body",
 )
 
-# Nothing tells of one: that it was paid is told of its order, whose events do not name the page.
+# No event names one: that it was paid is told of its order.
 payment_link = read(
     name="payment_link",
     path="/v2/online-checkout/payment-links",
@@ -395,8 +403,8 @@ NOTES = [
     "If Square refuses the invoice, its order stays there, without effect.",
     "To cancel a subscription write `cancels_at_period_end`: it ends with what is paid.",
     "A plan whose price is a discount on what is ordered names no currency, and is parked.",
-    "No event tells that a payment link was paid on, so `checkout.completed` never comes.",
-    "Its payment names the `order` of the `Checkout` (unsure for links that subscribe).",
+    "`checkout.completed` is told by the payment of a link's `order`, of links that are held here:",
+    "made or pulled before. Whether a link that subscribes keeps its order is unsure.",
     "A subscription is paused and resumed at Square alone: there it counts from the next period.",
 ]
 
