@@ -108,7 +108,7 @@ def test_pairs_are_listed_matched_and_tried_again(linked: Cli) -> None:
     assert "belongs to cus_1" in linked("links", "match", "lnk_2", "--local", "7").err
     linked.ok("links", "match", "lnk_2", "--local", "9")
     assert linked.ok("links", "pairs", "--stuck").out == "nothing has to be looked at\n"
-    linked.ok("links", "retry", "lnk_1")
+    assert linked.ok("links", "retry", "lnk_1").out == "tried again: 1\n"
     jobs = run(linked, "SELECT args FROM landbridge.due WHERE kind = 'link' ORDER BY key")
     assert [json.loads(job["args"]) for job in jobs] == [
         {"link": "customer-stripe", "local": "8"},
@@ -129,6 +129,20 @@ def test_what_a_list_leaves_out_is_told(linked: Cli) -> None:
         rest = linked.ok(*words, "--after", first, "--limit", "1", "--json").json
         assert (len(rest[noun]), rest["next"]) == (1, None)
         assert linked.ok(*words).err == ""
+
+
+def test_many_are_decided_at_once(linked: Cli) -> None:
+    run(linked, _SECOND)
+    assert linked("conflicts", "resolve", "--take", "ours").status == 2
+    assert linked("links", "retry", "lnk_1", "--stuck").status == 2
+    resolve = ("conflicts", "resolve", "--all", "--take", "ours", "--json")
+    assert linked.ok(*resolve, "--field", "*").json == {"resolved": []}
+    done = linked.ok(*resolve, "--field", "email", "--tenant", "acme").json["resolved"]
+    assert [each["id"] for each in done] == ["cfl_2"]
+    done = linked.ok(*resolve, "--link", "customer-stripe").json["resolved"]
+    assert [each["id"] for each in done] == ["cfl_1", "cfl_2"]
+    run(linked, "UPDATE landbridge.link SET reason = 'too long' WHERE id = 'lnk_1'")
+    assert linked.ok("links", "retry", "--stuck", "--json").json == {"retried": ["lnk_1"]}
 
 
 def test_triggers_are_made_by_the_application_that_declares_the_link(

@@ -17,7 +17,7 @@ conflicts = noun("Fields that both sides of a link changed.")
 
 COLUMNS = ["id", "link", "tenant", "local", "key", "field", "baseline", "ours", "theirs"]
 
-Ids = Annotated[list[str], typer.Argument(help="cfl_...; several at once.", metavar="ID")]
+Ids = Annotated[list[str] | None, typer.Argument(help="cfl_...; several at once.", metavar="ID")]
 
 
 class Side(StrEnum):
@@ -73,8 +73,17 @@ def show(
 
 @conflicts.command()
 def resolve(
-    ids: Ids,
     take: Annotated[Side, typer.Option(help="Whose value both sides get.")],
+    ids: Ids = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All open ones, or those that the next three name.")
+    ] = False,
+    link: Annotated[str | None, typer.Option(help="With --all: of this link.")] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(help="With --all: over this field; * is a record that one side deleted."),
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="With --all: of this tenant.")] = None,
     environment: Environment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,11 +93,22 @@ def resolve(
     """
     from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
+    from landbridge.cli.usage import WrongUsage
+
+    if every == bool(ids):
+        raise WrongUsage("resolve: give conflicts, or --all")
 
     async def work(bridge: Landbridge) -> list[dict[str, str]]:
-        for each in ids:
+        chosen, after = list(ids or []), ""
+        while every:
+            page = await bridge.conflicts.list(link=link, tenant=tenant, after=after)
+            if not page:
+                break
+            chosen += [each.id for each in page if field in (None, each.field)]
+            after = page[-1].id
+        for each in chosen:
             await bridge.conflicts.resolve(each, take.value)
-        return [{"id": each, "take": take.value} for each in ids]
+        return [{"id": each, "take": take.value} for each in chosen]
 
     done = on_bridge(work, environment=environment)
     if as_json:

@@ -108,16 +108,43 @@ def match(
 
 
 @links.command()
-def retry(pair: Pair, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Send what a provider refused once more, as it is."""
-    from landbridge.cli.output import print_facts
+def retry(
+    pairs: Annotated[
+        list[str] | None, typer.Argument(help="lnk_...; several at once.", metavar="PAIR")
+    ] = None,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="All that do not go on, but for those in review.")
+    ] = False,
+    link: Name = None,
+    tenant: Tenant = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try what a provider or your table refused once more, as it is."""
+    from landbridge.cli.output import print_json
     from landbridge.cli.session import on_bridge
+    from landbridge.cli.usage import WrongUsage
 
-    async def work(bridge: Landbridge) -> dict[str, Any]:
-        await bridge.links.retry(pair)
-        return {"id": pair, "retried": True}
+    if stuck == bool(pairs):
+        raise WrongUsage("retry: give pairs, or --stuck")
 
-    print_facts(on_bridge(work, environment=environment), as_json=as_json)
+    async def work(bridge: Landbridge) -> list[str]:
+        ids, after = list(pairs or []), ""
+        while stuck:
+            page = await bridge.links.pairs(link=link, tenant=tenant, stuck=True, after=after)
+            if not page:
+                break
+            ids += [each.id for each in page if each.state != "review"]
+            after = page[-1].id
+        for each in ids:
+            await bridge.links.retry(each)
+        return ids
+
+    done = on_bridge(work, environment=environment)
+    if as_json:
+        print_json({"retried": done})
+    else:
+        typer.echo(f"tried again: {len(done)}")
 
 
 @links.command()
