@@ -223,6 +223,23 @@ async def test_deletions_follow_and_are_asked_for_where_the_other_side_was_edite
     await quiet(here, there)
 
 
+async def test_a_record_that_comes_back_has_a_row_again(here: Office, there: Hall) -> None:
+    there.put("a", **ADA)
+    there.put("b", name="Bob")
+    await here.pull()
+    await here.rest()
+    gone = there.members.pop("a")
+    await here.pull()
+    await here.rest()
+    assert [row["name"] for row in (await here.rows()).values()] == ["Bob"]
+    there.members["a"] = gone
+    await here.pull()
+    await here.rest()
+    assert sorted(row["name"] for row in (await here.rows()).values()) == ["Ada", "Bob"]
+    assert there.writes == 0
+    await quiet(here, there)
+
+
 @pytest.mark.parametrize("drop", ["before", "after"])
 @pytest.mark.parametrize("makes", [True, False])
 async def test_a_write_whose_answer_is_lost_has_one_effect(
