@@ -182,6 +182,9 @@ def test_an_invoice_is_reckoned_paid_voided_and_deleted(visitor: Visitor) -> Non
     assert visitor.refused("POST", "/invoice", {**sale(), "Line": made["Line"]}) == "2010"
     assert visitor.refused("POST", "/invoice", {**sale(), "DocNumber": made["DocNumber"]}) == "6140"
     assert visitor.refused("POST", "/invoice", {**sale(), "CustomerRef": {"value": "x"}}) == "2500"
+    taxed = sale()
+    taxed["Line"][0]["SalesItemLineDetail"]["TaxCodeRef"] = {"value": "nope"}
+    assert visitor.refused("POST", "/invoice", taxed) == "2500"
     linked = [{"TxnId": made["Id"], "TxnType": "Invoice"}]
     pay = {"CustomerRef": {"value": "1"}, "TotalAmt": 24.6}
     pay["Line"] = [{"Amount": 24.6, "LinkedTxn": linked}]

@@ -202,6 +202,9 @@ def test_an_invoice_is_reckoned_paid_and_kept_from_wrong_changes(visitor: Visito
     assert made == again
     (invoice,) = made["Invoices"]
     assert [invoice[name] for name in ("SubTotal", "TotalTax", "Total")] == [20.01, 3.0, 23.01]
+    untold = {"Invoices": [{**sent, "LineItems": [{**line, "TaxType": "NOPE"}]}]}
+    refused = visitor.call("PUT", "/Invoices", sent=untold, params=alone).json()["Invoices"][0]
+    assert "TaxType code 'NOPE'" in refused["ValidationErrors"][0]["Message"]
     wrong = {"Invoices": [{**sent, "Contact": {}}]}
     other = visitor.call("PUT", "/Invoices", sent=wrong, headers=key, params=alone)
     assert other.status_code == 400

@@ -176,10 +176,15 @@ class Documents:
         detail = line.get(kind) or {}
         if kind in _NAMED and _NAMED[kind] not in detail:
             raise Invalid("2020", "Required param missing", f"{_NAMED[kind]} is missing")
-        if "ItemRef" in detail:
-            detail["ItemRef"] = books.referred(detail, "ItemRef", "Item")
-        if "AccountRef" in detail:
-            detail["AccountRef"] = books.referred(detail, "AccountRef", "Account")
+        for name, of in (("ItemRef", "Item"), ("AccountRef", "Account"), ("TaxCodeRef", "TaxCode")):
+            # Those of the United States are there without a list of them.
+            known = of == "TaxCode" and detail.get(name) in (
+                None,
+                {"value": "TAX"},
+                {"value": "NON"},
+            )
+            if name in detail and not known:
+                detail[name] = books.referred(detail, name, of)
         if {"Qty", "UnitPrice"} <= set(detail):
             wanted = cents(exact(detail["Qty"]) * exact(detail["UnitPrice"]))
             if wanted != cents(exact(line["Amount"])):

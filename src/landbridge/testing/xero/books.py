@@ -349,6 +349,8 @@ class Books:
         line = without_nulls({"Quantity": 1, "UnitAmount": 0, "Tracking": [], **sent})
         if line.get("AccountCode"):
             self._account_of(line)
+        if line.get("TaxType", "NONE") not in {"NONE", *self.kept["TaxRates"]}:
+            raise Invalid(f"TaxType code '{line['TaxType']}' does not exist or cannot be used here")
         price = exact(line["Quantity"]) * exact(line["UnitAmount"])
         amount = cents(price * (100 - exact(line.get("DiscountRate", 0))) / 100)
         if "LineAmount" in sent and not obj_equal(sent["LineAmount"], amount):
