@@ -169,6 +169,18 @@ async def test_a_write_that_may_have_happened_is_not_repeated(
         assert len(shop.asked) == 1
 
 
+async def test_what_an_earlier_try_may_have_done_is_not_forgotten() -> None:
+    """A later one that wrote nothing for sure says nothing of it."""
+    async with (
+        open_shop(dropped, lambda _: told(429, Retry_After="600")) as shop,
+        calling() as client,
+    ):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.signed(TYPED, KEY).send(request(shop, "POST", headers=KEYED))
+        assert len(shop.asked) == 2
+        assert caught.value.retry_at is not None
+
+
 async def test_a_write_that_was_never_sent_is_unreachable_and_not_unknown() -> None:
     async with open_shop() as shop:
         pass

@@ -1,4 +1,5 @@
-"""Creations without idempotency keys: one object per intent, found again by the intent's marker."""
+"""Creations without idempotency keys, or with keys that are forgotten: one object per intent, found
+again by the intent's marker."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from landbridge import ids
 from landbridge.client import Client
 from landbridge.engine.connect import base_of
 from landbridge.engine.push import Pushed, Pusher, promise
-from landbridge.errors import OutcomeUnknown, SpecError
+from landbridge.errors import OutcomeUnknown, SpecError, Throttled
 from landbridge.models.payments import Customer
 from landbridge.spec import (
     ApiKey,
@@ -65,19 +66,31 @@ class Mill:
     made: list[dict[str, Any]] = field(default_factory=list)
     drops: list[str] = field(default_factory=list)
     """`before` it is made or `after`, for each creation to come."""
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What it made under which idempotency key, as long as it remembers them."""
+    busy: bool = False
+    """Whether it answers that a quota is used up."""
     late: bool = False
     """Whether its list does not show what is new."""
     asked: list[dict[str, str]] = field(default_factory=list)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
+        if self.busy:
+            return web.json_response({}, status=429)
         drop = self.drops.pop(0) if self.drops else ""
         body = await request.json()
-        if drop != "before":
+        key = request.headers.get("Idempotency-Key", "")
+        if key in self.keys:
+            body = self.keys[key]
+        elif drop != "before":
             self.made.append({"id": f"c{len(self.made) + 1}", **body})
+            body = self.made[-1]
+        if key and drop != "before":
+            self.keys[key] = body
         if drop:
             assert request.transport is not None
             request.transport.abort()
-        return web.json_response(self.made[-1] if self.made else {})
+        return web.json_response(body)
 
     async def listed(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
@@ -231,6 +244,80 @@ async def test_without_a_way_to_find_it_nothing_is_sent_again(mill: Mill, opens:
     await intents.note_try(office.db, await office.intent(died))
     assert (await office.run(died)).state == "unknown"
     assert "look there" in (await office.intent(died)).reason
+    assert len(mill.made) == 1
+
+
+KEYED = replace(NAMED, idempotency="Idempotency-Key", marked=None)
+FORGETFUL = replace(MILL, resources=[KEYED], idempotency_kept=timedelta(minutes=5))
+LOST = ["after"] * 20
+
+
+async def test_a_key_that_is_remembered_makes_a_repeated_try_harmless(
+    mill: Mill, opens: Opens
+) -> None:
+    office, mill.drops = await opens(FORGETFUL), [*LOST]
+    made = await office.promised("Ada")
+    with pytest.raises(OutcomeUnknown):
+        await office.run(made)
+    mill.drops.clear()
+    await office.wait("4 minutes")
+    assert (await office.run(made)).key == "c1"
+    assert len(mill.made) == 1
+
+
+async def test_a_key_that_may_be_forgotten_is_not_relied_on(mill: Mill, opens: Opens) -> None:
+    """The control, whose page says nothing of it, makes two."""
+    for page, state, there in ((FORGETFUL, "unknown", 1), (MILL, "done", 2)):
+        resource = KEYED if page is FORGETFUL else replace(KEYED, marker="")
+        office, mill.drops = await opens(replace(page, resources=[resource])), [*LOST]
+        made = await office.promised("Ada")
+        with pytest.raises(OutcomeUnknown):
+            await office.run(made)
+        mill.drops.clear()
+        mill.keys.clear()
+        await office.wait("6 minutes")
+        assert (await office.run(made)).state == state
+        assert len(mill.made) == there
+        mill.made.clear()
+
+
+async def test_behind_a_forgotten_key_the_marker_tells(mill: Mill, opens: Opens) -> None:
+    both = replace(KEYED, marked=NAMED.marked)
+    office, mill.drops = await opens(replace(FORGETFUL, resources=[both])), [*LOST]
+    made = await office.promised("Ada")
+    with pytest.raises(OutcomeUnknown):
+        await office.run(made)
+    mill.drops.clear()
+    mill.keys.clear()
+    await office.wait("6 minutes")
+    assert (await office.run(made)).key == "c1"
+    assert len(mill.made) == 1
+
+
+@pytest.mark.parametrize("resource", [KEYED, replace(NAMED, marked=None)])
+async def test_a_try_that_wrote_nothing_leaves_no_doubt(
+    mill: Mill, opens: Opens, resource: Resource
+) -> None:
+    office, mill.busy = await opens(replace(FORGETFUL, resources=[resource])), True
+    made = await office.promised("Ada")
+    with pytest.raises(Throttled):
+        await office.run(made)
+    assert (await office.intent(made)).tried_at is None
+    mill.busy = False
+    assert (await office.run(made)).key == "c1"
+
+
+async def test_an_earlier_doubt_outlasts_a_try_that_wrote_nothing(mill: Mill, opens: Opens) -> None:
+    office, mill.drops = await opens(FORGETFUL), [*LOST]
+    made = await office.promised("Ada")
+    with pytest.raises(OutcomeUnknown):
+        await office.run(made)
+    mill.busy = True
+    with pytest.raises(Throttled):
+        await office.run(made)
+    await office.wait("6 minutes")
+    mill.busy, mill.keys = False, {}
+    assert (await office.run(made)).state == "unknown"
     assert len(mill.made) == 1
 
 

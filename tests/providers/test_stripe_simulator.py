@@ -470,6 +470,7 @@ def test_an_invoice_from_draft_to_refund(
     assert charge.refunds is not None
     assert [each.id for each in charge.refunds.data] == [refund.id]
     error = refused(lambda: sdk.v1.refunds.create({"charge": charge.id, "amount": 0}))
+    assert isinstance(error, stripe.InvalidRequestError)
     assert (error.code, error.param) == ("parameter_invalid_integer", "amount")
     sdk.v1.refunds.create({"charge": charge.id})
     error = refused(lambda: sdk.v1.refunds.create({"charge": charge.id}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 from landbridge import providers
 from landbridge.cli.providers import describe, summary
@@ -132,13 +133,25 @@ def _found_again(provider: Provider) -> Iterator[str]:
         for one in provider.resources
         if one.marked and not one.idempotency
     ]
-    if rows:
+    kept = provider.idempotency_kept
+    if rows or kept is not None:
         yield "## Writing once"
+    if kept is not None:
+        yield (
+            f"Idempotency keys are remembered for {_span(kept)} at least. A creation that may have"
+            " happened longer ago is not sent again: it ends as `unknown`, for you to look there."
+        )
+    if rows:
         yield (
             "These take no idempotency keys. A new record carries the intent's id; after a try that"
             " was cut off it is looked for by that, and sent again only once a list would show it."
         )
         yield table(["resource", "the intent is in", "a list may be late by (minutes)"], rows)
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
 
 
 def _webhooks(provider: Provider, facts: Mapping[str, object]) -> Iterator[str]:

@@ -27,7 +27,17 @@ from landbridge.errors import (
     SettingsError,
     Unreachable,
 )
-from landbridge.resilience import READS, Broken, Outcome, Reply, Retry, Unknown, classify, delay
+from landbridge.resilience import (
+    READS,
+    Broken,
+    Budget,
+    Outcome,
+    Reply,
+    Retry,
+    Unknown,
+    classify,
+    delay,
+)
 from landbridge.spec import ApiKey, Basic, Provider
 from landbridge.store import connections
 from landbridge.store.connections import Connection
@@ -109,8 +119,8 @@ class Signed:
         accepted is renewed once.
 
         Raises Unreachable or Throttled (`.retry_at`) when it stays so, OutcomeUnknown for a write
-        that may have happened, ReconnectRequired when the credentials are not accepted, and
-        CircuitOpen without a try where nothing answered lately.
+        that may have happened, be it in an earlier one of these tries, ReconnectRequired when the
+        credentials are not accepted, and CircuitOpen without a try where nothing answered lately.
         """
         client, connection = self._client, self._connection
         if client.recorder is not None and connection is not None:
@@ -120,8 +130,28 @@ class Signed:
         idempotency = self._idempotency(request)
         budget = client.budget(self._provider)
         budget.called()
-        ends = client.monotonic() + client.deadline
         signature = await self._signature()
+        doubts: list[OutcomeUnknown] = []
+        try:
+            return await self._sent(request, signature, idempotency, budget, doubts)
+        except LandbridgeError as error:
+            if not doubts or isinstance(error, OutcomeUnknown):
+                raise
+            doubts[-1].retry_at = getattr(error, "retry_at", None)
+            raise doubts[-1] from error
+
+    async def _sent(
+        self,
+        request: Request,
+        signature: _Signature,
+        idempotency: str,
+        budget: Budget,
+        doubts: list[OutcomeUnknown],
+    ) -> Response:
+        """The answer after as many tries as it takes; `doubts` gets the error of each that may have
+        written."""
+        client = self._client
+        ends = client.monotonic() + client.deadline
         renewed = False
         for attempt in count(1):
             tried = await self._try(request, signature, idempotency, ends, attempt)
@@ -136,10 +166,13 @@ class Signed:
                 if response is None:
                     raise tried.error or OutcomeUnknown(str(outcome))
                 return response
+            error = tried.error or outcome.error(self._provider.name) or Unreachable("")
+            if isinstance(error, OutcomeUnknown):
+                doubts.append(error)
             pause = self._pause(outcome, attempt)
             left = ends - client.monotonic()
             if attempt >= client.attempts or pause >= left or not budget.take():
-                raise tried.error or outcome.error(self._provider.name) or Unreachable("")
+                raise error
             await client.sleep(pause)
         raise AssertionError("count() has no end")
 

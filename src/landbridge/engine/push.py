@@ -25,15 +25,20 @@ from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
 from landbridge.engine.preview import Preview, preview
 from landbridge.engine.pull import READS, Hold, stream_of
+from landbridge.engine.tried import in_parts, repeatable
 from landbridge.engine.unwritten import posted_in
 from landbridge.errors import (
+    CircuitOpen,
     Conflict,
     InvalidInput,
     NotFound,
     OutcomeUnknown,
+    ReconnectRequired,
     RecordError,
     Refused,
+    Throttled,
     UnmappedCode,
+    Unreachable,
 )
 from landbridge.formats import codec
 from landbridge.models import Model, checked
@@ -149,12 +154,6 @@ def _steps(resource: Resource, document: Model, base: Model | None) -> list[Step
     ]
 
 
-def _repeatable(resource: Resource) -> bool:
-    """Whether creating twice makes one object: by a key, or since we choose its address."""
-    put = resource.create is not None and resource.create.method == "PUT"
-    return bool(resource.idempotency) or put
-
-
 @dataclass(frozen=True, kw_only=True)
 class Pushed:
     """What became of an intent; `state` as in the intent's row."""
@@ -229,7 +228,8 @@ class Pusher:
             reason = f"{error} (our field: {', '.join(sorted(unlike))})" if unlike else str(error)
             return await self._settle(intent, "refused", reason, problems=problems or None)
         except OutcomeUnknown as error:
-            if intent.action != "create" or _repeatable(resource) or resource.marked:
+            settled = intent.action == "create" and not resource.marked
+            if not settled or repeatable(provider, resource, intent):
                 raise
             return await self._settle(intent, "unknown", str(error))
         if held.calls:
@@ -346,25 +346,30 @@ class Pusher:
         base_raw: bytes | None,
     ) -> Written:
         signed = self._client.signed(provider, SignIn(connection=connection))
-        if intent.action == "create" and not _repeatable(resource):
+        again = intent.action != "create" or repeatable(provider, resource, intent)
+        if not again:
             made = await self._made_before(intent, connection, provider, resource)
             if made is not None:
                 return made
+        keeps = intent.action == "create" and provider.idempotency_kept is not None
+        if not again or keeps or intent.seen is not None:
             await intents.note_try(self._db, intent)
-        elif intent.seen is not None:
-            await intents.note_try(self._db, intent)
-        return await signed.converse(
-            write(
-                provider,
-                resource,
-                self._place(provider, connection),
-                intent.action,
-                intent.key or "",
-                changes,
-                base_raw,
-                intent.id,
-            )
+        conversation = write(
+            provider,
+            resource,
+            self._place(provider, connection),
+            intent.action,
+            intent.key or "",
+            changes,
+            base_raw,
+            intent.id,
         )
+        try:
+            return await signed.converse(conversation)
+        except (CircuitOpen, ReconnectRequired, Throttled, Unreachable):
+            if not in_parts(resource, intent):
+                await intents.forget_try(self._db, intent)
+            raise
 
     async def _base_of(
         self, intent: Intent, connection: Connection, provider: Provider, resource: Resource

@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -372,6 +373,9 @@ class Provider:
     """Calls at once that a connection bears."""
     currency_exponents: Mapping[str, int] = field(default_factory=dict)
     """Where the provider leaves ISO 4217's number of decimals."""
+    idempotency_kept: timedelta | None = None
+    """How long it remembers an idempotency key at least; None: nobody says. A creation that may
+    have happened longer ago is found by its marker, or ends as `unknown`: it is not sent again."""
     rounding: Rounding | None = None
     """How it rounds what it reckons on documents; None: nobody knows."""
     notes: Sequence[str] = ()

@@ -83,6 +83,14 @@ _TRY = Sql(
     """,
 )
 
+_FORGET_TRY = Sql(
+    "intents.forget_try",
+    """
+    UPDATE lb.intent SET tried_at = :before
+    WHERE environment = :environment AND tenant = :tenant AND id = :id
+    """,
+)
+
 _SETTLE = Sql(
     "intents.settle",
     """
@@ -169,6 +177,18 @@ async def one(db: Database | Tx, *, environment: str, tenant: str, id: str) -> I
 async def note_try(db: Database, intent: Intent) -> None:
     """Writes down, before it is sent, that an intent may have happened from now on."""
     await db.run(_TRY, environment=intent.environment, tenant=intent.tenant, id=intent.id)
+
+
+async def forget_try(db: Database, intent: Intent) -> None:
+    """Takes the note of the latest try back: it cannot have happened. What is known of earlier ones
+    stays as it was when the intent was read."""
+    await db.run(
+        _FORGET_TRY,
+        environment=intent.environment,
+        tenant=intent.tenant,
+        id=intent.id,
+        before=intent.tried_at,
+    )
 
 
 async def settle(

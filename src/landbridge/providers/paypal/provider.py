@@ -345,6 +345,8 @@ paypal = Provider(
         throttled=["RATE_LIMIT_REACHED", "RESOURCE_CONFLICT"],
     ),
     currency_exponents=mapping.EXPONENTS,
+    # Orders; for other things it is longer.
+    idempotency_kept=timedelta(hours=6),
     resources=[
         invoice,
         product,

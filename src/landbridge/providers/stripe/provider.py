@@ -355,6 +355,7 @@ stripe = Provider(
     ),
     errors=ERRORS,
     currency_exponents=mapping.EXPONENTS,
+    idempotency_kept=timedelta(hours=24),
     notes=NOTES,
     resources=[
         customer,

@@ -33,7 +33,7 @@ MARKED = ["DELETED"]
 listed = partial(Resource, page=PAGE, since=SINCE, unversioned=True)
 # Suppliers number what they send as they like.
 NUMBERED = Unique(field="number", among={"direction": "sale"})
-KEY = "Idempotency-Key"  # kept for some minutes (unsure)
+KEY = "Idempotency-Key"
 # Else a list with one wrong element is refused as a whole.
 ALONE = {"summarizeErrors": "false"}
 PRICES = {"unitdp": "4"}
@@ -115,7 +115,7 @@ ROUNDING = Rounding(per="line", decimals=2, prices=4, unsure=["half"])
 NOTES = [
     (
         "Xero keeps an idempotency key for some minutes (unsure). A creation whose answer was lost"
-        " is sent again with it within seconds; where no worker ran for longer, look for doubles."
+        " is sent again with it within five; later it ends as `unknown`: look there for it."
     ),
     (
         "Prepayments, overpayments and batches are not read. A payment of one of them is parked if"
@@ -436,6 +436,7 @@ xero = Provider(
     webhook=HOOK,
     errors=REFUSALS,
     rounding=ROUNDING,
+    idempotency_kept=timedelta(minutes=5),
     notes=NOTES,
     resources=[
         accounts,
