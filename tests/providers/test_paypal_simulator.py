@@ -98,7 +98,7 @@ def test_each_event_names_its_record_to_the_page(wrapped: bool) -> None:
             assert http.post(f"/_sim/objects/{kind}", json=asked).status_code == 200
     assert paypal.webhook is not None
     for event in simulator.account.events:
-        (notice,) = notices(paypal.webhook, json.dumps(event).encode())
+        notice, *_ = notices(paypal.webhook, json.dumps(event).encode())
         kinds = {"invoices": "invoice", "payouts": "payout"}
         about = str(kinds.get(event["resource_type"], event["resource_type"]))
         assert notice.key in simulator.account.kept[about]
