@@ -43,7 +43,11 @@ def test_calls_are_listed_without_ids_bodies_and_secrets(cli: Cli, shop: Shop) -
     assert before["request_id"]
     (failed,) = cli.ok("calls", connection, "--failed", "--json").json["calls"]
     assert failed == before
-    assert len(cli.ok("calls", connection, "--limit", "1", "--json").json["calls"]) == 1
+    assert cli.ok("calls", connection, "--limit", "1", "--json").json == {
+        "calls": [newest],
+        "more": True,
+    }
+    assert cli.ok("calls", connection, "--limit", "1").err == "there are more: --limit 10\n"
     shown = cli.ok("calls", connection)
     assert "/v1/customers/{id}" in shown.out
     assert "cus_canary" not in shown.out
@@ -60,7 +64,7 @@ def test_a_connection_that_is_none_is_named(cli: Cli) -> None:
 
 
 def test_quotas_show_what_is_used_of_them(cli: Cli, shop: Shop) -> None:
-    assert cli.ok("quotas", "--json").json == {"quotas": []}
+    assert cli.ok("quotas", "--json").json == {"quotas": [], "more": False}
     assert "no quotas yet" in cli.ok("quotas").out
     connection = connect(cli, shop)
     call(cli, connection, "/v1/customers", times=3)
@@ -83,7 +87,7 @@ def test_quotas_show_what_is_used_of_them(cli: Cli, shop: Shop) -> None:
 
 def test_what_fails_is_listed_and_goes_on_after_a_reset(cli: Cli, shop: Shop) -> None:
     connection = connect(cli, shop)
-    assert cli.ok("breakers", "list", "--json").json == {"breakers": []}
+    assert cli.ok("breakers", "list", "--json").json == {"breakers": [], "more": False}
     assert "everything answers" in cli.ok("breakers", "list").out
     run(shop, "POST", "faults", {"kind": "status", "status": 501, "path": "/v1/*", "times": 100})
     call(cli, connection, "/v1/customers", times=9)
@@ -96,7 +100,7 @@ def test_what_fails_is_listed_and_goes_on_after_a_reset(cli: Cli, shop: Shop) ->
         "place": connection,
         "state": "closed",
     }
-    assert cli.ok("breakers", "list", "--json").json == {"breakers": []}
+    assert cli.ok("breakers", "list", "--json").json == {"breakers": [], "more": False}
     again = cli("breakers", "reset", connection)
     assert again.status != 0
     assert "landbridge breakers list" in again.err

@@ -79,7 +79,7 @@ def test_a_key_of_the_other_environment_is_refused(cli: Cli, shop: Shop) -> None
     )  # fmt: skip
     assert done.status == 1
     assert "connect them in the environment 'test'" in done.err
-    assert cli.ok("connections", "list", "--json").json == {"connections": []}
+    assert cli.ok("connections", "list", "--json").json == {"connections": [], "more": False}
 
 
 def test_a_server_of_the_customer_needs_its_address(bare_cli: Cli) -> None:

@@ -159,6 +159,8 @@ def test_events_are_listed_by_what_they_are_about(cli: Cli, inbox: str) -> None:
     assert len(topics(cli, "--since", "1h")) == 6
     assert topics(cli, "--until", "1h") == []
     assert len(topics(cli, "--limit", "2")) == 2
+    assert cli.ok("inbox", "list", "--limit", "2").err == "there are more: --limit 20\n"
+    assert cli.ok("inbox", "list", "--limit", "6").err == ""
 
 
 @pytest.mark.parametrize("verb", ["list", "replay"])

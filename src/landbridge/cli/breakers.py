@@ -19,14 +19,16 @@ COLUMNS = ("place", "tenant", "state", "failures", "open_until", "error")
 @breakers.command("list")
 def list_(limit: Limit = 100, environment: Environment = None, as_json: AsJson = False) -> None:
     """List the connections and providers that fail, open or not; those that work are not listed."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         from landbridge.store import breakers as store
 
         now, _ = await store.every(bridge.db)
-        found = await store.listed(bridge.db, environment=bridge.settings.environment, most=limit)
+        found = await store.listed(
+            bridge.db, environment=bridge.settings.environment, most=limit + 1
+        )
         return [
             {
                 "place": each.place.name,
@@ -41,7 +43,7 @@ def list_(limit: Limit = 100, environment: Environment = None, as_json: AsJson =
         ]
 
     rows = on_bridge(work, environment=environment)
-    print_rows("breakers", rows, COLUMNS, as_json=as_json, none="everything answers")
+    print_page("breakers", rows, COLUMNS, limit=limit, as_json=as_json, none="everything answers")
 
 
 @breakers.command()

@@ -25,7 +25,7 @@ def calls(
 
     Each try is a line. Paths have {id} where ids were; bodies are not kept.
     """
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
@@ -40,9 +40,9 @@ def calls(
             tenant=named.tenant,
             connection=named.id,
             failed=failed,
-            most=limit,
+            most=limit + 1,
         )
         return [msgspec.structs.asdict(each) for each in found]
 
     rows = on_bridge(work, environment=environment)
-    print_rows("calls", rows, COLUMNS, as_json=as_json, none="no calls")
+    print_page("calls", rows, COLUMNS, limit=limit, as_json=as_json, none="no calls")

@@ -32,17 +32,17 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List connections, oldest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
         found = await bridge.connections(tenant=tenant)
-        return [_row(connection) for connection in found[:limit]]
+        return [_row(connection) for connection in found]
 
     rows = on_bridge(work, environment=environment)
     columns = ["connection", "tenant", "provider", "account_name", "label", "state", "reason"]
     none = "nothing is connected; see: landbridge connect --help"
-    print_rows("connections", rows, columns, as_json=as_json, none=none)
+    print_page("connections", rows, columns, limit=limit, as_json=as_json, none=none)
 
 
 @connections.command()

@@ -40,7 +40,7 @@ def list_(
     Without --since, ended ones go back for 7 days.
     """
     from landbridge.cli.moments import moment
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
     from landbridge.cli.usage import WrongUsage
     from landbridge.store.deliveries import STATES
@@ -67,7 +67,7 @@ def list_(
             type=type,
             emitted_since=begin,
             emitted_until=end,
-            most=limit,
+            most=limit + 1,
         )
         return [asdict(delivery) for delivery in found]
 
@@ -86,7 +86,9 @@ def list_(
     ]
     if not as_json:
         rows = [{**row, "next": _next(row)} for row in rows]
-    print_rows("deliveries", rows, columns, as_json=as_json, none="nothing like that was sent")
+    print_page(
+        "deliveries", rows, columns, limit=limit, as_json=as_json, none="nothing like that was sent"
+    )
 
 
 def _next(row: dict[str, Any]) -> str:

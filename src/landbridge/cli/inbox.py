@@ -55,7 +55,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the events that webhooks brought, newest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     wanted = _selection(topic, kind, connection, tenant, outcome, source, since, until)
@@ -66,7 +66,7 @@ def list_(
         from landbridge.store import inbox as events
 
         chosen = await _of_provider(bridge, wanted, provider)
-        return [asdict(event) for event in await events.page(bridge.db, chosen, most=limit)]
+        return [asdict(event) for event in await events.page(bridge.db, chosen, most=limit + 1)]
 
     rows = on_bridge(work, environment=environment)
     columns = [
@@ -80,7 +80,9 @@ def list_(
         "source",
         "created_at",
     ]
-    print_rows("events", rows, columns, as_json=as_json, none="no webhook came in so far")
+    print_page(
+        "events", rows, columns, limit=limit, as_json=as_json, none="no webhook came in so far"
+    )
 
 
 @inbox.command()
@@ -233,16 +235,16 @@ def parked(
 ) -> None:
     """List the webhooks that could not be sorted, and why; the oldest first."""
     from landbridge.cli import inbox_parked
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.parked import COLUMNS
     from landbridge.cli.session import on_bridge
 
     times = _times(since, until)
     rows = on_bridge(
-        lambda bridge: inbox_parked.rows(bridge, provider, *times, limit=limit),
+        lambda bridge: inbox_parked.rows(bridge, provider, *times, limit=limit + 1),
         environment=environment,
     )
-    print_rows("parked", rows, COLUMNS, as_json=as_json, none="no webhook is parked")
+    print_page("parked", rows, COLUMNS, limit=limit, as_json=as_json, none="no webhook is parked")
 
 
 @inbox.command()

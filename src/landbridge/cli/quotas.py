@@ -31,13 +31,13 @@ def quotas(
     A place is a remote account, an app or a tenant of an app. What processes have leased and not
     used yet counts as used. `waits until` is when the provider wants calls again.
     """
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
     from landbridge.store import quotas as stored
 
     async def read(bridge: Landbridge) -> list[dict[str, Any]]:
         where = bridge.settings.environment
-        found = await stored.every(bridge.db, environment=where, begins=place or "", most=limit)
+        found = await stored.every(bridge.db, environment=where, begins=place or "", most=limit + 1)
         return [
             {
                 "place": each.place,
@@ -53,10 +53,11 @@ def quotas(
             for each in found
         ]
 
-    print_rows(
+    print_page(
         "quotas",
         on_bridge(read, environment=environment),
         _COLUMNS,
+        limit=limit,
         as_json=as_json,
         none="no quotas yet: no call to a provider whose page names one was made",
     )

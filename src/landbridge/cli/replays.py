@@ -98,15 +98,17 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List replays, newest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        found = await bridge.replays.list(tenant=tenant, endpoint=endpoint, most=limit)
+        found = await bridge.replays.list(tenant=tenant, endpoint=endpoint, most=limit + 1)
         return [_row(each) for each in found]
 
     rows = on_bridge(work, environment=environment)
-    print_rows("replays", rows, _COLUMNS, as_json=as_json, none="nothing was replayed so far")
+    print_page(
+        "replays", rows, _COLUMNS, limit=limit, as_json=as_json, none="nothing was replayed so far"
+    )
 
 
 @replays.command()

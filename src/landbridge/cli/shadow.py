@@ -84,14 +84,14 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List shadows, newest first."""
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        return [_row(each) for each in await bridge.shadows.list(tenant=tenant, most=limit)]
+        return [_row(each) for each in await bridge.shadows.list(tenant=tenant, most=limit + 1)]
 
     rows = on_bridge(work, environment=environment)
-    print_rows("shadows", rows, _COLUMNS, as_json=as_json, none="there is no shadow")
+    print_page("shadows", rows, _COLUMNS, limit=limit, as_json=as_json, none="there is no shadow")
 
 
 @shadow.command()
@@ -165,15 +165,22 @@ def ids_(
     """Show the provider's ids for those that were made up, once `replay` sent the records."""
     from dataclasses import asdict
 
-    from landbridge.cli.output import print_rows
+    from landbridge.cli.output import print_page
     from landbridge.cli.session import on_bridge
 
     async def work(bridge: Landbridge) -> list[dict[str, Any]]:
-        return [asdict(each) for each in await bridge.shadows.real_ids(id, most=limit)]
+        return [asdict(each) for each in await bridge.shadows.real_ids(id, most=limit + 1)]
 
     rows = on_bridge(work, environment=environment)
     columns = ["made_up", "real", "resource", "connection", "tenant"]
-    print_rows("ids", rows, columns, as_json=as_json, none="nothing that was made up was sent yet")
+    print_page(
+        "ids",
+        rows,
+        columns,
+        limit=limit,
+        as_json=as_json,
+        none="nothing that was made up was sent yet",
+    )
 
 
 @shadow.command()
