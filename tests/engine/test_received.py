@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from landbridge import Landbridge, Received
+from landbridge import Landbridge, Received, ids
 from landbridge.engine import sort as sorting
 from landbridge.engine.disconnect import disconnect
 from landbridge.engine.erase import Erasing, Erasures
@@ -345,6 +345,49 @@ async def test_a_new_handler_is_told_of_earlier_events_once_when_it_is_asked_for
     assert sorted(till.numbers()) == ["1", "2", "3", "4", "6"]
     (told, _) = await listeners.every(db, environment="test")
     assert (told.name, told.told_since, told.waiting) == ("late", early, 0)
+
+
+ANOTHER = """
+INSERT INTO landbridge.inbox_event
+SELECT (jsonb_populate_record(e, jsonb_build_object(
+    'id', $1::text, 'created_at', landbridge.now()))).*
+FROM landbridge.inbox_event AS e
+"""
+
+
+async def test_what_is_filed_while_a_handler_starts_is_told_or_heard(
+    db: Database, shop: Connection, till: Till
+) -> None:
+    await come(db, shop, event(1))
+    begin = datetime.now(UTC)
+    late = Till(db)
+    late.those = [late.listener(name="late")]
+    async with db.transaction() as tx:
+        await tx.execute("SELECT FROM landbridge.listener")  # as who files an event
+        joining = asyncio.create_task(late.telling().join())
+        await asyncio.sleep(0.1)
+        assert not joining.done()
+        await tx.execute(ANOTHER, ids.new("inb"))
+    await joining
+    await come(db, shop, event(2))
+    assert await tell_earlier(db, "late", since=begin) == 1
+    till.those += late.those
+    await till.work()
+    assert sorted(late.numbers()) == ["1", "2"]
+
+
+async def test_a_dump_that_holds_all_tables_keeps_no_handler_from_starting(
+    db: Database, shop: Connection, till: Till
+) -> None:
+    late = Till(db)
+    late.those = [late.listener(name="late")]
+    async with db.transaction() as tx:
+        await tx.execute("SELECT FROM landbridge.listener")
+        await late.telling().join()
+    await come(db, shop, event(1))
+    till.those += late.those
+    await till.work()
+    assert late.numbers() == ["1"]
 
 
 async def test_one_that_was_cut_off_between_telling_and_ordering_is_told_by_the_next(

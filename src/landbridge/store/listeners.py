@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import asyncpg
+
 from landbridge.store import due
 from landbridge.store.database import Database, Tx
 from landbridge.store.sql import Sql
@@ -85,6 +87,12 @@ _JOIN = Sql(
     ON CONFLICT (name) DO UPDATE SET kinds = excluded.kinds
     WHERE listener.kinds <> excluded.kinds
     """,
+    across="Handlers are the application's own, the same for all tenants.",
+)
+
+_KNOWN = Sql(
+    "listeners.known",
+    "SELECT count(*) FROM lb.listener WHERE name = ANY(:names::text[])",
     across="Handlers are the application's own, the same for all tenants.",
 )
 
@@ -225,13 +233,25 @@ _FORGET = Sql(
 
 
 async def join(db: Database, handlers: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Registers handlers by name, each with the kinds that it is told of from now on."""
-    if handlers:
-        await db.run(
-            _JOIN,
-            names=[name for name, _ in handlers],
-            kinds=[",".join(kinds) for _, kinds in handlers],
-        )
+    """Registers handlers by name, each with the kinds that it is told of from now on.
+
+    The first time of a name waits, a second at most, for who is filing events: what they file then
+    was either before the handler's first start, so that `tell` has it, or joins its line.
+    """
+    if not handlers:
+        return
+    names = [name for name, _ in handlers]
+    binds = {"names": names, "kinds": [",".join(kinds) for _, kinds in handlers]}
+    if await db.value(_KNOWN, names=names) == len(set(names)):
+        await db.run(_JOIN, **binds)
+        return
+    try:
+        async with db.transaction() as tx:
+            await tx.execute("SET LOCAL lock_timeout = '1s'")
+            await tx.execute(f"LOCK TABLE {db.schema}.listener IN ACCESS EXCLUSIVE MODE")
+            await tx.run(_JOIN, **binds)
+    except asyncpg.LockNotAvailableError:  # a dump of the database holds it for hours
+        await db.run(_JOIN, **binds)
 
 
 async def wants(db: Database, name: str, kind: str) -> bool:
