@@ -92,7 +92,7 @@ def test_a_record_says_itself_when_it_changed_where_no_event_does() -> None:
     assert stamp_of(product, fetched) == THEN
     by_event = msgspec.structs.replace(fetched, stamp=1_767_225_660)
     assert stamp_of(product, by_event) == THEN + timedelta(minutes=1)
-    assert stamp_of(product, msgspec.structs.replace(fetched, value={"id": "prod_1"})) is None
+    assert stamp_of(product, msgspec.structs.replace(fetched, parsed={"id": "prod_1"})) is None
     raw = replace(product, maps=None, create=None, update=None, delete=None)
     assert stamp_of(raw, fetched) is None
 

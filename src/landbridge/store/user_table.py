@@ -34,7 +34,7 @@ _COLUMNS = Sql(
         JOIN pg_type AS t ON t.oid = typed.oid WHERE t.typtype = 'd'
     )
     SELECT typed.name, format_type(typed.oid, -1),
-        CASE WHEN t.oid = ANY ('{varchar,bpchar}'::regtype[]) AND typed.modifier > 4
+        CASE WHEN t.oid IN ('varchar'::regtype, 'bpchar'::regtype) AND typed.modifier > 4
             THEN typed.modifier - 4 END
     FROM typed JOIN pg_type AS t ON t.oid = typed.oid WHERE t.typtype <> 'd'
     """,
