@@ -15,7 +15,7 @@ from landbridge import ids
 from landbridge.client import Client
 from landbridge.engine.connect import base_of
 from landbridge.engine.push import Pushed, Pusher, promise
-from landbridge.errors import OutcomeUnknown, SpecError, Throttled
+from landbridge.errors import LandbridgeError, OutcomeUnknown, SpecError, Throttled
 from landbridge.models.payments import Customer
 from landbridge.spec import (
     ApiKey,
@@ -68,6 +68,8 @@ class Mill:
     """`before` it is made or `after`, for each creation to come."""
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What it made under which idempotency key, as long as it remembers them."""
+    garbled: bool = False
+    """Whether it answers a creation with what is no JSON."""
     busy: bool = False
     """Whether it answers that a quota is used up."""
     late: bool = False
@@ -90,7 +92,7 @@ class Mill:
         if drop:
             assert request.transport is not None
             request.transport.abort()
-        return web.json_response(body)
+        return web.Response(body=b'{"id":') if self.garbled else web.json_response(body)
 
     async def listed(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
@@ -305,6 +307,17 @@ async def test_a_try_that_wrote_nothing_leaves_no_doubt(
     assert (await office.intent(made)).tried_at is None
     mill.busy = False
     assert (await office.run(made)).key == "c1"
+
+
+async def test_an_answer_that_cannot_be_read_leaves_a_doubt(mill: Mill, opens: Opens) -> None:
+    office, mill.garbled = await opens(MILL), True
+    made = await office.promised("Ada")
+    with pytest.raises(LandbridgeError):
+        await office.run(made)
+    assert (await office.intent(made)).tried_at is not None
+    mill.garbled = False
+    assert (await office.run(made)).key == "c1"
+    assert len(mill.made) == 1
 
 
 async def test_an_earlier_doubt_outlasts_a_try_that_wrote_nothing(mill: Mill, opens: Opens) -> None:

@@ -25,20 +25,16 @@ from landbridge.engine.overlay import page_of
 from landbridge.engine.page import apply_one
 from landbridge.engine.preview import Preview, preview
 from landbridge.engine.pull import READS, Hold, stream_of
-from landbridge.engine.tried import in_parts, repeatable
+from landbridge.engine.tried import led, repeatable
 from landbridge.engine.unwritten import posted_in
 from landbridge.errors import (
-    CircuitOpen,
     Conflict,
     InvalidInput,
     NotFound,
     OutcomeUnknown,
-    ReconnectRequired,
     RecordError,
     Refused,
-    Throttled,
     UnmappedCode,
-    Unreachable,
 )
 from landbridge.formats import codec
 from landbridge.models import Model, checked
@@ -364,12 +360,7 @@ class Pusher:
             base_raw,
             intent.id,
         )
-        try:
-            return await signed.converse(conversation)
-        except (CircuitOpen, ReconnectRequired, Throttled, Unreachable):
-            if not in_parts(resource, intent):
-                await intents.forget_try(self._db, intent)
-            raise
+        return await led(self._db, signed, conversation, intent)
 
     async def _base_of(
         self, intent: Intent, connection: Connection, provider: Provider, resource: Resource
