@@ -269,7 +269,7 @@ def test_an_invoice_comes_after_its_order_and_each_has_its_key() -> None:
     assert [each.body for each in made()] == [b"", order.body, invoice.body]
     silent = [answers[0], {"order": {}}]
     talk = write(square, square.resource("invoice"), PLACE, "create", "", body, None, "int_1")
-    with pytest.raises(OutcomeUnknown, match="answered order without what a new record needs"):
+    with pytest.raises(OutcomeUnknown, match="took a new order, and its answer does not say"):
         led(talk, silent, wrong=misspoken)
 
 

@@ -214,6 +214,11 @@ def write(
         return Written(key=told.key, raw=told.raw, version=told.version)
     if step.link and not key:
         key = _linked(provider, resource, response, step.link)
+    if not key:
+        raise OutcomeUnknown(
+            f"{provider.name} took a new {resource.name}, and its answer does not say which it is:"
+            f" {told.reason}"
+        )
     return Written(key=key, raw=None)
 
 
