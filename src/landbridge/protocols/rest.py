@@ -278,8 +278,7 @@ def _readied(
     resource = provider.resource(step.first.resource)
     name = f"{intent}.{resource.name}"
     made = yield from write(provider, resource, place, "create", "", other, None, name)
-    key = needed(provider, resource.name, made.key)
-    return laid(body, step.first.key_at, key)
+    return laid(body, step.first.key_at, made.key)
 
 
 def _completed(
